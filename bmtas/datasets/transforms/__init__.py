@@ -1,0 +1,5 @@
+"""Transforms: callables ``(results, rng) -> results`` on the arrays of one sample."""
+
+from .pack import PackSample
+
+__all__ = ['PackSample']

@@ -1,0 +1,47 @@
+"""The last step of every pipeline: arrays to tensors, results to a sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from bmtas.registry import TRANSFORMS
+from bmtas.structures import MultiTaskSample, TaskMaps
+
+META_KEYS = ('img_id', 'img_path', 'ori_shape', 'pad')
+
+
+def _label_to_tensor(array: np.ndarray, kind: str) -> torch.Tensor:
+    array = np.ascontiguousarray(array)
+    if kind in ('classes', 'mask'):
+        return torch.from_numpy(array.astype(np.int64))
+    if kind == 'normals':
+        array = np.ascontiguousarray(array.transpose(2, 0, 1))
+    return torch.from_numpy(array.astype(np.float32))
+
+
+@TRANSFORMS.register_module()
+class PackSample:
+    """Turn the results into ``dict(inputs, data_samples)``.
+
+    ``inputs`` is (3, H, W), uint8 where the image still is, else float32 (0 to 255);
+    ``data_samples`` a ``MultiTaskSample``.
+    """
+
+    def __call__(self, results: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+        img = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
+        sample = MultiTaskSample(
+            metainfo=dict(
+                {key: results.get(key) for key in META_KEYS}, img_shape=results['img'].shape[:2]
+            )
+        )
+        sample.labels = TaskMaps(
+            {
+                name: _label_to_tensor(array, results['kinds'][name])
+                for name, array in results['labels'].items()
+            }
+        )
+        inputs = torch.from_numpy(img)
+        return dict(inputs=inputs if img.dtype == np.uint8 else inputs.float(), data_samples=sample)
