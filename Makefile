@@ -18,7 +18,7 @@ demo: $(STAMP)
 	$(PY) tools/demo.py
 
 lint: $(STAMP)
-	$(PY) -m ruff check .
+	$(PY) -m ruff check . && $(PY) -m ruff format --check -q .
 
 test: lint
 	$(PY) -m pytest -q -m "not slow"

@@ -78,9 +78,7 @@ class Task:
                 hint = f'; did you mean {near[0]!r}?' if near else f'; known keys: {known}'
                 raise ValueError(f'tasks: {cfg.get("name", "?")!r} has unknown key {key!r}{hint}')
         missing = [
-            key
-            for key in ('name', 'kind', 'channels', 'loss', 'metric', 'score')
-            if key not in cfg
+            key for key in ('name', 'kind', 'channels', 'loss', 'metric', 'score') if key not in cfg
         ]
         if missing:
             raise ValueError(f'tasks: entry {cfg.get("name", "?")!r} lacks {", ".join(missing)}')
