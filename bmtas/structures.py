@@ -126,3 +126,12 @@ class MultiTaskSample(BaseDataElement):
     Metainfo: ``img_id``, ``img_path`` (or None), ``ori_shape`` (H, W) before the pipeline,
     ``img_shape`` (H, W) after it, ``pad`` (top, bottom, left, right) pixels added at test time.
     """
+
+
+def crop_padding(array: Any, pad: tuple[int, int, int, int] | None) -> Any:
+    """Cut ``pad`` = (top, bottom, left, right) off the last two dimensions of a map (..., H, W)."""
+    if not pad or not any(pad):
+        return array
+    top, bottom, left, right = pad
+    height, width = array.shape[-2:]
+    return array[..., top : height - bottom, left : width - right]

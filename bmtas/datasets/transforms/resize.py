@@ -1,0 +1,105 @@
+"""Bring samples to another resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from bmtas.registry import TRANSFORMS
+from bmtas.structures import IGNORE
+
+from .common import resize_nearest, to_pair
+
+INTERPOLATIONS = {
+    'area': cv2.INTER_AREA,
+    'bilinear': cv2.INTER_LINEAR,
+    'cubic': cv2.INTER_CUBIC,
+    'lanczos': None,
+}
+
+
+def resize_lines(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a mask (H, W) of thin lines without breaking them.
+
+    A target pixel is 1 where any line pixel falls on it; the result is thinned again. Ignored
+    pixels are those whose nearest source pixel is ignored and on which no line falls.
+    """
+    from skimage.morphology import thin
+
+    if mask.shape == size:
+        return mask
+    rows, columns = np.nonzero(mask == 1)
+    lines = np.zeros(size, bool)
+    lines[
+        (2 * rows + 1) * size[0] // (2 * mask.shape[0]),
+        (2 * columns + 1) * size[1] // (2 * mask.shape[1]),
+    ] = True
+    resized = thin(lines).astype(mask.dtype)
+    resized[(resize_nearest(mask, size) == IGNORE) & ~lines] = IGNORE
+    return resized
+
+
+@TRANSFORMS.register_module()
+class Resize:
+    """Change the resolution of a sample, e.g. to half of it for the architecture search.
+
+    The image is resized with ``interpolation`` (antialiased where it shrinks, if 'area' or
+    'lanczos'), labels take the nearest pixel. Depth is unchanged: another resolution of the
+    same camera sees the same distances (unlike the zoom of ``RandomScale``).
+
+    Args:
+        factor: New size = floor(size * factor), as in the half-resolution search.
+        size: New (H, W) instead, whatever the aspect of the input.
+        interpolation: 'area', 'bilinear', 'cubic' or 'lanczos'.
+        lines: Keys of labels that are thin lines (edges): a pixel is set where any line pixel
+            of the source falls on it, and lines are thinned again. Nearest pixels would break
+            them.
+    """
+
+    def __init__(
+        self,
+        factor: float | None = None,
+        size: int | Sequence[int] | None = None,
+        interpolation: str = 'area',
+        lines: Sequence[str] = (),
+    ) -> None:
+        if (factor is None) == (size is None):
+            raise ValueError('Resize: give either factor or size')
+        if factor is not None and factor <= 0:
+            raise ValueError(f'Resize: factor must be positive, got {factor}')
+        if interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f'Resize: unknown interpolation {interpolation!r}, choose from '
+                f'{sorted(INTERPOLATIONS)}'
+            )
+        self.factor = factor
+        self.size = None if size is None else to_pair(size, 'Resize')
+        self.interpolation = interpolation
+        self.lines = tuple(lines)
+
+    def _target(self, shape: Sequence[int]) -> tuple[int, int]:
+        if self.size is not None:
+            return self.size
+        # the small term keeps floor(480 * (2 / 3)) at 320
+        return tuple(max(int(dim * self.factor + 1e-6), 1) for dim in shape)
+
+    def _resize_img(self, img: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        if self.interpolation == 'lanczos':
+            return np.asarray(
+                Image.fromarray(np.ascontiguousarray(img)).resize(size[::-1], Image.LANCZOS)
+            )
+        return cv2.resize(img, size[::-1], interpolation=INTERPOLATIONS[self.interpolation])
+
+    def __call__(self, results: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+        size = self._target(results['img'].shape[:2])
+        if size == results['img'].shape[:2]:
+            return results
+        labels = {
+            name: (resize_lines if name in self.lines else resize_nearest)(array, size)
+            for name, array in results['labels'].items()
+        }
+        return dict(results, img=self._resize_img(results['img'], size), labels=labels)
