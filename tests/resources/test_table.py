@@ -1,0 +1,130 @@
+"""The table's arithmetic, its file, and when a stored table is counted again."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from bmtas.registry import MODELS
+from bmtas.resources import Costs, ResourceTable, count_table
+
+TASKS = [
+    dict(name=name, kind='classes', channels=n, loss={}, metric={}, score='mIoU')
+    for name, n in (('a', 3), ('b', 5), ('c', 1))
+]
+HEAD = dict(type='TwoInputHead')
+
+
+class TwoInputHead(nn.Module):
+    """1x1 convolutions of both features."""
+
+    def __init__(self, deep_channels, low_channels, out_channels):
+        super().__init__()
+        self.deep = nn.Conv2d(deep_channels, out_channels, 1, bias=False)
+        self.low = nn.Conv2d(low_channels, out_channels, 1, bias=False)
+
+    def forward(self, deep, low):
+        return nn.functional.interpolate(self.deep(deep), low.shape[2:]) + self.low(low)
+
+
+class Backbone:
+    """Stem of stride 2 and three layers, the last of stride 2."""
+
+    num_layers, layer_names, low_level_index = 3, ('one', 'two', 'three'), 1
+
+    def __init__(self, width=4):
+        self.width = width
+
+    def copy_stem(self):
+        return nn.Conv2d(3, self.width, 3, 2, 1, bias=False)
+
+    def copy_layer(self, index, last_affine=True):
+        return nn.Conv2d(self.width, self.width, 3, 1 + (index == 2), 1, bias=False)
+
+
+@pytest.fixture(autouse=True)
+def head():
+    MODELS.register_module(module=TwoInputHead, force=True)
+    yield
+    MODELS._module_dict.pop('TwoInputHead')
+
+
+def test_costs_by_hand():
+    table = count_table(Backbone(), TASKS, HEAD, (16, 24))
+    stem = 8 * 12 * 4 * 27
+    layer = 8 * 12 * 4 * 36
+    assert (table.stem, table.layers) == (stem, (layer, layer, layer // 4))
+    assert table.heads == {name: n * 4 * (8 * 12 + 4 * 6) for name, n in zip('abc', (3, 5, 1))}
+    assert table.params == Costs(4 * 27, (144,) * 3, {'a': 24, 'b': 40, 'c': 8})
+    assert (table.unit, table.convention, table.input_size) == ('MAdds', 'mac', (16, 24))
+    assert table.layer_names == ('one', 'two', 'three')
+
+
+def test_totals():
+    costs = Costs(10, (1, 2, 3), {'a': 100, 'b': 200})
+    assert costs.shared == 10 + 6 + 300
+    assert costs.separate == 10 + 12 + 300
+    assert costs.single == 20 + 12 + 300
+    assert costs.total([1, 1, 2]) == 10 + 9 + 300
+    with pytest.raises(ValueError, match='2 counts of copies for 3 layers'):
+        costs.total([1, 1])
+
+
+def test_other_quantities():
+    memory = count_table(Backbone(), TASKS, HEAD, (16, 24), quantity='activations')
+    # a layer keeps its output for the next one, the input is the stem's
+    assert memory.unit == 'bytes' and memory.layers[0] == 4 * 4 * 8 * 12
+    time = count_table(Backbone(), TASKS, HEAD, (16, 24), quantity='latency')
+    assert time.unit == 'us' and time.convention == 'cpu' and min(time.layers) > 0
+    params = count_table(Backbone(), TASKS, HEAD, (16, 24), quantity='params')
+    assert params.layers == params.params.layers
+    with pytest.raises(ValueError, match="unknown quantity 'joule', choose from"):
+        count_table(Backbone(), TASKS, HEAD, (16, 24), quantity='joule')
+
+
+def test_file_round_trip(tmp_path):
+    table = count_table(Backbone(), TASKS, HEAD, (16, 24), path=tmp_path / 'deep' / 'r.json')
+    assert ResourceTable.from_file(tmp_path / 'deep' / 'r.json') == table
+    assert [p.name for p in (tmp_path / 'deep').iterdir()] == ['r.json']
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(backbone=Backbone(8)),
+        dict(input_size=(32, 24)),
+        dict(convention='paper'),
+        dict(quantity='params'),
+        dict(tasks=TASKS[:2]),
+    ],
+)
+def test_stored_table_is_used_only_for_the_same_request(tmp_path, change):
+    path = tmp_path / 'resources.json'
+    request = dict(backbone=Backbone(), tasks=TASKS, head=HEAD, input_size=(16, 24))
+    count_table(**request, path=path)
+    marked = json.loads(path.read_text())
+    marked['stem'] = 1
+    path.write_text(json.dumps(marked))
+    assert count_table(**request, path=path).stem == 1
+    fresh = count_table(**{**request, **change}, path=path)
+    assert fresh == count_table(**{**request, **change}) and fresh.stem != 1
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [('{"stem": 3}', "key 'params' is missing"), ('[]', 'not a resource'), ('{', 'not a')],
+)
+def test_broken_file_is_named(tmp_path, text, message):
+    path = tmp_path / 'resources.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message) as error:
+        ResourceTable.from_file(path)
+    assert str(path) in str(error.value)
+    with pytest.raises(FileNotFoundError, match='not found'):
+        ResourceTable.from_file(tmp_path / 'none.json')
+
+
+def test_counting_leaves_no_trace_on_the_default_device():
+    count_table(Backbone(), TASKS, HEAD, (16, 24))
+    assert torch.zeros(1).device.type == 'cpu'
