@@ -1,0 +1,24 @@
+"""Metrics: one instance per task, sums instead of predictions, Delta_m, constant predictor."""
+
+from bmtas.evaluation.base import TaskMetric
+from bmtas.evaluation.constant import ConstantPredictor, constant_scores
+from bmtas.evaluation.delta import compare_results, delta_m, load_results
+from bmtas.evaluation.depth import DepthError
+from bmtas.evaluation.edge import EdgeFMeasure
+from bmtas.evaluation.mean_iou import MeanIoU
+from bmtas.evaluation.normals import NormalsError
+from bmtas.evaluation.saliency import SaliencyIoU
+
+__all__ = [
+    'ConstantPredictor',
+    'DepthError',
+    'EdgeFMeasure',
+    'MeanIoU',
+    'NormalsError',
+    'SaliencyIoU',
+    'TaskMetric',
+    'compare_results',
+    'constant_scores',
+    'delta_m',
+    'load_results',
+]

@@ -1,0 +1,180 @@
+"""What all metrics of a task share: pick label and prediction, add up sums, merge processes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.dist import get_world_size
+from mmengine.evaluator import BaseMetric
+from torch import Tensor
+
+
+class TaskMetric(BaseMetric):
+    """Metric of one task, an addition of small sums over images.
+
+    Reads ``sample['labels'][label]`` and ``sample['predictions'][task]``, both at the size of the
+    label map. Never keeps a prediction: each process holds one dictionary of sums, and the sums
+    of all processes are added at the end, so shards may differ in size. Images without this label
+    are skipped; a test set without any gives NaN and a warning. A prediction that holds NaN or
+    infinite values is an error that names task and image.
+
+    Val and test loaders must not repeat images to even out the shards
+    (``DefaultSampler(round_up=False)``); repeated images are noticed and warned about.
+
+    Args:
+        task: Name of the task.
+        channels: Output channels of the task.
+        label: Key of the label map; the task's name by default.
+        prefix: Prefix of the results' keys; the task's name by default.
+        collect_device: ``'cpu'`` or ``'gpu'``, how the processes exchange their sums.
+
+    Subclasses set ``keys`` and implement ``measure`` and ``summarize``.
+    """
+
+    keys: tuple[str, ...] = ()
+    """Names of the results, without prefix."""
+
+    def __init__(
+        self,
+        task: str,
+        channels: int,
+        label: str | None = None,
+        prefix: str | None = None,
+        collect_device: str = 'cpu',
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix or task)
+        self.task = task
+        self.channels = channels
+        self.label = label or task
+        self.check_options()
+
+    def check_options(self) -> None:
+        """Raise ValueError if the channels do not suit the metric."""
+        if self.channels < 1:
+            raise ValueError(f'metric of task {self.task!r}: channels must be positive')
+
+    def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Sums of one image, tensors of fixed shape (integer or float64)."""
+        raise NotImplementedError
+
+    def summarize(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
+        """The results named by ``keys`` from the sums over all images."""
+        raise NotImplementedError
+
+    def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
+        """Add the images of a batch to the sums."""
+        for sample in data_samples:
+            record = {'seen': torch.tensor(1)}
+            if self.label in sample['labels']:
+                prediction, target = self._maps(sample)
+                sums = self.measure(prediction, target)
+                record |= {key: value.cpu() for key, value in sums.items()}
+            self.results = [merge_sums([*self.results, record])]
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Merge the processes and compute the results.
+
+        Args:
+            size: Number of images of the data set.
+        """
+        self._size = size
+        if not self.results:
+            self.results.append({'seen': torch.tensor(0)})
+        # one record from each process, whatever the number of images
+        return super().evaluate(get_world_size())
+
+    def local_results(self, size: int) -> dict[str, float]:
+        """Results of what this process has seen, keys without prefix; nothing is exchanged.
+
+        Args:
+            size: Number of images of the data set.
+        """
+        self._size = size
+        return self.compute_metrics(self.results or [{'seen': torch.tensor(0)}])
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Results by key from one dictionary of sums for each process."""
+        sums = merge_sums(results)
+        seen = int(sums.pop('seen'))
+        if seen > self._size:
+            warnings.warn(
+                f'metric of task {self.task!r}: {seen} images counted, the data set has '
+                f'{self._size}; set sampler.round_up=False so that none counts twice',
+                stacklevel=2,
+            )
+        values = self.summarize(sums) if sums else dict.fromkeys(self.keys, math.nan)
+        if all(math.isnan(value) for value in values.values()):
+            warnings.warn(
+                f'metric of task {self.task!r}: none of {seen} images has a labelled pixel in '
+                f'{self.label!r}; its results are NaN',
+                stacklevel=2,
+            )
+        return values
+
+    def _maps(self, sample: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """Prediction and label of a sample on the prediction's device, checked."""
+        where = f'task {self.task!r}, image {sample.get("img_id", "?")!r}'
+        if self.task not in sample['predictions']:
+            raise ValueError(f'{where}: the model gave no prediction of this task')
+        prediction = sample['predictions'][self.task]
+        target = sample['labels'][self.label].to(prediction.device)
+        if prediction.shape != target.shape:
+            raise ValueError(
+                f'{where}: prediction has shape {tuple(prediction.shape)}, '
+                f'label {tuple(target.shape)}'
+            )
+        if prediction.is_floating_point() and not bool(torch.isfinite(prediction).all()):
+            raise ValueError(
+                f'{where}: the prediction holds NaN or infinite values; '
+                'the network has diverged, lower the learning rate or go back to a checkpoint'
+            )
+        return prediction, target
+
+
+def merge_sums(records: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Add tensors key by key; a key may be missing in some records."""
+    total: dict[str, Tensor] = {}
+    for record in records:
+        for key, value in record.items():
+            total[key] = total[key] + value if key in total else value
+    return total
+
+
+def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """Quotient in float64, NaN where the denominator is zero."""
+    return numerator.double() / denominator.double()
+
+
+def best_index(values: Tensor) -> int:
+    """Index of the largest value, NaN counted as smaller than all."""
+    return int(values.nan_to_num(nan=-1.0).argmax())
+
+
+def threshold_counts(
+    probability: Tensor, target: Tensor, thresholds: Tensor, strict: bool
+) -> tuple[Tensor, Tensor]:
+    """Count predicted and correctly predicted foreground pixels at several thresholds.
+
+    Args:
+        probability: (M,) of the labelled pixels.
+        target: (M,) 0 or 1.
+        thresholds: (K,) increasing.
+        strict: Predict foreground where probability > threshold, else where >=.
+
+    Returns:
+        ``predicted`` and ``hit``, (K,) int64 each.
+    """
+    edges = thresholds.to(probability)
+    # number of thresholds that a pixel passes, 0..K
+    passed = torch.bucketize(probability, edges, right=not strict)
+    counts = torch.bincount(passed, minlength=len(edges) + 1)
+    hits = torch.bincount(passed[target > 0], minlength=len(edges) + 1)
+
+    def at_least(histogram: Tensor) -> Tensor:
+        return histogram.flip(0).cumsum(0).flip(0)[1:]
+
+    return at_least(counts), at_least(hits)

@@ -1,0 +1,160 @@
+"""Delta_m: the average relative gain of a multi-task network over single-task networks."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+SIGNS: Mapping[str, int] = MappingProxyType(
+    {
+        'mIoU': 1,
+        'pixel_acc': 1,
+        'maxIoU': 1,
+        'IoU': 1,
+        'maxF': 1,
+        'F': 1,
+        'odsF': 1,
+        'oisF': 1,
+        'AP': 1,
+        'mean': -1,
+        'median': -1,
+        'rmse': -1,
+        'rmse_log': -1,
+        'abs_rel': -1,
+        'within_11.25': 1,
+        'within_22.5': 1,
+        'within_30': 1,
+        'delta1': 1,
+        'delta2': 1,
+        'delta3': 1,
+    }
+)
+"""+1 where more is better, -1 where less is, for every score of this package's metrics."""
+
+
+def check_direction(task: str, score: str, higher_is_better: bool) -> None:
+    """Raise ValueError if a task's direction contradicts the sign table.
+
+    Scores that the table does not know (a user's own metric) pass.
+    """
+    sign = SIGNS.get(score)
+    if sign is not None and (sign > 0) != higher_is_better:
+        raise ValueError(
+            f'task {task!r}: higher_is_better={higher_is_better} contradicts its score {score!r}, '
+            f'for which {"more" if sign > 0 else "less"} is better'
+        )
+
+
+def delta_m(
+    scores: Mapping[str, float],
+    baseline: Mapping[str, float],
+    higher_is_better: Mapping[str, bool],
+) -> float:
+    """Average over tasks of the relative gain against the baseline, in percent.
+
+    Delta_m = 100 / T * sum_t s_t (M_t - B_t) / B_t, with s_t = -1 where lower is better
+    (Maninis et al., CVPR 2019, Eq. 2; BMTAS section 4). NaN if any score is NaN.
+
+    Args:
+        scores: Score M_t by task.
+        baseline: Score B_t of the single-task networks by task.
+        higher_is_better: Direction by task.
+
+    Raises:
+        ValueError: The tasks differ, there are none, or a baseline score is zero.
+    """
+    gains = relative_gains(scores, baseline, higher_is_better)
+    return sum(gains.values()) / len(gains)
+
+
+def relative_gains(
+    scores: Mapping[str, float],
+    baseline: Mapping[str, float],
+    higher_is_better: Mapping[str, bool],
+) -> dict[str, float]:
+    """The summands of ``delta_m``: each task's gain in percent, positive where better."""
+    _check_tasks('the baseline', scores, baseline)
+    _check_tasks('higher_is_better', scores, higher_is_better)
+    gains = {}
+    for task, score in scores.items():
+        reference = baseline[task]
+        if reference == 0:
+            raise ValueError(
+                f'Delta_m: the baseline score of task {task!r} is 0, a relative gain has no '
+                'meaning; check the single-task run'
+            )
+        gain = 100 * (score - reference) / abs(reference)
+        gains[task] = gain if higher_is_better[task] else -gain
+    return gains
+
+
+def compare_results(results: Mapping[str, Any], baseline: Mapping[str, Any] | str | Path) -> float:
+    """Delta_m of one results dictionary against that of the single-task networks.
+
+    Args:
+        results: Content of a ``results.json`` (``scores``, ``score_names``, ``higher_is_better``).
+        baseline: The same of the single-task networks, or the path of its file.
+
+    Raises:
+        ValueError: Tasks, score names or directions differ, or a baseline score is zero or null.
+        FileNotFoundError: No such file.
+    """
+    where = 'the baseline'
+    if isinstance(baseline, (str, Path)):
+        where, baseline = str(baseline), load_results(baseline)
+    _check_tasks(where, results['scores'], baseline['scores'])
+    directions = results['higher_is_better']
+    for key in ('score_names', 'higher_is_better'):
+        for task, value in results[key].items():
+            if baseline[key].get(task) != value:
+                raise ValueError(
+                    f'{where}: key {key!r} says {baseline[key].get(task)!r} for task {task!r}, '
+                    f'the results say {value!r}; test both with the same task table'
+                )
+    for task, name in results['score_names'].items():
+        check_direction(task, name, directions[task])
+    scores = {
+        task: math.nan if value is None else value for task, value in results['scores'].items()
+    }
+    return delta_m(scores, baseline['scores'], directions)
+
+
+def load_results(path: str | Path) -> dict[str, Any]:
+    """Read a ``results.json`` that can serve as baseline.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not JSON, a key is missing, or a score is null; the message names the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{path}: no such results file; tools/test.py writes it for the single-task networks'
+        )
+    try:
+        results = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f'{path}: not a JSON file ({error})') from None
+    for key in ('scores', 'score_names', 'higher_is_better'):
+        if not isinstance(results, dict) or not isinstance(results.get(key), dict):
+            raise ValueError(
+                f'{path}: key {key!r} is missing; give the results.json that tools/test.py wrote'
+            )
+    for task, value in results['scores'].items():
+        if not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ValueError(f'{path}: the score of task {task!r} is {value}, not a number')
+    return results
+
+
+def _check_tasks(where: str, tasks: Mapping[str, Any], others: Mapping[str, Any]) -> None:
+    if not tasks:
+        raise ValueError('Delta_m: there are no scores')
+    if set(tasks) != set(others):
+        raise ValueError(
+            f'Delta_m: {where} has the tasks {sorted(others)}, the results have {sorted(tasks)}; '
+            'both must come from the same task table'
+        )

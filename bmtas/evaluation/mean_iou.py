@@ -1,0 +1,46 @@
+"""Mean intersection over union of class maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from bmtas.evaluation.base import TaskMetric, ratio
+from bmtas.registry import METRICS
+from bmtas.structures import IGNORE
+
+
+@METRICS.register_module()
+class MeanIoU(TaskMetric):
+    """Mean IoU and pixel accuracy over the pixels of the whole data set.
+
+    IoU_c = TP / (TP + FP + FN), counted over all pixels whose label is not 255. ``mIoU`` is the
+    mean over the classes that occur in labels or predictions, background included, in percent;
+    ``pixel_acc`` is the share of correct pixels, in percent.
+
+    Predictions and labels are (H, W) class ids.
+    """
+
+    keys = ('mIoU', 'pixel_acc')
+
+    def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        valid = target != IGNORE
+        prediction, target = prediction[valid].long(), target[valid].long()
+        for name, ids in (('label', target), ('prediction', prediction)):
+            if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < self.channels:
+                raise ValueError(
+                    f'task {self.task!r}: {name} holds class ids {int(ids.min())} to '
+                    f'{int(ids.max())}, the task has {self.channels} channels'
+                )
+        hit = prediction[prediction == target]
+        return {
+            name: torch.bincount(ids, minlength=self.channels)
+            for name, ids in (('hit', hit), ('predicted', prediction), ('labelled', target))
+        }
+
+    def summarize(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
+        iou = ratio(sums['hit'], sums['predicted'] + sums['labelled'] - sums['hit'])
+        accuracy = ratio(sums['hit'].sum(), sums['labelled'].sum())
+        return {'mIoU': 100 * float(iou.nanmean()), 'pixel_acc': 100 * float(accuracy)}
