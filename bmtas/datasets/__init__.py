@@ -2,5 +2,6 @@
 
 from . import transforms
 from .base import MultiTaskDataset
+from .shapescenes import ShapeScenes
 
-__all__ = ['MultiTaskDataset', 'transforms']
+__all__ = ['MultiTaskDataset', 'ShapeScenes', 'transforms']

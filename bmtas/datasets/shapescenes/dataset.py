@@ -1,0 +1,162 @@
+"""The data set ShapeScenes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bmtas.registry import DATASETS
+from bmtas.structures import IGNORE
+
+from ..base import MultiTaskDataset
+from .render import camera_normals, cast, edges, pixel_centres, render
+from .scene import CLASSES, PARTS, Scene, compose
+
+LABELS = dict(
+    semseg='classes',
+    human_parts='classes',
+    sal='mask',
+    normals='normals',
+    depth='depth',
+    edge='mask',
+)
+"""Label keys and their kinds."""
+
+SPLITS = ('train', 'val', 'test')
+LENGTHS = dict(train=2000, val=200, test=400)
+
+
+@DATASETS.register_module()
+class ShapeScenes(MultiTaskDataset):
+    """Rooms with things and jointed figures, rendered on the fly, every label exact.
+
+    A scene is a pure function of (seed, split, index); the size only says how finely it is sampled:
+    image sizes of one shape show the same view. Labels are those of the ray through a pixel's
+    centre, so a map of size 64 is every third pixel of the map of size 192.
+
+    - ``semseg``: ids into ``CLASSES``. - ``human_parts``: ids into ``PARTS``. - ``sal``: the things
+    that stand in front, 2.3 to 3.7 m away, against those from 4.7 m on. - ``normals``: facing the
+    camera, so z is negative. - ``depth``: metres along the optical axis. - ``edge``: borders of
+    things, creases and depth steps, see ``render.edges``.
+
+    Args:
+        labels: Which labels, keys of ``LABELS``; all by default.
+        split: ``train``, ``val`` or ``test``; their scenes are different.
+        length: Number of scenes; 2000, 200, 400 by default.
+        size: Pixels (H, W), or one number for both; 64 to 512 on each side.
+        seed: Seed of the scenes.
+        figure_probability: Share of scenes with persons.
+        parts_without_figure: ``human_parts`` of a scene without visible persons: ``ignore`` (all
+            255, as in data where only images of persons are annotated) or ``background`` (all 0).
+        antialias: Rays per pixel side on borders of surfaces, 1 switches it off. Labels are never
+            smoothed.
+        shadow_samples: Points of the lamp that are tested; 1 gives hard shadows.
+        cache: Keep rendered scenes in memory, per process.
+        pipeline, augmentation_seed: See ``MultiTaskDataset``.
+    """
+
+    metainfo: Mapping[str, Any] = dict(classes=CLASSES, parts=PARTS, kinds=LABELS)
+
+    def __init__(
+        self,
+        labels: Sequence[str] = tuple(LABELS),
+        split: str = 'train',
+        length: int | None = None,
+        size: int | Sequence[int] = 64,
+        seed: int = 0,
+        figure_probability: float = 0.75,
+        parts_without_figure: str = 'ignore',
+        antialias: int = 2,
+        shadow_samples: int = 1,
+        cache: bool = False,
+        pipeline: Sequence[Mapping[str, Any] | Callable] = (),
+        augmentation_seed: int = 0,
+    ) -> None:
+        super().__init__(labels, pipeline, augmentation_seed)
+        for name in self.labels:
+            _choose('labels', name, tuple(LABELS))
+        _choose('split', split, SPLITS)
+        _choose('parts_without_figure', parts_without_figure, ('ignore', 'background'))
+        length = LENGTHS[split] if length is None else length
+        _within('length', length, 1, 10**9)
+        self.size = _size(size)
+        _within('seed', seed, 0, 2**63)
+        if not 0 <= figure_probability <= 1:
+            raise ValueError(
+                f'ShapeScenes: figure_probability must be in [0, 1], got {figure_probability!r}'
+            )
+        _within('antialias', antialias, 1, 8)
+        _within('shadow_samples', shadow_samples, 1, 64)
+        self.split, self.length, self.seed = split, length, seed
+        self.figure_probability = figure_probability
+        self.parts_without_figure = parts_without_figure
+        self.antialias, self.shadow_samples = antialias, shadow_samples
+        self._cache: dict[int, dict[str, Any]] | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return self.length
+
+    def scene(self, index: int) -> Scene:
+        """The scene itself, before it is rendered.
+
+        Raises:
+            IndexError: No such index in this split.
+        """
+        if not 0 <= index < self.length:
+            raise IndexError(f'ShapeScenes {self.split} has {self.length} scenes, no {index}')
+        rng = np.random.default_rng((self.seed, SPLITS.index(self.split), index))
+        return compose(rng, self.figure_probability)
+
+    def load(self, index: int) -> dict[str, Any]:
+        if self._cache is None:
+            return self._render(index)
+        if index not in self._cache:
+            self._cache[index] = self._render(index)
+        kept = self._cache[index]
+        labels = {name: array.copy() for name, array in kept['labels'].items()}
+        return dict(kept, img=kept['img'].copy(), labels=labels, kinds=dict(kept['kinds']))
+
+    def _render(self, index: int) -> dict[str, Any]:
+        scene = self.scene(index)
+        hits = cast(scene, *pixel_centres(self.size), self.size)
+        makers = dict(
+            semseg=lambda: scene.category[hits.surface].reshape(self.size).astype(np.uint8),
+            human_parts=lambda: self._parts(scene.part[hits.surface].reshape(self.size)),
+            sal=lambda: scene.salient[hits.surface].reshape(self.size).astype(np.uint8),
+            normals=lambda: camera_normals(scene, hits, self.size),
+            depth=lambda: hits.t.reshape(self.size).astype(np.float32),
+            edge=lambda: edges(scene, hits, self.size),
+        )
+        return dict(
+            img=render(scene, hits, self.size, self.antialias, self.shadow_samples),
+            labels={name: makers[name]() for name in self.labels},
+            kinds={name: LABELS[name] for name in self.labels},
+            img_id=f'{self.split}_{self.seed}_{index:06d}',
+            img_path=None,
+        )
+
+    def _parts(self, parts: np.ndarray) -> np.ndarray:
+        if self.parts_without_figure == 'ignore' and not parts.any():
+            return np.full(parts.shape, IGNORE, np.uint8)
+        return parts.astype(np.uint8)
+
+
+def _choose(key: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f'ShapeScenes: {key} {value!r} is unknown, choose from {list(choices)}')
+
+
+def _within(key: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f'ShapeScenes: {key} must be an integer of at least {low}, got {value!r}')
+
+
+def _size(size: int | Sequence[int]) -> tuple[int, int]:
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(n, int) and 64 <= n <= 512 for n in pair):
+        raise ValueError(
+            f'ShapeScenes: size must be 64 to 512 pixels, one number or (H, W), got {size!r}'
+        )
+    return pair

@@ -1,0 +1,108 @@
+"""Procedural materials: solid textures in metric coordinates, faded where they would alias."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+TEXTURES = ('plain', 'checker', 'bands', 'dots', 'planks', 'bricks', 'marble', 'tiles')
+
+
+@dataclass(frozen=True)
+class Material:
+    """Two linear RGB colours mixed by a texture; ``scale`` is the texture's period in metres."""
+
+    colour: np.ndarray
+    second: np.ndarray
+    texture: str = 'plain'
+    scale: float = 0.2
+    gloss: float = 0.1
+
+
+def _hash(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pseudo-random numbers in [0, 1) for integer pairs."""
+    value = np.sin(a * 12.9898 + b * 78.233) * 43758.5453
+    return value - np.floor(value)
+
+
+def _checker(p):
+    return (np.floor(p + 0.013).sum(0) % 2).astype(float)
+
+
+def _bands(p):
+    return (np.sin(2 * np.pi * p[2]) > 0.1).astype(float)
+
+
+def _dots(p):
+    cell = p - np.floor(p) - 0.5
+    return ((cell**2).sum(0) < 0.12).astype(float)
+
+
+def _planks(p):
+    row = np.floor(p[0])
+    along = p[1] / 6 + _hash(row, 3 * row)
+    piece = np.floor(along)
+    tone = 0.15 + 0.55 * _hash(row, piece)
+    seam = (p[0] - row < 0.06) | ((along - piece) < 0.012)
+    return np.where(seam, 1.0, tone)
+
+
+def _bricks(p):
+    row = np.floor(p[1] / 0.5)
+    along = p[0] + 0.5 * (row % 2)
+    column = np.floor(along)
+    mortar = (p[1] / 0.5 - row < 0.14) | (along - column < 0.07)
+    return np.where(mortar, 1.0, 0.35 * _hash(row, column))
+
+
+def _marble(p):
+    q = 2 * np.pi * p
+    wave = np.sin(q[0] + 1.7 * np.sin(0.7 * q[1] + 0.4 * q[2]) + 1.1 * np.sin(0.9 * q[2]))
+    return 0.5 + 0.35 * wave + 0.15 * np.sin(2.3 * q[1] + wave)
+
+
+def _tiles(p):
+    cell = p - np.floor(p)
+    grout = (cell[0] < 0.05) | (cell[1] < 0.05)
+    return np.where(grout, 1.0, 0.2 * _hash(np.floor(p[0]), np.floor(p[1])))
+
+
+_PATTERNS = dict(
+    checker=_checker,
+    bands=_bands,
+    dots=_dots,
+    planks=_planks,
+    bricks=_bricks,
+    marble=_marble,
+    tiles=_tiles,
+)
+# mean of each pattern, what it fades to when a period is smaller than a pixel
+_MEANS = dict(checker=0.5, bands=0.47, dots=0.3, planks=0.45, bricks=0.33, marble=0.5, tiles=0.18)
+
+
+def albedo(
+    materials: Sequence[Material], rows: np.ndarray, points: np.ndarray, footprint: np.ndarray
+) -> np.ndarray:
+    """Linear RGB reflectance (3, n).
+
+    Args:
+        materials: The scene's table.
+        rows: Row of the table for every point (n,).
+        points: Metric texture coordinates (3, n).
+        footprint: Size of a pixel on the surface in metres (n,).
+    """
+    first = np.array([m.colour for m in materials])[rows].T
+    second = np.array([m.second for m in materials])[rows].T
+    texture = np.array([TEXTURES.index(m.texture) for m in materials])[rows]
+    scale = np.array([m.scale for m in materials])[rows]
+    mix = np.zeros(rows.shape)
+    for number, name in enumerate(TEXTURES[1:], 1):
+        here = np.flatnonzero(texture == number)
+        if len(here):
+            pattern = _PATTERNS[name](points[:, here] / scale[here])
+            # half a period per pixel is the finest that can be sampled
+            keep = np.clip(2 - 4 * footprint[here] / scale[here], 0, 1)
+            mix[here] = _MEANS[name] + keep * (pattern - _MEANS[name])
+    return first + mix * (second - first)
