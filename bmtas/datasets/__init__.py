@@ -2,6 +2,8 @@
 
 from . import transforms
 from .base import MultiTaskDataset
+from .folder import MultiTaskFolder
+from .label_file import LabelFile
 from .shapescenes import ShapeScenes
 
-__all__ = ['MultiTaskDataset', 'ShapeScenes', 'transforms']
+__all__ = ['LabelFile', 'MultiTaskDataset', 'MultiTaskFolder', 'ShapeScenes', 'transforms']

@@ -1,0 +1,137 @@
+"""Data sets on disk: images, one sub-folder per label, lists of ids."""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bmtas.registry import DATASETS
+
+from .base import MultiTaskDataset
+from .files import read_image, read_split
+from .label_file import LabelFile
+
+
+@DATASETS.register_module()
+class MultiTaskFolder(MultiTaskDataset):
+    """Images and labels in one sub-folder each, splits in lists of ids.
+
+    ::
+
+        <data_root>/images/<id>.jpg
+        <data_root>/<folder of a label>/<id>.png
+        <data_root>/gt_sets/<split>.txt        one id a line
+
+    Args:
+        data_root: Folder of the data set.
+        split: Name of the split file without ``.txt``.
+        labels: Keys of the labels to load; all that are declared by default.
+        label_files: Label key -> ``dict(folder=, kind=, suffix=, ...)``, the arguments of
+            ``LabelFile``, among them how the values are decoded.
+        img_folder: Folder of the images.
+        img_suffix: Suffix of the images.
+        split_folder: Folder of the split files.
+        pipeline: Transforms.
+        augmentation_seed: Seed of the transforms' random numbers.
+
+    Raises:
+        FileNotFoundError: The folder or the split file is missing.
+        ValueError: Empty split, repeated ids, unknown label.
+    """
+
+    expected_sizes: Mapping[str, int] = {}
+    """Number of ids in each split of a published data set."""
+
+    def __init__(
+        self,
+        data_root: str,
+        split: str,
+        labels: Sequence[str] | None = None,
+        label_files: Mapping[str, Mapping[str, Any]] | None = None,
+        img_folder: str = 'images',
+        img_suffix: str = '.jpg',
+        split_folder: str = 'gt_sets',
+        pipeline: Sequence[Mapping[str, Any] | Callable] = (),
+        augmentation_seed: int = 0,
+    ) -> None:
+        self.data_root = Path(data_root)
+        self.split = split
+        self.img_folder = img_folder
+        self.img_suffix = img_suffix
+        self.split_path = self.data_root / split_folder / f'{split}.txt'
+        if not self.data_root.is_dir():
+            raise FileNotFoundError(
+                f'{data_root}: data folder not found; put the data set there or give --data-root'
+            )
+        readers = self.build_readers(label_files or {})
+        labels = tuple(readers) if labels is None else tuple(labels)
+        for name in labels:
+            if name not in readers:
+                near = difflib.get_close_matches(name, readers, 1)
+                hint = f'; did you mean {near[0]!r}?' if near else ''
+                raise ValueError(
+                    f'{type(self).__name__} has no label {name!r}, it has {sorted(readers)}{hint}'
+                )
+        self.readers = {name: readers[name] for name in labels}
+        self.ids = read_split(self.split_path)
+        super().__init__(labels, pipeline, augmentation_seed)
+
+    def build_readers(self, label_files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Label key -> reader with ``kind``, ``optional``, ``paths`` and ``read`` of (root, id)."""
+        return {name: LabelFile(**spec) for name, spec in label_files.items()}
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def img_path(self, img_id: str) -> Path:
+        """Path of an image."""
+        return self.data_root / self.img_folder / f'{img_id}{self.img_suffix}'
+
+    def load(self, index: int) -> dict[str, Any]:
+        """One raw sample, see ``MultiTaskDataset.load``.
+
+        Raises:
+            FileNotFoundError, ValueError: A file is missing, damaged, out of range, or of another
+                size than the image; the message names it.
+        """
+        img_id = self.ids[index]
+        path = self.img_path(img_id)
+        img = read_image(path)
+        labels, kinds = {}, {}
+        for name, reader in self.readers.items():
+            label = reader.read(self.data_root, img_id)
+            if label is None:
+                continue
+            if label.shape[:2] != img.shape[:2]:
+                raise ValueError(
+                    f'{reader.paths(self.data_root, img_id)[0]}: label {name!r} is '
+                    f'{label.shape[0]}x{label.shape[1]}, its image {path.name} is '
+                    f'{img.shape[0]}x{img.shape[1]} (height x width); they must agree'
+                )
+            labels[name], kinds[name] = label, reader.kind
+        return dict(img=img, labels=labels, kinds=kinds, img_id=img_id, img_path=str(path))
+
+    def missing_files(self) -> dict[Path, list[str]]:
+        """Folder -> names of the files that the split asks for and that are not there.
+
+        Every folder is listed once, so this takes a fraction of a second even for 10,000 images.
+        """
+        wanted = [self.img_path(img_id) for img_id in self.ids]
+        for reader in self.readers.values():
+            if not reader.optional:
+                for img_id in self.ids:
+                    wanted.extend(reader.paths(self.data_root, img_id))
+        present: dict[Path, set[str]] = {}
+        missing = defaultdict(list)
+        for path in wanted:
+            folder = path.parent
+            if folder not in present:
+                present[folder] = (
+                    {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+                )
+            if path.name not in present[folder]:
+                missing[folder].append(path.name)
+        return dict(missing)

@@ -1,0 +1,86 @@
+# RGB-D images of objects on a table (OSD, labels of mOSD), 240x320: 45 train, 62 val.
+data_root = 'data/tabletop'
+input_size = (240, 320)
+
+tasks = [
+    dict(
+        name='semseg',
+        kind='classes',
+        channels=2,
+        loss=dict(type='CrossEntropyLoss'),
+        metric=dict(type='MeanIoU'),
+        score='mIoU',
+        draw=dict(names=['table', 'object']),
+    ),
+    dict(
+        name='sal',
+        kind='mask',
+        channels=1,
+        loss=dict(type='BalancedBCELoss'),
+        weight=5.0,
+        metric=dict(type='SaliencyIoU'),
+        score='maxIoU',
+    ),
+    dict(
+        name='depth',
+        kind='depth',
+        channels=1,
+        loss=dict(type='DepthL1Loss'),
+        metric=dict(type='DepthError'),
+        score='rmse',
+        higher_is_better=False,
+    ),
+    dict(
+        name='normals',
+        kind='normals',
+        channels=3,
+        loss=dict(type='NormalsL1Loss'),
+        weight=10.0,
+        metric=dict(type='NormalsError'),
+        score='mean',
+        higher_is_better=False,
+    ),
+    dict(
+        name='edge',
+        kind='mask',
+        channels=1,
+        loss=dict(type='WeightedBCELoss', pos_weight=0.95),
+        weight=50.0,
+        metric=dict(type='EdgeFMeasure'),
+        score='F',
+    ),
+]
+
+_dataset = dict(
+    type='MultiTaskFolder',
+    data_root=data_root,
+    label_files=dict(
+        semseg=dict(folder='segmentation', kind='classes', num_classes=2),
+        sal=dict(folder='saliency', kind='mask', ignore=255),
+        depth=dict(folder='depth', kind='depth', scale=0.001),
+        normals=dict(folder='normals', kind='normals'),
+        edge=dict(folder='edge', kind='mask', threshold=127),
+    ),
+)
+_train_pipeline = [
+    dict(type='RandomScale', scales=[0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0]),
+    dict(type='RandomCrop', size=(192, 256)),
+    dict(type='RandomHorizontalFlip'),
+    dict(type='PackSample'),
+]
+_loader = dict(num_workers=2, persistent_workers=True, collate_fn=dict(type='pseudo_collate'))
+
+train_dataloader = dict(
+    batch_size=8,
+    drop_last=True,
+    sampler=dict(type='PositionSampler'),
+    dataset=dict(split='train', pipeline=_train_pipeline, **_dataset),
+    **_loader,
+)
+val_dataloader = dict(
+    batch_size=1,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(split='val', pipeline=[dict(type='PackSample')], **_dataset),
+    **_loader,
+)
+test_dataloader = val_dataloader
