@@ -1,0 +1,102 @@
+"""What the command lines of all tools share: arguments, and errors in one line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+USER_ERRORS = (ValueError, KeyError, FileNotFoundError, NotADirectoryError, PermissionError)
+"""Exceptions that a user's mistake raises; each carries one sentence for the user."""
+
+
+class ToolParser(argparse.ArgumentParser):
+    """Argument parser whose errors are one line."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault('formatter_class', argparse.ArgumentDefaultsHelpFormatter)
+        super().__init__(**kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f'error: {message} (see {self.prog} --help)\n')
+
+
+class Options(argparse.Action):
+    """``--cfg-options a.b=c tasks.0.weight=2``: overrides by dotted key, as in mmengine."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        from mmengine.config import DictAction
+
+        for text in values:
+            if '=' not in text or text.startswith('='):
+                parser.error(f'{option_string}: {text!r} is not of the form key=value')
+        known = dict(getattr(namespace, self.dest) or {})
+        DictAction([option_string], self.dest)(parser, namespace, values, option_string)
+        # the option may be given more than once; later values win
+        setattr(namespace, self.dest, {**known, **getattr(namespace, self.dest)})
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every tool that reads a config takes."""
+    parser.add_argument('config', metavar='CONFIG', help='config file, see configs/')
+    parser.add_argument('--work-dir', metavar='DIR', help='folder of the run')
+    parser.add_argument('--data-root', metavar='DIR', help='folder of the data set')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Options,
+        metavar='KEY=VALUE',
+        help='override any key of the config: a.b=c, list entries by number: tasks.0.weight=2',
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser, resume: bool = True) -> None:
+    """Add what every tool that starts a run takes."""
+    if resume:
+        parser.add_argument(
+            '--resume',
+            action='store_true',
+            help='go on from the newest checkpoint of the work dir that loads',
+        )
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision in bfloat16, on GPU and CPU'
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=('none', 'pytorch', 'slurm', 'mpi'),
+        default='none',
+        help='how the processes of a distributed run were started',
+    )
+    # set by torch.distributed.launch, unused: LOCAL_RANK is read from the environment
+    parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an exception without line breaks."""
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return ' '.join(str(text).split()) or type(error).__name__
+
+
+def run_tool(main: Callable[[Sequence[str] | None], Any], argv: Sequence[str] | None = None) -> int:
+    """Run a tool's ``main`` and turn a user's mistake into one line on stderr.
+
+    Returns:
+        The exit code: 0, or 2 after a mistake of the user. With the environment variable
+        ``BMTAS_DEBUG=1`` the traceback is shown before the line.
+    """
+    try:
+        main(argv)
+    except USER_ERRORS as error:
+        if os.environ.get('BMTAS_DEBUG') == '1':
+            traceback.print_exc()
+        print(f'error: {one_line(error)}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print('interrupted; start again with --resume to go on', file=sys.stderr)
+        return 130
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    return 0

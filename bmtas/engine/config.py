@@ -1,0 +1,140 @@
+"""Read a config, override it, check it, and derive what follows from the task table."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from bmtas.engine.config_check import accepted_arguments, check_config
+from bmtas.registry import DATASETS
+from bmtas.structures import Task, build_tasks
+
+DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def _parse(path: Path) -> Config:
+    """Parse a config file; every fault is one line that names the file."""
+    if not path.is_file():
+        raise FileNotFoundError(f'config {path} does not exist')
+    if path.suffix == '.py':
+        # mmengine reports a syntax error without the file's name
+        try:
+            ast.parse(path.read_text(encoding='utf-8'))
+        except SyntaxError as error:
+            raise ValueError(f'{path}:{error.lineno}: {error.msg}') from error
+    try:
+        return Config.fromfile(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'{path}: {error}') from error
+    except Exception as error:
+        raise ValueError(f'{path}: {type(error).__name__}: {error}') from error
+
+
+def _override(cfg: Config, options: Mapping[str, Any]) -> None:
+    try:
+        cfg.merge_from_dict(dict(options))
+    except (KeyError, TypeError, AssertionError, IndexError) as error:
+        # mmengine's message ends with the whole list or dict
+        text = str(error.args[0] if error.args else error).split(' [{')[0][:200]
+        raise ValueError(f'--cfg-options {" ".join(options)}: {text}') from error
+
+
+def _dataset_cfgs(node: Any) -> Iterator[dict]:
+    """All data set configs in a data set config, wrapped ones included."""
+    if not isinstance(node, Mapping):
+        return
+    yield node
+    for value in (node.get('dataset'), *(node.get('datasets') or ())):
+        yield from _dataset_cfgs(value)
+
+
+def _takes(dataset: Mapping[str, Any], argument: str) -> bool:
+    target = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else None
+    accepted = accepted_arguments(target) if target is not None else set()
+    return accepted is None or argument in accepted
+
+
+def spread_tasks(cfg: Config, tasks: tuple[Task, ...]) -> None:
+    """Derive from the task table what the config leaves open.
+
+    Sets ``model.tasks``, ``labels`` and ``augmentation_seed`` of the data sets, and
+    ``val_evaluator`` and ``test_evaluator``: one metric per task, prefixed by the task's name.
+    """
+    if 'model' in cfg:
+        cfg.model.setdefault('tasks', cfg.tasks)
+    labels = list(dict.fromkeys(task.label for task in tasks))
+    seed = (cfg.get('randomness') or {}).get('seed') or 0
+    for key in DATALOADERS:
+        for dataset in _dataset_cfgs((cfg.get(key) or {}).get('dataset')):
+            for name, value in (('labels', labels), ('augmentation_seed', seed)):
+                if name not in dataset and _takes(dataset, name):
+                    dataset[name] = value
+    metrics = [
+        {'label': task.label, **task.metric, 'task': task.name, 'channels': task.channels}
+        for task in tasks
+    ]
+    for split in ('val', 'test'):
+        if cfg.get(f'{split}_dataloader') and not cfg.get(f'{split}_evaluator'):
+            cfg[f'{split}_evaluator'] = metrics
+
+
+def _check_checkpoints(cfg: Config) -> None:
+    keep = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('max_keep_ckpts', -1)
+    if keep in (0, 1):
+        raise ValueError(
+            f'default_hooks.checkpoint.max_keep_ckpts: {keep} leaves no checkpoint while the next '
+            'one is written; take 2 or more, or -1 for all'
+        )
+
+
+def _set_data_root(cfg: Config, data_root: str) -> None:
+    cfg.data_root = data_root
+    for key in DATALOADERS:
+        for dataset in _dataset_cfgs((cfg.get(key) or {}).get('dataset')):
+            if _takes(dataset, 'data_root'):
+                dataset['data_root'] = data_root
+
+
+def load_config(
+    path: str | Path,
+    options: Mapping[str, Any] | None = None,
+    data_root: str | Path | None = None,
+    work_dir: str | Path | None = None,
+) -> Config:
+    """Read a config and make it complete.
+
+    Args:
+        path: The config file.
+        options: Overrides by dotted key, list entries by number: ``{'tasks.0.weight': 2.0}``.
+        data_root: Folder of the data, for every data set that takes one.
+        work_dir: Folder of the run; else the config's own; else
+            ``work_dirs/<folder of the config>/<name of the config>``.
+
+    Raises:
+        FileNotFoundError: The file or one of its bases does not exist.
+        ValueError: Bad syntax, an unknown key, type or argument, a faulty task table. The message
+            is one line that names the file and the key.
+    """
+    path = Path(path)
+    cfg = _parse(path)
+    if options:
+        _override(cfg, options)
+    init_default_scope(cfg.get('default_scope', 'bmtas'))
+    try:
+        tasks = build_tasks(task.to_dict() for task in cfg.tasks) if 'tasks' in cfg else ()
+        check_config(cfg)
+        _check_checkpoints(cfg)
+        if data_root is not None:
+            _set_data_root(cfg, str(data_root))
+        if tasks:
+            spread_tasks(cfg, tasks)
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+    default = Path('work_dirs') / path.resolve().parent.name / path.stem
+    cfg.work_dir = str(work_dir or cfg.get('work_dir') or default)
+    return cfg

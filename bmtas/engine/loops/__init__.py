@@ -1,0 +1,7 @@
+"""Control flow of a run: which data, which optimizer, in which order."""
+
+from .base import UpdateLoop
+from .search_loop import BranchingSearchLoop
+from .train_loop import PositionTrainLoop
+
+__all__ = ['BranchingSearchLoop', 'PositionTrainLoop', 'UpdateLoop']

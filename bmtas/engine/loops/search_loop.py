@@ -1,0 +1,174 @@
+"""The loop that searches a branching tree by gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import get_world_size
+from torch.utils.data import DataLoader
+
+from bmtas.datasets.samplers import PositionSampler
+from bmtas.engine.dist import unwrap
+from bmtas.engine.loops.base import UpdateLoop
+from bmtas.engine.schedule import ALPHA, WARMUP, WEIGHTS, SearchSchedule
+from bmtas.engine.seeding import ALPHA as ALPHA_INIT
+from bmtas.engine.seeding import SPLIT, gumbel_generator, position_rng, position_seed
+from bmtas.engine.updates import ResourceTerm, alpha_update, warmup_update, weight_update
+from bmtas.registry import LOOPS
+from bmtas.resources import ResourceTable
+
+
+def split_indices(num_images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split a data set for the search; a function of the arguments.
+
+    Returns:
+        Sorted indices of the alpha split and of the weight split, disjoint, neither empty.
+
+    Raises:
+        ValueError: Fraction not strictly between 0 and 1, or fewer than two images.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f'train_cfg.alpha_fraction: must lie between 0 and 1, got {fraction}')
+    if num_images < 2:
+        raise ValueError(f'train_dataloader: {num_images} images, a search needs at least 2')
+    count = min(max(round(num_images * fraction), 1), num_images - 1)
+    order = position_rng(seed, SPLIT).permutation(num_images)
+    return np.sort(order[:count]), np.sort(order[count:])
+
+
+@LOOPS.register_module()
+class BranchingSearchLoop(UpdateLoop):
+    """Warm-up, then cycles of alpha updates and weight updates on disjoint parts of the data.
+
+    Warm-up: each candidate is trained on its own task, only that candidate is run. Alpha phase:
+    alpha moves, the weights are frozen. Weight phase: the weights move, the candidates mixed by
+    fresh Gumbel noise in every update. One update reads one batch. Phase, split, noise and
+    temperature of an update are functions of its index.
+
+    Args:
+        runner: The runner.
+        dataloader: Config of the training data loader; both parts of the data are read through it.
+        warmup_updates: Updates of the warm-up.
+        weight_updates: Weight updates after it.
+        alpha_fraction: Part of the images that alpha is trained on.
+        alpha_phase, weight_phase: Updates of a phase; by default one pass over its part of the
+            data.
+        joint: In a weight update one step on the sum of the losses instead of one per task in turn.
+        hard: Mix by straight-through samples: each task runs one candidate per layer.
+        alpha_init_std: Standard deviation of alpha at the start. At alpha = 0 the gradient of the
+            resource term is exactly zero, so a little noise lets it act from the first update.
+        resource: Keyword arguments of ResourceTerm but the table.
+        table: The resource table or its file.
+        val_interval, val_begin: As in UpdateLoop; the argmax of alpha is validated.
+
+    ``temperature`` is the Gumbel temperature; GumbelTemperatureHook sets it.
+    """
+
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: Mapping[str, Any],
+        warmup_updates: int,
+        weight_updates: int,
+        table: ResourceTable | str,
+        alpha_fraction: float = 0.2,
+        alpha_phase: int | None = None,
+        weight_phase: int | None = None,
+        joint: bool = False,
+        hard: bool = False,
+        alpha_init_std: float = 1e-3,
+        resource: Mapping[str, Any] | None = None,
+        val_interval: int = 1000,
+        val_begin: int = 1,
+    ) -> None:
+        super().__init__(runner, dataloader, 0, val_interval, val_begin)
+        whole = self.dataloader
+        parts = split_indices(len(whole.dataset), alpha_fraction, runner.seed)
+        self.loaders = {
+            ALPHA: _part(whole, parts[0], runner.seed, 1),
+            WEIGHTS: _part(whole, parts[1], runner.seed, 2),
+        }
+        self.dataloader = self.loaders[WEIGHTS]
+        batch_size = whole.batch_size * get_world_size()
+        passes = [max(len(part) // batch_size, 1) for part in parts]
+        self.schedule = SearchSchedule(
+            warmup_updates, weight_updates, alpha_phase or passes[0], weight_phase or passes[1]
+        )
+        self._max_iters = self.schedule.total
+        self.joint = joint
+        self.hard = hard
+        self.temperature = 1.0
+        self.table = ResourceTable.from_file(table) if isinstance(table, str) else table
+        layers = len(unwrap(runner.model).encoder.alpha)
+        if self.table.num_layers != layers:
+            raise ValueError(
+                f'train_cfg.table: has {self.table.num_layers} layers, the encoder {layers}'
+            )
+        self.resource = ResourceTerm(self.table, **(resource or {}))
+        self._init_alpha(alpha_init_std)
+        self._announce()
+
+    def _init_alpha(self, std: float) -> None:
+        alpha = unwrap(self.runner.model).encoder.alpha
+        generator = torch.Generator().manual_seed(position_seed(self.runner.seed, ALPHA_INIT))
+        noise = torch.randn(alpha.shape, generator=generator) * std
+        with torch.no_grad():
+            alpha.copy_(noise)
+
+    def _announce(self) -> None:
+        term, schedule = self.resource, self.schedule
+        tasks = len(unwrap(self.runner.model).tasks)
+        given = 'GFLOP' if term.unit == 'gflops' else term.unit_name
+        self.runner.logger.info(
+            f'search: {schedule.warmup_updates} warm-up updates, then cycles of '
+            f'{schedule.alpha_phase} alpha and {schedule.weight_phase} weight updates, '
+            f'{schedule.total} updates in all'
+        )
+        self.runner.logger.info(
+            f'resource term: lambda = {term.weight:g} per {given}'
+            f'{" and task" if term.per_task else ""}, mode {term.mode}, in effect '
+            f'{term.factor(tasks):g} per {term.unit_name} ({self.table.convention} convention, '
+            f'input {tuple(self.table.input_size)})'
+        )
+
+    def loader_of(self, update: int) -> DataLoader:
+        """The alpha split for alpha updates, the weight split for all others."""
+        return self.loaders[ALPHA if self.schedule.phase(update) == ALPHA else WEIGHTS]
+
+    def batch_step(self, update: int) -> int:
+        """Batches read from the update's own split before it."""
+        return self.schedule.split_step(update)
+
+    def update(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """One warm-up, alpha or weight update."""
+        model, optimizers = self.runner.model, self.runner.optim_wrapper
+        phase = self.schedule.phase(self._iter)
+        if phase == WARMUP:
+            return warmup_update(model, batch, optimizers, self.joint)
+        encoder = unwrap(model).encoder
+        generator = gumbel_generator(self.runner.seed, self._iter, encoder.alpha.device)
+        if phase == ALPHA:
+            weights = encoder.sample_weights(self.temperature, generator=generator, hard=self.hard)
+            return alpha_update(model, batch, optimizers, weights, self.resource, generator)
+        with torch.no_grad():
+            weights = encoder.sample_weights(self.temperature, generator=generator, hard=self.hard)
+        return weight_update(model, batch, optimizers, weights, self.joint)
+
+
+def _part(loader: DataLoader, indices: Sequence[int], seed: int, stream: int) -> DataLoader:
+    """A loader like another one, for a part of its data set."""
+    sampler = PositionSampler(loader.dataset, seed, indices, loader.sampler.shuffle, stream=stream)
+    return DataLoader(
+        loader.dataset,
+        batch_size=loader.batch_size,
+        sampler=sampler,
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+        worker_init_fn=loader.worker_init_fn,
+        prefetch_factor=loader.prefetch_factor,
+        persistent_workers=loader.persistent_workers,
+    )

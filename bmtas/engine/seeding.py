@@ -1,0 +1,42 @@
+"""Random numbers as functions of position.
+
+No generator state is stored in a checkpoint. Whatever is drawn in update ``u`` comes from
+generators seeded by (seed, purpose, u), so a run that is resumed at ``u`` draws what the
+uninterrupted run drew.
+"""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+
+# purposes: first entry of the spawn key, so that no two of them share a stream; the sampler of
+# bmtas.datasets has 1
+SPLIT, UPDATE, GUMBEL, ALPHA = 2, 3, 4, 5
+
+
+def position_seed(seed: int, purpose: int, *position: int) -> int:
+    """A 63-bit seed that depends on all arguments."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(purpose, *position))
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def position_rng(seed: int, purpose: int, *position: int) -> np.random.Generator:
+    """A numpy generator that depends on all arguments."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose, *position)))
+
+
+def seed_update(seed: int, update: int, rank: int = 0) -> None:
+    """Seed the global generators of python, numpy and torch for one update of one rank."""
+    value = position_seed(seed, UPDATE, update, rank)
+    random.seed(value)
+    np.random.seed(value % 2**32)  # noqa: NPY002  (third-party code draws from it)
+    torch.manual_seed(value)
+
+
+def gumbel_generator(seed: int, update: int, device: torch.device | str) -> torch.Generator:
+    """The generator of an update's Gumbel noise: the same on every rank."""
+    generator = torch.Generator(device=device)
+    return generator.manual_seed(position_seed(seed, GUMBEL, update))
