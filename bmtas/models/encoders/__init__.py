@@ -1,0 +1,15 @@
+"""Ways of sharing an encoder between tasks."""
+
+from bmtas.models.encoders.base import Encoder, Features
+from bmtas.models.encoders.branched import BranchedEncoder, resolve_routes
+from bmtas.models.encoders.single_task import SingleTaskEncoder
+from bmtas.models.encoders.supergraph import SupergraphEncoder
+
+__all__ = [
+    'BranchedEncoder',
+    'Encoder',
+    'Features',
+    'SingleTaskEncoder',
+    'SupergraphEncoder',
+    'resolve_routes',
+]

@@ -1,0 +1,5 @@
+"""Decoders: features of one task in, logits out."""
+
+from bmtas.models.heads.deeplabv3plus import DeepLabV3PlusHead
+
+__all__ = ['DeepLabV3PlusHead']

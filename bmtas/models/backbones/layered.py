@@ -1,0 +1,178 @@
+"""Encoders cut into a stem and a list of layers, from torchvision's models."""
+
+from __future__ import annotations
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torchvision.models import get_model, list_models
+
+from bmtas.models.backbones.dilation import dilate, probe
+from bmtas.models.backbones.recipes import explicit_recipe, find_recipe
+from bmtas.models.backbones.weights import load_weights
+from bmtas.registry import MODELS
+
+# children that carry the residual connection: their norm is not the last of the layer
+_SHORTCUTS = ('downsample', 'proj', 'shortcut')
+
+
+@MODELS.register_module()
+class LayeredBackbone:
+    """A template from which encoders copy the stem and the layers.
+
+    Not a module: it holds one set of initial weights, and every copy starts from them. The
+    context module (ASPP or R-ASPP) is the last layer.
+
+    Args:
+        arch: A classification model of torchvision, e.g. ``mobilenet_v2`` or ``resnet50``.
+        output_stride: Input pixels per pixel of the deep feature; later strides are replaced by
+            dilation.
+        weights: None for random weights, or what ``bmtas.models.backbones.weights`` takes:
+            ``imagenet``, ``offline``, a torchvision name, a file.
+        aspp: Options of the context module that replace those of the recipe, e.g.
+            ``dict(channels=128, dropout=0.0)`` or another ``type``.
+        low_level_index: Layer that feeds the decoder; by default the last one at stride 4.
+        stem: Child names of the stem, with ``layers`` for models without a recipe.
+        layers: Child names of each layer, a name or a list of names.
+
+    Attributes:
+        num_layers: L, context module included.
+        layer_names: L names, the model's own child names and ``aspp``.
+        out_channels: Channels after each layer.
+        stem_channels: Channels after the stem.
+        strides: Input pixels per pixel after each layer.
+        branch_strides: Number of stride-2 steps that follow each layer.
+        stage_ends: Indices of the last layer of each stage (equal channels and stride).
+        low_level_index: Index of the layer that feeds the decoder.
+
+    Raises:
+        ValueError: Unknown architecture or child, or a stride that cannot be had.
+        FileNotFoundError: Weights that are not there.
+    """
+
+    def __init__(
+        self,
+        arch: str = 'mobilenet_v2',
+        output_stride: int = 16,
+        weights: str | None = None,
+        aspp: Mapping[str, Any] | None = None,
+        low_level_index: int | None = None,
+        stem: Sequence[str] | None = None,
+        layers: Sequence[str | Sequence[str]] | None = None,
+    ) -> None:
+        if (stem is None) != (layers is None):
+            raise ValueError('backbone: stem and layers are given together or not at all')
+        if arch not in list_models():
+            raise ValueError(f'backbone: torchvision has no classification model {arch!r}')
+        model = get_model(arch, weights=None)
+        if weights is not None:
+            load_weights(model, arch, weights)
+        recipe = (
+            find_recipe(arch, model)
+            if stem is None
+            else explicit_recipe(stem, layers, dict(type='ASPP'))
+        )
+        self.arch, self.output_stride = arch, output_stride
+        self._stem = _cut(model, recipe.stem, arch)
+        self._layers = [_cut(model, part, arch) for part in recipe.layers]
+        self.strides = dilate(self._stem, self._layers, output_stride)
+        self._probe_channels()
+        options = {**recipe.aspp, **(aspp or {})}
+        if options['type'] != recipe.aspp['type']:
+            options = dict(aspp)
+        self._layers.append(MODELS.build(dict(options, in_channels=self.out_channels[-1])))
+        self._finish([part[0] for part in recipe.layers], low_level_index)
+
+    def _probe_channels(self) -> None:
+        x = probe(self._stem, torch.empty(1, 3, 64, 64, device='meta'))
+        self.stem_channels, self.out_channels = x.shape[1], []
+        for layer in self._layers:
+            x = probe(layer, x)
+            self.out_channels.append(x.shape[1])
+
+    def _finish(self, names: list[str], low_level_index: int | None) -> None:
+        keys = list(zip(self.out_channels, self.strides))
+        self.stage_ends = [i for i in range(len(keys)) if i + 1 == len(keys) or keys[i] != keys[i + 1]]
+        self.out_channels.append(self._layers[-1].out_channels)
+        self.strides.append(self.strides[-1])
+        self.layer_names = [*names, 'aspp']
+        self.num_layers = len(self._layers)
+        self.branch_strides = [(self.strides[-1] // s).bit_length() - 1 for s in self.strides]
+        if low_level_index is None:
+            at_four = [i for i, stride in enumerate(self.strides) if stride <= 4]
+            low_level_index = at_four[-1] if at_four else 0
+        if not 0 <= low_level_index < self.num_layers:
+            raise ValueError(
+                f'backbone: low_level_index {low_level_index} is not among {self.num_layers} layers'
+            )
+        self.low_level_index = low_level_index
+
+    def copy_stem(self) -> nn.Module:
+        """Return a fresh stem with the template's weights."""
+        return copy.deepcopy(self._stem)
+
+    def copy_layer(
+        self, index: int, last_affine: bool = True, dropout: float | None = None
+    ) -> nn.Module:
+        """Return a fresh layer with the template's weights.
+
+        Args:
+            index: Layer, 0 ... L-1.
+            last_affine: Whether the last batch norm scales and shifts. Candidates of the
+                supergraph go without, so that their outputs are of one scale when mixed.
+            dropout: Probability for the layer's dropout, None keeps the recipe's.
+        """
+        layer = copy.deepcopy(self._layers[index])
+        if not last_affine:
+            strip_last_affine(layer)
+        if dropout is not None:
+            for module in layer.modules():
+                if isinstance(module, nn.Dropout):
+                    module.p = dropout
+        return layer
+
+
+def build_backbone(backbone: LayeredBackbone | Mapping[str, Any]) -> LayeredBackbone:
+    """Return the template, built from its config if need be."""
+    return MODELS.build(dict(backbone)) if isinstance(backbone, Mapping) else backbone
+
+
+def last_norm_name(layer: nn.Module) -> str | None:
+    """Name of the last batch norm on the layer's main path; None where there is none."""
+    names = [
+        name
+        for name, module in layer.named_modules()
+        if isinstance(module, _BatchNorm) and not set(name.split('.')) & set(_SHORTCUTS)
+    ]
+    return names[-1] if names else None
+
+
+def strip_last_affine(layer: nn.Module) -> None:
+    """Replace the layer's last batch norm by one without scale and shift, in place."""
+    name = last_norm_name(layer)
+    if name is None:
+        return
+    old = layer.get_submodule(name)
+    new = type(old)(old.num_features, eps=old.eps, momentum=old.momentum, affine=False)
+    new.load_state_dict(old.state_dict(), strict=False)
+    layer.set_submodule(name, new)
+
+
+
+def _cut(model: nn.Module, part: Sequence[str], arch: str) -> nn.Module:
+    """Copy the named children; several become a sequence."""
+    found = OrderedDict()
+    for name in part:
+        try:
+            found[name.replace('.', '_')] = copy.deepcopy(model.get_submodule(name))
+        except AttributeError:
+            known = [child for child, _ in model.named_children()]
+            raise ValueError(f'backbone: {arch} has no child {name!r}, it has {known}') from None
+    if not found:
+        raise ValueError(f'backbone: an empty part among stem and layers of {arch}')
+    return next(iter(found.values())) if len(found) == 1 else nn.Sequential(found)

@@ -1,0 +1,50 @@
+"""Small building blocks of context modules and heads, with their initialisation."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+_ACTIVATIONS = {'relu': nn.ReLU, 'relu6': nn.ReLU6}
+
+
+def activation_layer(name: str) -> nn.Module:
+    """Return a new activation, ``relu`` or ``relu6``, working in place."""
+    if name not in _ACTIVATIONS:
+        raise ValueError(f'activation: unknown {name!r}, choose from {sorted(_ACTIVATIONS)}')
+    return _ACTIVATIONS[name](inplace=True)
+
+
+def conv_norm_act(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    dilation: int = 1,
+    groups: int = 1,
+    activation: str = 'relu',
+) -> nn.Sequential:
+    """Convolution without bias that keeps the size, batch norm, activation."""
+    conv = nn.Conv2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        padding=dilation * (kernel_size - 1) // 2,
+        dilation=dilation,
+        groups=groups,
+        bias=False,
+    )
+    nn.init.kaiming_normal_(conv.weight, mode='fan_out')
+    parts = (('conv', conv), ('norm', nn.BatchNorm2d(out_channels)))
+    return nn.Sequential(OrderedDict([*parts, ('act', activation_layer(activation))]))
+
+
+def separable_conv(
+    in_channels: int, out_channels: int, kernel_size: int, activation: str
+) -> nn.Sequential:
+    """Depth-wise convolution and a 1x1 convolution, each with norm and activation."""
+    depthwise = conv_norm_act(
+        in_channels, in_channels, kernel_size, groups=in_channels, activation=activation
+    )
+    pointwise = conv_norm_act(in_channels, out_channels, 1, activation=activation)
+    return nn.Sequential(OrderedDict([('depthwise', depthwise), ('pointwise', pointwise)]))

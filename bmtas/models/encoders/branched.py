@@ -1,0 +1,121 @@
+"""The network built from a branching tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from bmtas.branching import BranchingTree
+from bmtas.models.backbones import LayeredBackbone, build_backbone
+from bmtas.models.encoders.base import Encoder, Features
+from bmtas.registry import MODELS
+
+
+@MODELS.register_module()
+class BranchedEncoder(Encoder):
+    """One copy of a layer for each group of tasks that share it; the stem is shared by all.
+
+    Args:
+        backbone: Template or its config.
+        tasks: Task names.
+        routes: A ``BranchingTree``, an (L, T) table of routes, the path of a branching file,
+            ``'shared'`` (one group everywhere) or ``'separate'`` (each task alone everywhere).
+
+    Attributes:
+        tree: The branching tree in canonical form.
+
+    Raises:
+        ValueError: Routes are missing, of another size, or made for other tasks.
+    """
+
+    def __init__(
+        self,
+        backbone: LayeredBackbone | Mapping[str, Any],
+        tasks: Sequence[str],
+        routes: Any = None,
+    ) -> None:
+        backbone = build_backbone(backbone)
+        super().__init__(backbone, tasks)
+        self.tree = resolve_routes(routes, self.tasks, self.layer_names)
+        self.stem = backbone.copy_stem()
+        self.layers = nn.ModuleList(
+            nn.ModuleList(backbone.copy_layer(index) for _ in groups)
+            for index, groups in enumerate(self.tree.groups)
+        )
+        # group of each task in each layer: index into self.layers[l]
+        self._group_of = [
+            {task: index for index, group in enumerate(groups) for task in group}
+            for groups in self.tree.groups
+        ]
+
+    def forward(self, images: Tensor, tasks: Sequence[str]) -> Features:
+        """Encode images (N, 3, H, W); a node of the tree runs once, and only when needed."""
+        self.task_indices(tasks)
+        x = self.stem(images)
+        current = {task: x for task in tasks}
+        low = current
+        for index, (copies, group_of) in enumerate(zip(self.layers, self._group_of)):
+            done: dict[int, Tensor] = {}
+            for task in tasks:
+                group = group_of[task]
+                if group not in done:
+                    done[group] = copies[group](current[task])
+            current = {task: done[group_of[task]] for task in tasks}
+            if index == self.low_level_index:
+                low = current
+        return {task: (current[task], low[task]) for task in tasks}
+
+    def sharing_counts(self) -> dict[str, int]:
+        """Size of the group behind every copy; T for the stem."""
+        counts = {'stem': len(self.tasks)}
+        for index, groups in enumerate(self.tree.groups):
+            counts.update({f'layers.{index}.{k}': len(group) for k, group in enumerate(groups)})
+        return counts
+
+
+def resolve_routes(
+    routes: Any, tasks: Sequence[str], layer_names: Sequence[str]
+) -> BranchingTree:
+    """Turn what a config may hold as routes into the tree of these tasks and layers.
+
+    Raises:
+        ValueError: Nothing given, wrong number of layers or tasks, other task names.
+    """
+    num_layers = len(layer_names)
+    if routes is None:
+        raise ValueError(
+            'BranchedEncoder: routes are missing; give --branching FILE to the tool, or '
+            "model.encoder.routes='shared', 'separate', a branching file or an (L, T) table"
+        )
+    if isinstance(routes, BranchingTree):
+        tree = routes
+    elif isinstance(routes, str) and routes == 'shared':
+        tree = BranchingTree.shared(num_layers, tasks)
+    elif isinstance(routes, str) and routes == 'separate':
+        tree = BranchingTree.separate(num_layers, tasks)
+    elif isinstance(routes, str):
+        tree = BranchingTree.from_file(routes)
+    else:
+        rows = [len(row) for row in routes]
+        wrong = [length for length in rows if length != len(tasks)]
+        if len(rows) != num_layers or wrong:
+            raise ValueError(
+                f'BranchedEncoder: routes are {len(rows)} rows of {wrong[0] if wrong else rows[0]} '
+                f'entries, the encoder has {num_layers} layers and {len(tasks)} tasks'
+            )
+        tree = BranchingTree.from_routes(routes, tasks=tuple(tasks))
+    return _checked(tree, tasks, num_layers)
+
+
+def _checked(tree: BranchingTree, tasks: Sequence[str], num_layers: int) -> BranchingTree:
+    if tree.num_layers != num_layers:
+        raise ValueError(
+            f'BranchedEncoder: the tree has {tree.num_layers} layers, the encoder {num_layers}'
+        )
+    if tuple(tree.tasks) != tuple(tasks):
+        raise ValueError(
+            f'BranchedEncoder: the tree is for tasks {tuple(tree.tasks)}, the model has {tuple(tasks)}'
+        )
+    return tree

@@ -1,0 +1,159 @@
+"""The encoder with K candidates in every layer and architecture logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bmtas.models.backbones import LayeredBackbone, build_backbone
+from bmtas.models.encoders.base import Encoder, Features
+from bmtas.models.encoders.routing import gumbel_softmax, mix
+from bmtas.registry import MODELS
+
+
+@MODELS.register_module()
+class SupergraphEncoder(Encoder):
+    """K parallel candidates of every layer; each task mixes them by its routing weights.
+
+    Bruggemann et al., "Automated Search for Resource-Efficient Branched Multi-Task Networks",
+    BMVC 2020. The last batch norm of a candidate has no scale and shift and dropout is off, so
+    that the mixing weights alone decide how much of a candidate is seen.
+
+    A candidate runs only for non-zero weights, and once for all tasks that bring the same input:
+    in the first layer always, later while the tasks have made the same one-hot choices.
+
+    Args:
+        backbone: Template or its config.
+        tasks: T task names.
+        num_candidates: K, by default T.
+
+    Attributes:
+        alpha: Architecture logits (L, T, K), zeros at first.
+    """
+
+    def __init__(
+        self,
+        backbone: LayeredBackbone | Mapping[str, Any],
+        tasks: Sequence[str],
+        num_candidates: int | None = None,
+    ) -> None:
+        backbone = build_backbone(backbone)
+        super().__init__(backbone, tasks)
+        self.num_candidates = len(self.tasks) if num_candidates is None else num_candidates
+        if self.num_candidates < 1:
+            raise ValueError(f'num_candidates must be positive, got {num_candidates}')
+        self.stem = backbone.copy_stem()
+        self.layers = nn.ModuleList(
+            nn.ModuleList(
+                backbone.copy_layer(index, last_affine=False, dropout=0.0)
+                for _ in range(self.num_candidates)
+            )
+            for index in range(backbone.num_layers)
+        )
+        shape = (backbone.num_layers, len(self.tasks), self.num_candidates)
+        self.alpha = nn.Parameter(torch.zeros(shape))
+
+    def forward(
+        self, images: Tensor, tasks: Sequence[str], weights: Tensor | None = None
+    ) -> Features:
+        """Encode images for the named tasks.
+
+        Args:
+            images: (N, 3, H, W).
+            tasks: Names of the tasks to run.
+            weights: (L, T, K) mixing weights for all T tasks, see ``sample_weights`` and
+                ``warmup_weights``; None takes the largest logit of each row. Gradients reach
+                the logits through them.
+
+        Raises:
+            ValueError: Weights of another shape, or a row of zeros.
+        """
+        rows = self.task_indices(tasks)
+        if weights is None:
+            weights = self._one_hot(self.routes())
+        needed = self._needed(weights)
+        x = self.stem(images)
+        current, low = [x] * len(rows), [x] * len(rows)
+        for index, candidates in enumerate(self.layers):
+            outputs: dict[tuple[int, int], Tensor] = {}
+            current = [
+                self._run_row(x, candidates, weights[index, row], needed[index][row], outputs)
+                for x, row in zip(current, rows)
+            ]
+            if index == self.low_level_index:
+                low = current
+        return {task: (deep, tap) for task, deep, tap in zip(tasks, current, low)}
+
+    @staticmethod
+    def _run_row(
+        x: Tensor,
+        candidates: nn.ModuleList,
+        weights: Tensor,
+        needed: Sequence[int],
+        outputs: dict[tuple[int, int], Tensor],
+    ) -> Tensor:
+        """Output of one layer for one task; ``outputs`` holds what this layer has run so far."""
+        for k in needed:
+            # the caller keeps x alive while the layer runs, so that its id is its own
+            if (id(x), k) not in outputs:
+                outputs[id(x), k] = candidates[k](x)
+        found = [outputs[id(x), k] for k in needed]
+        if len(needed) == 1 and not weights.requires_grad:
+            return found[0]
+        return mix(found, weights if len(needed) == len(weights) else weights[list(needed)])
+
+    def _needed(self, weights: Tensor) -> list[list[list[int]]]:
+        """Candidates with a non-zero weight, by layer and task."""
+        if weights.shape != self.alpha.shape:
+            raise ValueError(
+                f'supergraph: weights are {tuple(weights.shape)}, '
+                f'expected (layers, tasks, candidates) = {tuple(self.alpha.shape)}'
+            )
+        used = (weights.detach() != 0).tolist()
+        needed = [[[k for k, use in enumerate(row) if use] for row in layer] for layer in used]
+        if not all(row for layer in needed for row in layer):
+            raise ValueError('supergraph: a task has no candidate with a weight in some layer')
+        return needed
+
+    def sample_weights(
+        self, temperature: float, generator: torch.Generator | None = None, hard: bool = False
+    ) -> Tensor:
+        """Draw mixing weights (L, T, K) by Gumbel-softmax, one independent row per layer and task.
+
+        With ``hard`` the rows are one-hot and a single candidate runs; the gradient of the
+        chosen weight is passed to the logits straight through, the weights of the candidates
+        that did not run get none.
+        """
+        return gumbel_softmax(self.alpha, temperature, generator, hard)
+
+    def warmup_weights(self) -> Tensor:
+        """One-hot weights (L, T, K): task t on candidate t (modulo K)."""
+        own = torch.arange(len(self.tasks)) % self.num_candidates
+        return self._one_hot(own.expand(self.num_layers, -1))
+
+    def routes(self) -> Tensor:
+        """Candidate with the largest logit, the first of equals: (L, T) integers on the CPU."""
+        # numpy documents which of equal entries it returns, torch does not
+        return torch.from_numpy(self.alpha.detach().float().cpu().numpy().argmax(-1))
+
+    def _one_hot(self, routes: Tensor) -> Tensor:
+        one_hot = nn.functional.one_hot(routes, self.num_candidates)
+        return one_hot.to(device=self.alpha.device, dtype=self.alpha.dtype)
+
+    def arch_parameters(self) -> Iterator[nn.Parameter]:
+        """The logits."""
+        yield self.alpha
+
+    def weight_parameters(self) -> Iterator[nn.Parameter]:
+        """Everything but the logits."""
+        return (parameter for name, parameter in self.named_parameters() if name != 'alpha')
+
+    def sharing_counts(self) -> dict[str, int]:
+        """T for the stem; 1 for every candidate, whose tasks are not decided yet."""
+        counts = {'stem': len(self.tasks)}
+        for index in range(self.num_layers):
+            counts.update({f'layers.{index}.{k}': 1 for k in range(self.num_candidates)})
+        return counts

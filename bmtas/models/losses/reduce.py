@@ -1,0 +1,35 @@
+"""Means over the labelled pixels of the whole batch, also when it is spread over processes."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.dist import all_reduce
+from torch import Tensor
+
+
+def global_mean(count: Tensor) -> Tensor:
+    """Mean of a count over processes while gradients are taken, else the count itself.
+
+    Gradients are averaged over processes; dividing each local sum by the mean count makes that
+    average the gradient of one process on the whole batch. Without gradients, processes may see
+    different numbers of batches and must not wait for each other.
+    """
+    count = count.detach().float()
+    if torch.is_grad_enabled():
+        all_reduce(count, 'mean')
+    return count
+
+
+def mean_over(total: Tensor, count: Tensor) -> Tensor:
+    """``total / count``; 0 with a graph where nothing was counted."""
+    return total / global_mean(count).clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def check_shapes(loss: str, logits: Tensor, channels: int | None, target: Tensor) -> None:
+    """Raise a ValueError if logits (N, C, H, W) and target (N, [3,] H, W) do not belong together."""
+    if channels is not None and logits.shape[1] != channels:
+        raise ValueError(f'{loss}: logits have {logits.shape[1]} channels, expected {channels}')
+    if logits.shape[0] != target.shape[0] or logits.shape[-2:] != target.shape[-2:]:
+        raise ValueError(
+            f'{loss}: logits {tuple(logits.shape)} and label {tuple(target.shape)} differ in size'
+        )

@@ -1,0 +1,190 @@
+"""The multi-task network: one encoder, a head and a loss for each task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from bmtas.models.losses import unit_vectors
+from bmtas.registry import MODELS
+from bmtas.structures import IGNORE, MultiTaskSample, Task, TaskMaps, build_tasks
+
+Samples = Sequence[MultiTaskSample]
+
+
+@MODELS.register_module()
+class MultiTaskModel(BaseModel):
+    """Encoder, heads and losses behind mmengine's three forward modes.
+
+    Args:
+        tasks: The task table.
+        encoder: Config of an encoder, without ``tasks``.
+        head: Config of the head, without channels; each task gets its own.
+        data_preprocessor: Config of the preprocessor.
+        channels_last: Keep images and weights in the channels-last layout; dilated depth-wise
+            convolutions on a CPU are many times slower without.
+
+    Attributes:
+        tasks: Tuple of ``Task``.
+        encoder: The encoder.
+        heads: Heads by task name.
+        losses: Losses by task name.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Mapping[str, Any] | Task],
+        encoder: Mapping[str, Any],
+        head: Mapping[str, Any],
+        data_preprocessor: Mapping[str, Any] | None = None,
+        channels_last: bool = True,
+        init_cfg: Mapping[str, Any] | None = None,
+    ) -> None:
+        preprocessor = MODELS.build(dict(data_preprocessor or dict(type='MultiTaskPreprocessor')))
+        super().__init__(preprocessor, init_cfg)
+        self.tasks = build_tasks(tasks)
+        self.data_preprocessor.expect(self.tasks)
+        names = [task.name for task in self.tasks]
+        self.encoder = MODELS.build(dict(encoder, tasks=names))
+        channels = dict(
+            deep_channels=self.encoder.deep_channels, low_channels=self.encoder.low_channels
+        )
+        self.heads = nn.ModuleDict(
+            {t.name: MODELS.build(dict(head, out_channels=t.channels, **channels)) for t in self.tasks}
+        )
+        self.losses = nn.ModuleDict({t.name: MODELS.build(dict(t.loss)) for t in self.tasks})
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.to(memory_format=self.memory_format)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Samples | None = None,
+        mode: str = 'tensor',
+        tasks: Sequence[str] | None = None,
+        **routing: Any,
+    ) -> dict[str, Tensor] | list[MultiTaskSample]:
+        """Run the network.
+
+        Args:
+            inputs: Normalised images (N, 3, H, W).
+            data_samples: N samples; their labels are needed in mode ``loss``.
+            mode: ``tensor``: logits (N, C, H, W) by task; ``loss``: ``loss_<task>``, weighted
+                scalars; ``predict``: the samples with their ``predictions``.
+            tasks: Names of the tasks to run, None for all.
+            routing: Passed to the encoder, e.g. ``weights`` of the supergraph.
+
+        Raises:
+            ValueError: Unknown mode or task, no labels, or labels of another size.
+        """
+        if mode == 'tensor':
+            return self._logits(inputs, tasks, routing)
+        if mode == 'loss':
+            return self.loss(inputs, data_samples, tasks, **routing)
+        if mode == 'predict':
+            return self.predict(inputs, data_samples, tasks, **routing)
+        raise ValueError(f'unknown forward mode {mode!r}, choose loss, predict or tensor')
+
+    def loss(
+        self,
+        inputs: Tensor,
+        data_samples: Samples | None,
+        tasks: Sequence[str] | None = None,
+        **routing: Any,
+    ) -> dict[str, Tensor]:
+        """Weighted loss of each task, ``loss_<task>``; 0 with a graph for a task without labels."""
+        if data_samples is None:
+            raise ValueError("mode 'loss' needs data_samples with labels")
+        logits = self._logits(inputs, tasks, routing)
+        losses = {}
+        for task in self._select(tasks):
+            target = stack_labels(task, data_samples, logits[task.name])
+            loss = self.losses[task.name](logits[task.name], target)
+            losses[f'loss_{task.name}'] = task.weight * loss
+        return losses
+
+    def predict(
+        self,
+        inputs: Tensor,
+        data_samples: Samples | None = None,
+        tasks: Sequence[str] | None = None,
+        **routing: Any,
+    ) -> list[MultiTaskSample]:
+        """Set ``predictions`` of the samples, new ones if there are none; see MultiTaskSample."""
+        logits = self._logits(inputs, tasks, routing)
+        maps = {t.name: activate(t, logits[t.name]) for t in self._select(tasks)}
+        samples = [MultiTaskSample() for _ in inputs] if data_samples is None else data_samples
+        for index, sample in enumerate(samples):
+            sample.predictions = TaskMaps({name: value[index] for name, value in maps.items()})
+        return list(samples)
+
+    def _select(self, tasks: Sequence[str] | None) -> list[Task]:
+        by_name = {task.name: task for task in self.tasks}
+        names = list(by_name) if tasks is None else list(tasks)
+        unknown = [name for name in names if name not in by_name]
+        if unknown:
+            raise ValueError(f'model: unknown task {unknown[0]!r}, there are {list(by_name)}')
+        return [by_name[name] for name in names]
+
+    def _logits(
+        self, inputs: Tensor, tasks: Sequence[str] | None, routing: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        if inputs.dim() != 4 or inputs.shape[0] == 0:
+            raise ValueError(f'model: inputs must be (N, 3, H, W), got {tuple(inputs.shape)}')
+        names = [task.name for task in self._select(tasks)]
+        inputs = inputs.contiguous(memory_format=self.memory_format)
+        features = self.encoder(inputs, names, **routing)
+        return {
+            name: F.interpolate(
+                self.heads[name](*features[name]),
+                size=inputs.shape[-2:],
+                mode='bilinear',
+                align_corners=False,
+            )
+            for name in names
+        }
+
+
+def stack_labels(task: Task, samples: Samples, logits: Tensor) -> Tensor:
+    """Labels of one task as a batch; samples without that label are ignored everywhere.
+
+    Returns:
+        (N, H, W), for normals (N, 3, H, W), of the logits' size.
+
+    Raises:
+        ValueError: A label of another size; the message names image and label.
+    """
+    if len(samples) != len(logits):
+        raise ValueError(f'model: {len(logits)} images but {len(samples)} samples')
+    size = tuple(logits.shape[-2:])
+    shape = (3, *size) if task.kind == 'normals' else size
+    integer = task.kind in ('classes', 'mask')
+    blank = logits.new_full(
+        shape, IGNORE if integer else 0, dtype=torch.int64 if integer else torch.float32
+    )
+    maps = []
+    for sample in samples:
+        label = sample.labels.get(task.label) if 'labels' in sample else None
+        if label is not None and tuple(label.shape) != shape:
+            raise ValueError(
+                f'label {task.label!r} of image {sample.get("img_id", "?")!r} has shape '
+                f'{tuple(label.shape)}, task {task.name!r} ({task.kind}) needs {shape}'
+            )
+        maps.append(blank if label is None else label)
+    return torch.stack(maps)
+
+
+def activate(task: Task, logits: Tensor) -> Tensor:
+    """Predictions from logits (N, C, H, W), as ``MultiTaskSample.predictions`` describes them."""
+    if task.kind == 'classes':
+        return logits.argmax(dim=1)
+    if task.kind == 'mask':
+        return logits[:, 0].float().sigmoid()
+    if task.kind == 'normals':
+        return unit_vectors(logits.float(), eps=1e-12)
+    return logits[:, 0].float()
