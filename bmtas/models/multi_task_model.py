@@ -55,7 +55,10 @@ class MultiTaskModel(BaseModel):
             deep_channels=self.encoder.deep_channels, low_channels=self.encoder.low_channels
         )
         self.heads = nn.ModuleDict(
-            {t.name: MODELS.build(dict(head, out_channels=t.channels, **channels)) for t in self.tasks}
+            {
+                t.name: MODELS.build(dict(head, out_channels=t.channels, **channels))
+                for t in self.tasks
+            }
         )
         self.losses = nn.ModuleDict({t.name: MODELS.build(dict(t.loss)) for t in self.tasks})
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format

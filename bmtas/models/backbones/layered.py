@@ -97,7 +97,9 @@ class LayeredBackbone:
 
     def _finish(self, names: list[str], low_level_index: int | None) -> None:
         keys = list(zip(self.out_channels, self.strides))
-        self.stage_ends = [i for i in range(len(keys)) if i + 1 == len(keys) or keys[i] != keys[i + 1]]
+        self.stage_ends = [
+            i for i in range(len(keys)) if i + 1 == len(keys) or keys[i] != keys[i + 1]
+        ]
         self.out_channels.append(self._layers[-1].out_channels)
         self.strides.append(self.strides[-1])
         self.layer_names = [*names, 'aspp']
@@ -161,7 +163,6 @@ def strip_last_affine(layer: nn.Module) -> None:
     new = type(old)(old.num_features, eps=old.eps, momentum=old.momentum, affine=False)
     new.load_state_dict(old.state_dict(), strict=False)
     layer.set_submodule(name, new)
-
 
 
 def _cut(model: nn.Module, part: Sequence[str], arch: str) -> nn.Module:

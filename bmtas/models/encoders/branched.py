@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ class BranchedEncoder(Encoder):
         """Encode images (N, 3, H, W); a node of the tree runs once, and only when needed."""
         self.task_indices(tasks)
         x = self.stem(images)
-        current = {task: x for task in tasks}
+        current = dict.fromkeys(tasks, x)
         low = current
         for index, (copies, group_of) in enumerate(zip(self.layers, self._group_of)):
             done: dict[int, Tensor] = {}
@@ -75,47 +76,30 @@ class BranchedEncoder(Encoder):
         return counts
 
 
-def resolve_routes(
-    routes: Any, tasks: Sequence[str], layer_names: Sequence[str]
-) -> BranchingTree:
+def resolve_routes(routes: Any, tasks: Sequence[str], layer_names: Sequence[str]) -> BranchingTree:
     """Turn what a config may hold as routes into the tree of these tasks and layers.
 
     Raises:
+        FileNotFoundError: The branching file does not exist.
         ValueError: Nothing given, wrong number of layers or tasks, other task names.
     """
-    num_layers = len(layer_names)
+    num_layers, tasks = len(layer_names), tuple(tasks)
     if routes is None:
         raise ValueError(
             'BranchedEncoder: routes are missing; give --branching FILE to the tool, or '
             "model.encoder.routes='shared', 'separate', a branching file or an (L, T) table"
         )
     if isinstance(routes, BranchingTree):
-        tree = routes
-    elif isinstance(routes, str) and routes == 'shared':
-        tree = BranchingTree.shared(num_layers, tasks)
-    elif isinstance(routes, str) and routes == 'separate':
-        tree = BranchingTree.separate(num_layers, tasks)
-    elif isinstance(routes, str):
-        tree = BranchingTree.from_file(routes)
+        tree = routes.reorder(tasks)
+    elif isinstance(routes, str) and routes in ('shared', 'separate'):
+        return getattr(BranchingTree, routes)(num_layers, tasks, layer_names)
+    elif isinstance(routes, (str, Path)):
+        tree = BranchingTree.from_file(routes, tasks, num_layers)
     else:
-        rows = [len(row) for row in routes]
-        wrong = [length for length in rows if length != len(tasks)]
-        if len(rows) != num_layers or wrong:
-            raise ValueError(
-                f'BranchedEncoder: routes are {len(rows)} rows of {wrong[0] if wrong else rows[0]} '
-                f'entries, the encoder has {num_layers} layers and {len(tasks)} tasks'
-            )
-        tree = BranchingTree.from_routes(routes, tasks=tuple(tasks))
-    return _checked(tree, tasks, num_layers)
-
-
-def _checked(tree: BranchingTree, tasks: Sequence[str], num_layers: int) -> BranchingTree:
+        tree = BranchingTree.from_routes(routes, tasks)
     if tree.num_layers != num_layers:
         raise ValueError(
-            f'BranchedEncoder: the tree has {tree.num_layers} layers, the encoder {num_layers}'
+            f'BranchedEncoder: the routes have {tree.num_layers} rows, '
+            f'the encoder {num_layers} layers'
         )
-    if tuple(tree.tasks) != tuple(tasks):
-        raise ValueError(
-            f'BranchedEncoder: the tree is for tasks {tuple(tree.tasks)}, the model has {tuple(tasks)}'
-        )
-    return tree
+    return BranchingTree.from_routes(tree.routes, tasks, layer_names)

@@ -23,9 +23,7 @@ class SingleTaskEncoder(Encoder):
         tasks: Task names.
     """
 
-    def __init__(
-        self, backbone: LayeredBackbone | Mapping[str, Any], tasks: Sequence[str]
-    ) -> None:
+    def __init__(self, backbone: LayeredBackbone | Mapping[str, Any], tasks: Sequence[str]) -> None:
         backbone = build_backbone(backbone)
         super().__init__(backbone, tasks)
         self.stems = nn.ModuleDict({task: backbone.copy_stem() for task in self.tasks})

@@ -26,7 +26,7 @@ def mean_over(total: Tensor, count: Tensor) -> Tensor:
 
 
 def check_shapes(loss: str, logits: Tensor, channels: int | None, target: Tensor) -> None:
-    """Raise a ValueError if logits (N, C, H, W) and target (N, [3,] H, W) do not belong together."""
+    """Raise a ValueError if logits (N, C, H, W) and target (N, [3,] H, W) differ in size."""
     if channels is not None and logits.shape[1] != channels:
         raise ValueError(f'{loss}: logits have {logits.shape[1]} channels, expected {channels}')
     if logits.shape[0] != target.shape[0] or logits.shape[-2:] != target.shape[-2:]:

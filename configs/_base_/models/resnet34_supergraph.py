@@ -1,0 +1,3 @@
+# As resnet50_supergraph.py, with ResNet-34.
+_base_ = './resnet50_supergraph.py'
+model = dict(encoder=dict(backbone=dict(arch='resnet34')))
