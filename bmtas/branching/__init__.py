@@ -11,17 +11,22 @@ from bmtas.branching.enumeration import (
     vanilla_tree_at_cost,
 )
 from bmtas.branching.expected_cost import expected_cost, expected_groups
+from bmtas.branching.optimum import TreeFront, optimal_tree, partition_scores, tree_front
 from bmtas.branching.tree import BranchingTree
 
 __all__ = [
     'BranchingTree',
+    'TreeFront',
     'TreesAtCost',
     'count_trees',
     'enumerate_trees',
     'expected_cost',
     'expected_groups',
     'num_permutations',
+    'optimal_tree',
+    'partition_scores',
     'permutations',
+    'tree_front',
     'uniform_tree',
     'uniform_tree_at_cost',
     'vanilla_tree',
