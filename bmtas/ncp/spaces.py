@@ -1,0 +1,204 @@
+"""Search spaces: which codes there are, how to draw, round, change and cost them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .codes import IS_COUNT, LENGTH, POSITIONS, NetworkCode
+from .cost import CostModel
+
+RECORDED_CHANNELS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128)
+_EVERY = tuple(range(8, 129, 8))
+
+GRIDS: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    'full': {'stem': _EVERY, 'channels': _EVERY, 'counts': (1, 2, 3, 4)},
+    'coarse': {
+        'stem': (16, 32, 48, 64),
+        'channels': tuple(range(16, 129, 16)),
+        'counts': (1, 2, 3, 4),
+    },
+    'fine': {'stem': (8, 16, 24, 32), 'channels': tuple(range(8, 65, 8)), 'counts': (1, 2)},
+    'recorded': {
+        'stem': (8, 16, 24, 32, 48, 64),
+        'channels': RECORDED_CHANNELS,
+        'counts': (1, 2, 3, 4),
+    },
+}
+"""Values that a position may take. ``coarse`` and ``fine`` are the two grids that the records of
+the benchmark were drawn from, ``recorded`` the values that occur there in number, ``full`` all."""
+
+
+def grid_values(grid: str) -> list[np.ndarray]:
+    """Ascending values of each of the 27 positions.
+
+    Raises:
+        ValueError: Unknown grid.
+    """
+    if grid not in GRIDS:
+        raise ValueError(f'grid {grid!r}, choose from {list(GRIDS)}')
+    kinds = ['counts' if c else 'stem' if p < 2 else 'channels' for p, c in enumerate(IS_COUNT)]
+    return [np.array(GRIDS[grid][kind]) for kind in kinds]
+
+
+def resolve_positions(patterns: Iterable[str | int], names: Sequence[str]) -> np.ndarray:
+    """Indices of the positions that the patterns name.
+
+    Args:
+        patterns: Indices, or position names with ``*`` as in ``stage*.units``; a name stands for
+            all below it.
+        names: Names of the positions of the space.
+
+    Raises:
+        ValueError: A pattern that matches nothing.
+    """
+    chosen: set[int] = set()
+    for pattern in patterns:
+        if isinstance(pattern, int):
+            found = [pattern] if 0 <= pattern < len(names) else []
+        else:
+            rule = re.escape(pattern).replace(r'\*', '.*')
+            found = [i for i, name in enumerate(names) if re.fullmatch(rf'{rule}(\..*)?', name)]
+        if not found:
+            raise ValueError(
+                f'position {pattern!r} matches nothing; positions are 0..{len(names) - 1} or '
+                f'names such as {names[0]!r}, {names[-1]!r}'
+            )
+        chosen.update(found)
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+class MultiResolutionSpace:
+    """Codes of multi-resolution networks within bounds.
+
+    Args:
+        grid: Values that rounding, drawing and neighbours use, a key of ``GRIDS``.
+        bounds: (lowest, highest) by position pattern, narrower than the grid; e.g. ``{'stem':
+            (8, 32)}``. The grids but ``full`` keep the stem within the recorded 64.
+        freeze: Position patterns that never change.
+        cost: What a code costs.
+
+    Attributes:
+        names: Names of the positions.
+        values: Allowed values of each position, ascending.
+        lower, upper: (27,) float64 bounds.
+        free: (27,) bool, False where frozen.
+    """
+
+    names: Sequence[str] = POSITIONS
+    dimension = LENGTH
+
+    def __init__(
+        self,
+        grid: str = 'recorded',
+        bounds: Mapping[str, Sequence[int]] | None = None,
+        freeze: Sequence[str | int] = (),
+        cost: CostModel | None = None,
+    ) -> None:
+        self.values = grid_values(grid)
+        self.cost = cost or CostModel()
+        for pattern, (low, high) in (bounds or {}).items():
+            for position in resolve_positions([pattern], POSITIONS):
+                inside = self.values[position]
+                inside = inside[(inside >= low) & (inside <= high)]
+                if not len(inside):
+                    raise ValueError(f'bounds: {pattern!r} [{low}, {high}] leaves no grid value')
+                self.values[position] = inside
+        self.lower = np.array([values[0] for values in self.values], dtype=np.float64)
+        self.upper = np.array([values[-1] for values in self.values], dtype=np.float64)
+        self.free = np.ones(LENGTH, dtype=bool)
+        self.free[resolve_positions(freeze, POSITIONS)] = False
+        self._grid = np.full((LENGTH, max(map(len, self.values))), np.inf)
+        for position, values in enumerate(self.values):
+            self._grid[position, : len(values)] = values
+
+    def parse(self, source: Any) -> np.ndarray:
+        """A code in any form as (27,) int64."""
+        return NetworkCode.parse(source).array()
+
+    def describe(self, code: Sequence[int]) -> dict[str, Any]:
+        """What a report says of a code."""
+        code = NetworkCode(tuple(int(value) for value in code))
+        return {'code': list(code.values), 'text': code.text}
+
+    def random(self, number: int, generator: np.random.Generator) -> np.ndarray:
+        """Codes drawn uniformly from the grid, (number, 27) int64."""
+        columns = [generator.choice(values, size=number) for values in self.values]
+        return np.stack(columns, axis=1).astype(np.int64)
+
+    def round(self, points: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+        """Nearest codes of the grid, ties upwards; frozen positions as in ``start``.
+
+        Args:
+            points: (..., 27) float.
+            start: (..., 27) codes the points came from.
+        """
+        points = np.asarray(points, dtype=np.float64)
+        middles = (self._grid[:, 1:] + self._grid[:, :-1]) / 2
+        index = (points[..., None] >= middles).sum(-1)
+        rounded = np.take_along_axis(
+            np.broadcast_to(self._grid, (*points.shape, self._grid.shape[1])), index[..., None], -1
+        )[..., 0]
+        if start is not None:
+            rounded = np.where(self.free, rounded, start)
+        return rounded.astype(np.int64)
+
+    def contains(self, codes: np.ndarray) -> np.ndarray:
+        """Which codes (..., 27) lie on the grid within the bounds; frozen positions are free."""
+        on_grid = (np.asarray(codes)[..., None] == self._grid).any(-1)
+        return (on_grid | ~self.free).all(-1)
+
+    def clip(self, points: Tensor) -> Tensor:
+        """Points (..., 27) moved inside the bounds."""
+        lower, upper = (torch.as_tensor(b, dtype=points.dtype) for b in (self.lower, self.upper))
+        return torch.minimum(torch.maximum(points, lower), upper)
+
+    def neighbours(self, code: Sequence[int]) -> np.ndarray:
+        """Codes that differ by one grid step in one free position, (n, 27), at most 54."""
+        found = []
+        for position in np.flatnonzero(self.free):
+            values = self.values[position]
+            below = values[values < code[position]][-1:]
+            above = values[values > code[position]][:1]
+            for value in (*below, *above):
+                neighbour = np.array(code, dtype=np.int64)
+                neighbour[position] = value
+                found.append(neighbour)
+        return np.stack(found) if found else np.empty((0, LENGTH), dtype=np.int64)
+
+    def steps(self, codes: np.ndarray, upward: np.ndarray) -> np.ndarray:
+        """Signed distance to the next grid value of each position, 0 where there is none.
+
+        Args:
+            codes: (S, 27) codes on the grid.
+            upward: (S, 27) bool, the direction.
+        """
+        codes = np.asarray(codes, dtype=np.float64)
+        difference = self._grid - codes[..., None]
+        above = np.where(difference > 0, difference, np.inf).min(-1)
+        below = np.where(difference < 0, difference, -np.inf).max(-1)
+        step = np.where(upward, above, below)
+        return np.where(np.isfinite(step) & self.free, step, 0.0)
+
+    def costs(self, codes: Any) -> tuple[Any, Any]:
+        """Exact multiply-adds (G) and parameters (M) of codes (..., 27); differentiable."""
+        madds, params = self.cost.both(codes)
+        return madds / 1e9, params / 1e6
+
+
+def pareto_rows(score: np.ndarray, cost: np.ndarray) -> np.ndarray:
+    """Rows that no other row beats in both, cheapest first.
+
+    Args:
+        score: (N,), larger is better.
+        cost: (N,), smaller is better.
+    """
+    order = np.lexsort((-score, cost))
+    best = np.maximum.accumulate(score[order])
+    better = np.concatenate([[True], score[order][1:] > best[:-1]])
+    return order[better]
