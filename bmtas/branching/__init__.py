@@ -1,6 +1,34 @@
 """The domain: trees, their expected cost, their number, the best of them. Torch and numpy only."""
 
+from bmtas.branching.at_cost import TreesAtCost, uniform_tree_at_cost
+from bmtas.branching.enumeration import (
+    count_trees,
+    enumerate_trees,
+    num_permutations,
+    permutations,
+    uniform_tree,
+    vanilla_tree,
+    vanilla_tree_at_cost,
+)
 from bmtas.branching.expected_cost import expected_cost, expected_groups
+from bmtas.branching.optimum import TreeFront, optimal_tree, partition_scores, tree_front
 from bmtas.branching.tree import BranchingTree
 
-__all__ = ['BranchingTree', 'expected_cost', 'expected_groups']
+__all__ = [
+    'BranchingTree',
+    'TreeFront',
+    'TreesAtCost',
+    'count_trees',
+    'enumerate_trees',
+    'expected_cost',
+    'expected_groups',
+    'num_permutations',
+    'optimal_tree',
+    'partition_scores',
+    'permutations',
+    'tree_front',
+    'uniform_tree',
+    'uniform_tree_at_cost',
+    'vanilla_tree',
+    'vanilla_tree_at_cost',
+]

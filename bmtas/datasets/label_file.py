@@ -30,12 +30,19 @@ def _ignored(ignore: int | Sequence[int] | None) -> tuple[int, ...]:
 def _integers(raw: np.ndarray, path: Path) -> np.ndarray:
     if raw.ndim != 2:
         raise ValueError(f'{path}: a label map has two dimensions, this one {raw.shape}')
-    if raw.dtype == bool or np.issubdtype(raw.dtype, np.integer):
+    if raw.dtype == bool:
+        return raw.astype(np.uint8)
+    if np.issubdtype(raw.dtype, np.integer):
         return raw
     rounded = np.rint(raw)
     if not np.array_equal(rounded, raw):
         raise ValueError(f'{path}: class ids must be whole numbers')
     return rounded.astype(np.int64)
+
+
+def _flat(raw: np.ndarray) -> np.ndarray:
+    """Drop a last dimension of one channel."""
+    return raw[..., 0] if raw.ndim == 3 and raw.shape[2] == 1 else raw
 
 
 def decode_classes(
@@ -60,7 +67,7 @@ def decode_classes(
     Raises:
         ValueError: An id outside the range.
     """
-    raw = _integers(raw, path)
+    raw = _integers(_flat(raw), path)
     # through a table: one pass over the pixels, whatever the rules
     low, high = int(raw.min()), int(raw.max())
     if low < 0 or high >= 1 << 16:
@@ -90,6 +97,7 @@ def decode_mask(
     ignore: int | Sequence[int] | None = None,
 ) -> np.ndarray:
     """Mask (H, W) uint8: 1 where the value exceeds ``threshold``, 255 where it is ``ignore``."""
+    raw = _flat(raw)
     if raw.ndim != 2:
         raise ValueError(f'{path}: a mask has two dimensions, this one {raw.shape}')
     mask = (raw > threshold).astype(np.uint8)
@@ -113,6 +121,7 @@ def decode_depth(
     Raises:
         ValueError: NaN, infinite or negative values.
     """
+    raw = _flat(raw)
     if raw.ndim != 2:
         raise ValueError(f'{path}: a depth map has two dimensions, this one {raw.shape}')
     depth = raw.astype(np.float32) * np.float32(scale)

@@ -22,7 +22,9 @@ def global_mean(count: Tensor) -> Tensor:
 
 def mean_over(total: Tensor, count: Tensor) -> Tensor:
     """``total / count``; 0 with a graph where nothing was counted."""
-    return total / global_mean(count).clamp_min(torch.finfo(torch.float32).tiny)
+    # one pixel on one of very many processes still counts more than the bound; a much smaller
+    # bound would overflow in the backward pass (infinity times zero)
+    return total / global_mean(count).clamp_min(1e-4)
 
 
 def check_shapes(loss: str, logits: Tensor, channels: int | None, target: Tensor) -> None:

@@ -1,0 +1,117 @@
+# PASCAL-Context, five tasks: 4998 train, 5105 val. Augmentation of the paper (appendix A).
+data_root = 'data/PASCAL_MT'
+input_size = (512, 512)
+
+tasks = [
+    dict(
+        name='semseg',
+        kind='classes',
+        channels=21,
+        loss=dict(type='CrossEntropyLoss'),
+        metric=dict(type='MeanIoU'),
+        score='mIoU',
+        draw=dict(
+            names=[
+                'background',
+                'aeroplane',
+                'bicycle',
+                'bird',
+                'boat',
+                'bottle',
+                'bus',
+                'car',
+                'cat',
+                'chair',
+                'cow',
+                'diningtable',
+                'dog',
+                'horse',
+                'motorbike',
+                'person',
+                'pottedplant',
+                'sheep',
+                'sofa',
+                'train',
+                'tvmonitor',
+            ]
+        ),
+    ),
+    dict(
+        name='human_parts',
+        kind='classes',
+        channels=7,
+        loss=dict(type='CrossEntropyLoss'),
+        weight=2.0,
+        metric=dict(type='MeanIoU'),
+        score='mIoU',
+        draw=dict(
+            names=[
+                'background',
+                'head',
+                'torso',
+                'upper arms',
+                'lower arms',
+                'upper legs',
+                'lower legs',
+            ]
+        ),
+    ),
+    dict(
+        name='sal',
+        kind='mask',
+        channels=1,
+        loss=dict(type='BalancedBCELoss'),
+        weight=5.0,
+        metric=dict(type='SaliencyIoU'),
+        score='maxIoU',
+    ),
+    dict(
+        name='normals',
+        kind='normals',
+        channels=3,
+        loss=dict(type='NormalsL1Loss'),
+        weight=10.0,
+        metric=dict(type='NormalsError'),
+        score='mean',
+        higher_is_better=False,
+    ),
+    dict(
+        name='edge',
+        kind='mask',
+        channels=1,
+        loss=dict(type='WeightedBCELoss', pos_weight=0.95),
+        weight=50.0,
+        metric=dict(type='EdgeFMeasure'),
+        score='F',
+    ),
+]
+
+_dataset = dict(type='PascalContext', data_root=data_root)
+_train_pipeline = [
+    dict(type='RandomScale', scales=[0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0]),
+    dict(type='RandomCrop', size=512),
+    dict(type='RandomHorizontalFlip'),
+    dict(type='IgnoreAbsentForeground', labels=['human_parts']),
+    dict(type='PackSample'),
+]
+_test_pipeline = [
+    dict(type='PadTo', size=512),
+    dict(type='IgnoreAbsentForeground', labels=['human_parts']),
+    dict(type='PackSample'),
+]
+_loader = dict(num_workers=4, persistent_workers=True, collate_fn=dict(type='pseudo_collate'))
+
+train_dataloader = dict(
+    batch_size=16,
+    drop_last=True,
+    sampler=dict(type='PositionSampler'),
+    dataset=dict(split='train', pipeline=_train_pipeline, **_dataset),
+    **_loader,
+)
+val_dataloader = dict(
+    batch_size=1,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(split='val', pipeline=_test_pipeline, **_dataset),
+    **_loader,
+)
+test_dataloader = val_dataloader

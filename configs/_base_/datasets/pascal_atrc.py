@@ -1,0 +1,24 @@
+# PASCAL-Context with the augmentation of ATRC (Bruggemann et al., ICCV 2021), also of InvPT.
+# Use with model.data_preprocessor.normalize = 'imagenet': padding is the mean, zero afterwards.
+_base_ = ['./pascal.py']
+
+_mean = [123.675, 116.28, 103.53]
+_test_pipeline = [
+    dict(type='PadTo', size=512, img_fill=_mean),
+    dict(type='IgnoreAbsentForeground', labels=['human_parts']),
+    dict(type='PackSample'),
+]
+
+train_dataloader = dict(
+    dataset=dict(
+        pipeline=[
+            dict(type='RandomScale', scale_range=[0.5, 2.0]),
+            dict(type='RandomCrop', size=512, cat_max_ratio=0.75, pad=False),
+            dict(type='RandomHorizontalFlip'),
+            dict(type='PhotoMetricDistortion'),
+            *_test_pipeline,
+        ]
+    )
+)
+val_dataloader = dict(dataset=dict(pipeline=_test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=_test_pipeline))

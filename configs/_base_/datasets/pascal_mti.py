@@ -1,0 +1,22 @@
+# PASCAL-Context with the augmentation of ASTMT and MTI-Net: everything is resized to 512x512,
+# whatever its aspect, and evaluated at that size.
+# Use with model.data_preprocessor.normalize = 'imagenet'.
+_base_ = ['./pascal.py']
+
+_test_pipeline = [
+    dict(type='Resize', size=512, interpolation='cubic'),
+    dict(type='IgnoreAbsentForeground', labels=['human_parts']),
+    dict(type='PackSample'),
+]
+
+train_dataloader = dict(
+    dataset=dict(
+        pipeline=[
+            dict(type='RandomHorizontalFlip'),
+            dict(type='RandomAffine', angle=20, scale_range=[0.75, 1.25], img_fill=0),
+            *_test_pipeline,
+        ]
+    )
+)
+val_dataloader = dict(dataset=dict(pipeline=_test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=_test_pipeline))

@@ -1,0 +1,152 @@
+"""Losses against figures computed by hand and with numpy."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from bmtas.registry import MODELS
+
+SHAPES = {
+    'CrossEntropyLoss': (5, (2, 4, 6), 255),
+    'BalancedBCELoss': (1, (2, 4, 6), 255),
+    'WeightedBCELoss': (1, (2, 4, 6), 255),
+    'DepthL1Loss': (1, (2, 4, 6), 0),
+    'NormalsL1Loss': (3, (2, 3, 4, 6), 0),
+}
+
+
+def unlabelled(name):
+    channels, shape, value = SHAPES[name]
+    dtype = torch.int64 if value else torch.float32
+    return torch.full(shape, value, dtype=dtype), channels
+
+
+def draw_labels(name, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    target, channels = unlabelled(name)
+    if name == 'DepthL1Loss':
+        target = torch.rand(target.shape, generator=generator) + 0.5
+    elif name == 'NormalsL1Loss':
+        vectors = torch.randn(target.shape, generator=generator)
+        target = torch.nn.functional.normalize(vectors, dim=1)
+    else:
+        target = torch.randint(0, max(2, channels), target.shape, generator=generator)
+    return target, torch.randn(2, channels, 4, 6, generator=generator)
+
+
+@pytest.mark.parametrize('name', SHAPES)
+def test_no_label_gives_zero_with_a_graph(name):
+    loss = MODELS.build(dict(type=name))
+    target, channels = unlabelled(name)
+    logits = torch.randn(2, channels, 4, 6, requires_grad=True)
+    value = 50 * loss(logits, target)
+    value.backward()
+    assert value.item() == 0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+@pytest.mark.parametrize('name', SHAPES)
+def test_ignored_pixels_change_nothing(name):
+    loss = MODELS.build(dict(type=name))
+    target, logits = draw_labels(name)
+    blank, _ = unlabelled(name)
+    with_blank = loss(torch.cat([logits, 9 * logits]), torch.cat([target, blank]))
+    assert torch.allclose(with_blank, loss(logits, target))
+
+
+@pytest.mark.parametrize('name', SHAPES)
+def test_bfloat16_is_computed_in_float32_without_warning(name):
+    loss = MODELS.build(dict(type=name))
+    target, logits = draw_labels(name)
+    logits = logits.bfloat16()
+    with warnings.catch_warnings(), torch.autocast('cpu', torch.bfloat16):
+        warnings.simplefilter('error')
+        value = loss(logits.requires_grad_(), target)
+        value.backward()
+    assert value.dtype == torch.float32
+    assert torch.allclose(value, loss(logits.float(), target))
+
+
+@pytest.mark.parametrize('name', SHAPES)
+def test_gradient_is_finite_at_zero(name):
+    target, logits = draw_labels(name)
+    logits = torch.zeros_like(logits).requires_grad_()
+    MODELS.build(dict(type=name))(logits, target).backward()
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_cross_entropy():
+    logits = torch.tensor([[[[0.0, 2.0]], [[0.0, 1.0]]]])
+    target = torch.tensor([[[1, 255]]])
+    loss = MODELS.build(dict(type='CrossEntropyLoss'))
+    assert loss(logits, target).item() == pytest.approx(math.log(2))
+
+
+def numpy_bce(logits, target, weight):
+    z, y = logits[:, 0].double().numpy(), target.numpy()
+    valid = y != 255
+    p = 1 / (1 + np.exp(-z))
+    costs = -(weight * (y == 1) * np.log(p) + (1 - weight) * (y == 0) * np.log(1 - p))
+    return costs[valid].mean()
+
+
+def test_weighted_bce():
+    target, logits = draw_labels('WeightedBCELoss')
+    target[0, 0] = 255
+    loss = MODELS.build(dict(type='WeightedBCELoss', pos_weight=0.8))
+    assert loss(logits, target).item() == pytest.approx(numpy_bce(logits, target, 0.8), rel=1e-5)
+
+
+def test_balanced_bce_weighs_by_the_negatives_of_the_batch():
+    target, logits = draw_labels('BalancedBCELoss')
+    target[0, 0] = 255
+    weight = (target == 0).sum().item() / (target != 255).sum().item()
+    loss = MODELS.build(dict(type='BalancedBCELoss'))
+    assert loss(logits, target).item() == pytest.approx(numpy_bce(logits, target, weight), rel=1e-5)
+
+
+@pytest.mark.parametrize('value', [0, 1])
+def test_balanced_bce_of_one_class_still_teaches(value):
+    logits = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    MODELS.build(dict(type='BalancedBCELoss'))(logits, torch.full((1, 2, 2), value)).backward()
+    assert (logits.grad * (1 - 2 * value) > 0).all()
+
+
+def test_normals_sum_the_channels_and_scale_the_prediction():
+    target = torch.zeros(1, 3, 1, 2)
+    target[0, 2, 0, 0] = 1
+    logits = torch.zeros(1, 3, 1, 2)
+    logits[0, 0] = 7
+    loss = MODELS.build(dict(type='NormalsL1Loss'))
+    assert loss(logits, target).item() == pytest.approx(2)
+
+
+def test_depth():
+    target = torch.tensor([[[2.0, 0.0], [1.0, 4.0]]])
+    logits = torch.tensor([[[[3.0, 9.0], [1.0, 2.0]]]])
+    assert MODELS.build(dict(type='DepthL1Loss'))(logits, target).item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize('class_id', [5, -1, 254])
+def test_class_id_out_of_range(class_id):
+    target, logits = draw_labels('CrossEntropyLoss')
+    target[1, 2, 3] = class_id
+    with pytest.raises(ValueError, match=rf'class id {class_id}, but there are 5 classes'):
+        MODELS.build(dict(type='CrossEntropyLoss'))(logits, target)
+
+
+@pytest.mark.parametrize('name', SHAPES)
+def test_label_of_another_size(name):
+    target, logits = draw_labels(name)
+    with pytest.raises(ValueError, match=f'{name}: .* differ in size'):
+        MODELS.build(dict(type=name))(logits, target[..., :-1])
+
+
+def test_options_out_of_range():
+    with pytest.raises(ValueError, match='pos_weight'):
+        MODELS.build(dict(type='WeightedBCELoss', pos_weight=1.0))
+    with pytest.raises(ValueError, match='margin'):
+        MODELS.build(dict(type='BalancedBCELoss', margin=0.5))
