@@ -2,50 +2,58 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-PROBE_SIZE = 256
+PROBE_SIZE = 64
 
 
+@torch.no_grad()
 def probe(module: nn.Module, x: Tensor) -> Tensor:
-    """Run a module's shapes only: input and output lie on the meta device."""
-    with torch.no_grad():
-        return copy.deepcopy(module).to('meta').eval()(x)
+    """Run a module in evaluation mode, to learn the shape of its output."""
+    module.eval()
+    y = module(x)
+    module.train()
+    return y
 
 
-def dilate(stem: nn.Module, layers: Sequence[nn.Module], output_stride: int) -> list[int]:
+def dilate(
+    stem: nn.Module, layers: Sequence[nn.Module], output_stride: int
+) -> tuple[list[int], list[int]]:
     """Keep the total stride at ``output_stride`` by replacing later strides with dilation.
 
     The layer that loses its stride keeps the dilation of the layers before it; those that follow
     get twice as much. Modules are changed in place.
 
     Returns:
-        The total stride after every layer.
+        Total stride and channels: after the stem, then after every layer.
 
     Raises:
         ValueError: The stride cannot be reached, e.g. below the stem's.
     """
-    x = probe(stem, torch.empty(1, 3, PROBE_SIZE, PROBE_SIZE, device='meta'))
-    stride, dilation, strides = PROBE_SIZE // x.shape[-1], 1, []
+    device = next(stem.parameters()).device
+    x = probe(stem, torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE, device=device))
+    strides, channels, dilation = [PROBE_SIZE // x.shape[-1]], [x.shape[1]], 1
     for index, layer in enumerate(layers):
-        step = x.shape[-1] // probe(layer, x).shape[-1]
-        kept = min(step, max(1, output_stride // stride))
+        y = probe(layer, x)
+        step = x.shape[-1] // y.shape[-1]
+        kept = min(step, max(1, output_stride // strides[-1]))
         if kept != step or dilation > 1:
             _replace_stride(layer, keep=kept == step, dilation=dilation)
-        x = probe(layer, x)
-        stride, dilation = stride * kept, dilation * step // kept
-        if x.shape[-1] * stride != PROBE_SIZE:
+            y = probe(layer, x)
+        x, dilation = y, dilation * step // kept
+        strides.append(strides[-1] * kept)
+        channels.append(x.shape[1])
+        if x.shape[-1] * strides[-1] != PROBE_SIZE:
             raise ValueError(f'backbone: layer {index} cannot be dilated to stride {output_stride}')
-        strides.append(stride)
-    if stride != output_stride:
+    if strides[-1] != output_stride:
         raise ValueError(
-            f'backbone: output_stride {output_stride} cannot be reached, the layers end at {stride}'
+            f'backbone: output_stride {output_stride} cannot be reached, '
+            f'the layers end at {strides[-1]}'
         )
-    return strides
+    return strides, channels
 
 
 def _replace_stride(layer: nn.Module, keep: bool, dilation: int) -> None:

@@ -7,12 +7,11 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import get_model, list_models
 
-from bmtas.models.backbones.dilation import dilate, probe
+from bmtas.models.backbones.dilation import dilate
 from bmtas.models.backbones.recipes import explicit_recipe, find_recipe
 from bmtas.models.backbones.weights import load_weights
 from bmtas.registry import MODELS
@@ -47,7 +46,7 @@ class LayeredBackbone:
         stem_channels: Channels after the stem.
         strides: Input pixels per pixel after each layer.
         branch_strides: Number of stride-2 steps that follow each layer.
-        stage_ends: Indices of the last layer of each stage (equal channels and stride).
+        stage_ends: Indices of the last layer of each stage (a run of layers of one width).
         low_level_index: Index of the layer that feeds the decoder.
 
     Raises:
@@ -80,26 +79,17 @@ class LayeredBackbone:
         self.arch, self.output_stride = arch, output_stride
         self._stem = _cut(model, recipe.stem, arch)
         self._layers = [_cut(model, part, arch) for part in recipe.layers]
-        self.strides = dilate(self._stem, self._layers, output_stride)
-        self._probe_channels()
+        strides, channels = dilate(self._stem, self._layers, output_stride)
+        self.stem_channels, self.out_channels, self.strides = channels[0], channels[1:], strides[1:]
         options = {**recipe.aspp, **(aspp or {})}
         if options['type'] != recipe.aspp['type']:
             options = dict(aspp)
         self._layers.append(MODELS.build(dict(options, in_channels=self.out_channels[-1])))
         self._finish([part[0] for part in recipe.layers], low_level_index)
 
-    def _probe_channels(self) -> None:
-        x = probe(self._stem, torch.empty(1, 3, 64, 64, device='meta'))
-        self.stem_channels, self.out_channels = x.shape[1], []
-        for layer in self._layers:
-            x = probe(layer, x)
-            self.out_channels.append(x.shape[1])
-
     def _finish(self, names: list[str], low_level_index: int | None) -> None:
-        keys = list(zip(self.out_channels, self.strides))
-        self.stage_ends = [
-            i for i in range(len(keys)) if i + 1 == len(keys) or keys[i] != keys[i + 1]
-        ]
+        width = self.out_channels
+        self.stage_ends = [i for i, w in enumerate(width) if width[i + 1 : i + 2] != [w]]
         self.out_channels.append(self._layers[-1].out_channels)
         self.strides.append(self.strides[-1])
         self.layer_names = [*names, 'aspp']

@@ -4,6 +4,7 @@ from bmtas.models.encoders.base import Encoder, Features
 from bmtas.models.encoders.branched import BranchedEncoder, resolve_routes
 from bmtas.models.encoders.single_task import SingleTaskEncoder
 from bmtas.models.encoders.supergraph import SupergraphEncoder
+from bmtas.models.encoders.transfer import load_candidates
 
 __all__ = [
     'BranchedEncoder',
@@ -11,5 +12,6 @@ __all__ = [
     'Features',
     'SingleTaskEncoder',
     'SupergraphEncoder',
+    'load_candidates',
     'resolve_routes',
 ]

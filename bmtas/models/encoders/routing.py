@@ -76,7 +76,8 @@ class _Mix(torch.autograd.Function):
         weights, *outputs = ctx.saved_tensors
         to_weights = None
         if outputs:
-            products = [(grad * output).sum(dtype=torch.float32) for output in outputs]
+            wide = torch.promote_types(grad.dtype, torch.float32)
+            products = [(grad * output).sum(dtype=wide) for output in outputs]
             to_weights = torch.stack(products).to(weights.dtype)
         scales = weights.to(grad.dtype)
         needed = ctx.needs_input_grad[1:]

@@ -1,0 +1,185 @@
+"""Layers cut from torchvision against the whole models, their strides and their weights."""
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models import get_model
+from torchvision.models._utils import IntermediateLayerGetter
+
+from bmtas.models.backbones import LayeredBackbone, last_norm_name
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def whole_model(arch, tmp_path, **kwargs):
+    """A torchvision model with random norm statistics, and a file of its weights."""
+    model = get_model(arch, weights=None, **kwargs)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+    path = tmp_path / f'{arch}.pth'
+    torch.save(model.state_dict(), path)
+    return model.eval(), str(path)
+
+
+def run(backbone, x, num_layers):
+    x = backbone.copy_stem().eval()(x)
+    for index in range(num_layers):
+        x = backbone.copy_layer(index).eval()(x)
+    return x
+
+
+@torch.no_grad()
+def test_mobilenetv2_at_stride_32_is_torchvisions(tmp_path):
+    model, path = whole_model('mobilenet_v2', tmp_path)
+    backbone = LayeredBackbone('mobilenet_v2', output_stride=32, weights=path)
+    x = torch.rand(1, 3, 64, 64)
+    assert torch.equal(run(backbone, x, 17), model.features[:-1](x))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('stride, replace', [(8, (False, True, True)), (16, (False, False, True))])
+def test_resnet50_is_torchvisions_dilated_resnet(tmp_path, stride, replace):
+    model, path = whole_model('resnet50', tmp_path, replace_stride_with_dilation=replace)
+    backbone = LayeredBackbone('resnet50', output_stride=stride, weights=path)
+    x = torch.rand(1, 3, 64, 64)
+    expected = IntermediateLayerGetter(model, {'layer4': 'out'})(x)['out']
+    assert expected.shape[-1] == 64 // stride
+    assert torch.equal(run(backbone, x, 16), expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    'arch, children',
+    [pytest.param('vgg11_bn', None, marks=pytest.mark.slow), ('mobilenet_v3_small', -1)],
+)
+def test_other_families_without_dilation_are_torchvisions(tmp_path, arch, children):
+    model, path = whole_model(arch, tmp_path)
+    # VGG ends with a pool at stride 32, the last convolution of MobileNetV3 is left out
+    backbone = LayeredBackbone(arch, output_stride=32, weights=path)
+    x = torch.rand(1, 3, 64, 64)
+    expected = model.features(x) if arch.startswith('vgg') else model.features[:children](x)
+    assert torch.allclose(run(backbone, x, backbone.num_layers - 1), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    'arch, num_layers, low, stage_ends, branch_strides',
+    [
+        ('mobilenet_v2', 18, 2, [0, 2, 5, 9, 12, 15, 16], [3, 2, 2, 1, 1, 1] + 12 * [0]),
+        ('resnet50', 17, 2, [2, 6, 12, 15], 3 * [2] + 4 * [1] + 10 * [0]),
+        ('resnet18', 9, 1, [1, 3, 5, 7], [2, 2, 1, 1] + 5 * [0]),
+        ('resnet34', 17, 2, [2, 6, 12, 15], 3 * [2] + 4 * [1] + 10 * [0]),
+        ('resnet101', 34, 2, [2, 6, 29, 32], 3 * [2] + 4 * [1] + 27 * [0]),
+        ('vgg11_bn', 8, 1, [0, 2, 6], [2, 2, 1, 1, 0, 0, 0, 0]),
+        ('efficientnet_b0', 17, 2, None, None),
+        ('mobilenet_v3_small', 12, 0, None, None),
+        ('regnet_y_400mf', 17, 0, [0, 3, 9, 15], None),
+    ],
+)
+def test_recipes(arch, num_layers, low, stage_ends, branch_strides):
+    # torchvision computes with tensors to build a RegNet
+    with torch.device('cpu' if arch.startswith('regnet') else 'meta'):
+        backbone = LayeredBackbone(arch)
+        assert backbone.num_layers == num_layers == len(backbone.layer_names)
+        assert backbone.low_level_index == low
+        assert stage_ends is None or backbone.stage_ends == stage_ends
+        assert branch_strides is None or backbone.branch_strides == branch_strides
+        x = torch.empty(2, 3, 96, 64)
+        x = backbone.copy_stem()(x)
+        assert x.shape[1] == backbone.stem_channels
+        for index in range(num_layers):
+            x = backbone.copy_layer(index)(x)
+            stride = backbone.strides[index]
+            assert x.shape == (2, backbone.out_channels[index], 96 // stride, 64 // stride)
+    assert backbone.strides[-1] == 16
+
+
+@torch.no_grad()
+def test_dilation_keeps_what_stride_would_have_left_out(tmp_path):
+    # on every second pixel, the dilated block sees what the block behind the stride sees
+    _, path = whole_model('mobilenet_v2', tmp_path)
+    x = torch.rand(1, 3, 64, 64)
+    strided = run(LayeredBackbone('mobilenet_v2', 32, path), x, 15)
+    dilated = run(LayeredBackbone('mobilenet_v2', 16, path), x, 15)
+    assert torch.allclose(dilated[..., ::2, ::2], strided, atol=1e-5)
+
+
+def test_explicit_children_equal_the_recipe():
+    torch.manual_seed(0)
+    recipe = LayeredBackbone('resnet18', aspp=dict(channels=32))
+    torch.manual_seed(0)
+    named = LayeredBackbone(
+        'resnet18',
+        stem=['conv1', 'bn1', 'relu', 'maxpool'],
+        layers=[f'layer{stage}.{index}' for stage in (1, 2, 3, 4) for index in (0, 1)],
+        aspp=dict(channels=32),
+    )
+    assert named.layer_names == recipe.layer_names
+    x = torch.rand(2, 3, 64, 64)
+    assert torch.equal(run(named, x, 9), run(recipe, x, 9))
+
+
+def test_copies_start_equal_and_live_apart():
+    backbone = LayeredBackbone('mobilenet_v2')
+    for index in (3, 17):
+        first, second = backbone.copy_layer(index), backbone.copy_layer(index)
+        for a, b in zip(first.parameters(), second.parameters()):
+            assert torch.equal(a, b) and a.data_ptr() != b.data_ptr()
+
+
+@pytest.mark.parametrize(
+    'arch, index, name',
+    [
+        ('mobilenet_v2', 5, 'conv.3'),
+        ('mobilenet_v2', 17, 'project.norm'),
+        ('resnet50', 0, 'bn3'),
+        ('resnet18', 2, 'bn2'),
+        ('regnet_y_400mf', 0, 'f.c.1'),
+        ('vgg11_bn', 3, 'features_16'),
+        ('vgg11', 3, None),
+    ],
+)
+def test_last_norm_loses_its_affine(arch, index, name):
+    with torch.device('cpu' if arch.startswith('regnet') else 'meta'):
+        backbone = LayeredBackbone(arch)
+        plain, stripped = backbone.copy_layer(index), backbone.copy_layer(index, last_affine=False)
+    assert last_norm_name(plain) == name
+    lost = set(plain.state_dict()) - set(stripped.state_dict())
+    assert lost == (set() if name is None else {f'{name}.weight', f'{name}.bias'})
+
+
+def test_dropout_of_the_context_module():
+    with torch.device('meta'):
+        backbone = LayeredBackbone('mobilenet_v2', aspp=dict(dropout=0.3))
+        assert backbone.copy_layer(17).dropout.p == 0.3
+        assert backbone.copy_layer(17, dropout=0.0).dropout.p == 0
+
+
+def test_context_module_trains_on_a_single_image():
+    layer = LayeredBackbone('mobilenet_v2').copy_layer(17)
+    layer(torch.rand(1, 320, 4, 4)).sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in layer.parameters())
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(arch='alexmet'), 'no classification model'),
+        (dict(arch='densenet121'), 'no recipe for arch'),
+        (dict(arch='resnet18', stem=['conv1']), 'given together'),
+        (dict(arch='resnet18', stem=['conv1'], layers=['layer7']), "no child 'layer7'"),
+        (dict(arch='resnet18', output_stride=2), 'output_stride 2'),
+        (dict(arch='resnet18', output_stride=12), 'output_stride'),
+        (dict(arch='resnet18', low_level_index=9), 'low_level_index 9'),
+        (dict(arch='resnet18', weights='IMAGENET1K_V9'), 'IMAGENET1K_V9'),
+    ],
+)
+def test_faulty_options(options, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
+        LayeredBackbone(**options)
+    assert '\n' not in str(error.value)
