@@ -11,7 +11,7 @@ from bmtas.registry import DATASETS
 from bmtas.structures import IGNORE
 
 from ..base import MultiTaskDataset
-from .render import camera_normals, cast, edges, pixel_centres, render
+from .render import View, camera_normals, edges, picture
 from .scene import CLASSES, PARTS, Scene, compose
 
 LABELS = dict(
@@ -45,7 +45,7 @@ class ShapeScenes(MultiTaskDataset):
         labels: Which labels, keys of ``LABELS``; all by default.
         split: ``train``, ``val`` or ``test``; their scenes are different.
         length: Number of scenes; 2000, 200, 400 by default.
-        size: Pixels (H, W), or one number for both; 64 to 512 on each side.
+        size: Pixels (H, W), or one number for both; meant for 64 to 512.
         seed: Seed of the scenes.
         figure_probability: Share of scenes with persons.
         parts_without_figure: ``human_parts`` of a scene without visible persons: ``ignore`` (all
@@ -120,17 +120,17 @@ class ShapeScenes(MultiTaskDataset):
 
     def _render(self, index: int) -> dict[str, Any]:
         scene = self.scene(index)
-        hits = cast(scene, *pixel_centres(self.size), self.size)
+        view = View(scene, self.size)
         makers = dict(
-            semseg=lambda: scene.category[hits.surface].reshape(self.size).astype(np.uint8),
-            human_parts=lambda: self._parts(scene.part[hits.surface].reshape(self.size)),
-            sal=lambda: scene.salient[hits.surface].reshape(self.size).astype(np.uint8),
-            normals=lambda: camera_normals(scene, hits, self.size),
-            depth=lambda: hits.t.reshape(self.size).astype(np.float32),
-            edge=lambda: edges(scene, hits, self.size),
+            semseg=lambda: view.per_pixel(scene.category).astype(np.uint8),
+            human_parts=lambda: self._parts(view.per_pixel(scene.part)),
+            sal=lambda: view.per_pixel(scene.salient).astype(np.uint8),
+            normals=lambda: camera_normals(view),
+            depth=lambda: view.hits.t.reshape(self.size).astype(np.float32),
+            edge=lambda: edges(view),
         )
         return dict(
-            img=render(scene, hits, self.size, self.antialias, self.shadow_samples),
+            img=picture(view, self.antialias, self.shadow_samples),
             labels={name: makers[name]() for name in self.labels},
             kinds={name: LABELS[name] for name in self.labels},
             img_id=f'{self.split}_{self.seed}_{index:06d}',
@@ -154,9 +154,9 @@ def _within(key: str, value: Any, low: int, high: int) -> None:
 
 
 def _size(size: int | Sequence[int]) -> tuple[int, int]:
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(n, int) and 64 <= n <= 512 for n in pair):
+    pair = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
+    if len(pair) != 2 or not all(isinstance(n, int) and 32 <= n <= 1024 for n in pair):
         raise ValueError(
-            f'ShapeScenes: size must be 64 to 512 pixels, one number or (H, W), got {size!r}'
+            f'ShapeScenes: size must be 32 to 1024 pixels, one number or (H, W), got {size!r}'
         )
     return pair

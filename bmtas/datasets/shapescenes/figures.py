@@ -131,8 +131,10 @@ def person(build: Builder, rng: np.random.Generator, seat: float | None = None) 
     lift = -min(soles)
     if seat is not None:
         lift = max(lift, seat + 0.066 * size)
-    for solid in build.solids[start:]:
-        solid.centre[2] += lift
+    for number in range(start, len(build.solids)):
+        solid = build.solids[number]
+        x, y, z = solid.centre
+        build.solids[number] = solid._replace(centre=(x, y, z + lift))
     return 0.0
 
 

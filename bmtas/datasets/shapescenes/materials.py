@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 TEXTURES = ('plain', 'checker', 'bands', 'dots', 'planks', 'bricks', 'marble', 'tiles')
 
 
-@dataclass(frozen=True)
-class Material:
-    """Two linear RGB colours mixed by a texture; ``scale`` is the texture's period in metres."""
+class Material(NamedTuple):
+    """Two sRGB colours in [0, 1] mixed by a texture of period ``scale`` metres."""
 
     colour: np.ndarray
     second: np.ndarray
@@ -21,9 +20,24 @@ class Material:
     gloss: float = 0.1
 
 
+class MaterialTable:
+    """The materials of a scene as arrays, one column or entry for each."""
+
+    def __init__(self, materials: Sequence[Material]) -> None:
+        self.colour = _linear([m.colour for m in materials])
+        self.difference = _linear([m.second for m in materials]) - self.colour
+        self.texture = np.array([TEXTURES.index(m.texture) for m in materials])
+        self.scale = np.array([m.scale for m in materials], np.float32)
+        self.gloss = np.array([m.gloss for m in materials], np.float32)
+
+
+def _linear(colours) -> np.ndarray:
+    return np.clip(np.array(colours, np.float32).T, 0, 1) ** 2.2
+
+
 def _hash(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Pseudo-random numbers in [0, 1) for integer pairs."""
-    value = np.sin(a * 12.9898 + b * 78.233) * 43758.5453
+    value = np.sin(a * 12.9898 + b * 78.233) * 437.58545
     return value - np.floor(value)
 
 
@@ -83,26 +97,24 @@ _MEANS = dict(checker=0.5, bands=0.47, dots=0.3, planks=0.45, bricks=0.33, marbl
 
 
 def albedo(
-    materials: Sequence[Material], rows: np.ndarray, points: np.ndarray, footprint: np.ndarray
+    table: MaterialTable, rows: np.ndarray, points: np.ndarray, footprint: np.ndarray
 ) -> np.ndarray:
     """Linear RGB reflectance (3, n).
 
     Args:
-        materials: The scene's table.
+        table: The scene's materials.
         rows: Row of the table for every point (n,).
         points: Metric texture coordinates (3, n).
         footprint: Size of a pixel on the surface in metres (n,).
     """
-    first = np.array([m.colour for m in materials])[rows].T
-    second = np.array([m.second for m in materials])[rows].T
-    texture = np.array([TEXTURES.index(m.texture) for m in materials])[rows]
-    scale = np.array([m.scale for m in materials])[rows]
-    mix = np.zeros(rows.shape)
+    texture = table.texture[rows]
+    mix = np.zeros(rows.shape, np.float32)
     for number, name in enumerate(TEXTURES[1:], 1):
-        here = np.flatnonzero(texture == number)
+        here = np.flatnonzero(texture == number) if number in table.texture else ()
         if len(here):
-            pattern = _PATTERNS[name](points[:, here] / scale[here])
+            scale = table.scale[rows[here]]
             # half a period per pixel is the finest that can be sampled
-            keep = np.clip(2 - 4 * footprint[here] / scale[here], 0, 1)
+            keep = np.clip(2 - 4 * footprint[here] / scale, 0, 1)
+            pattern = _PATTERNS[name](points[:, here] / scale)
             mix[here] = _MEANS[name] + keep * (pattern - _MEANS[name])
-    return first + mix * (second - first)
+    return table.colour[:, rows] + mix * table.difference[:, rows]

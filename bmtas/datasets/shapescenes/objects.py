@@ -14,61 +14,49 @@ from .materials import Material
 from .primitives import BOX, ELLIPSOID, FRUSTUM, TAPER
 from .raycast import Solid
 
-
-def frame_along(direction: np.ndarray) -> np.ndarray:
-    """A rotation (3, 3) whose third column is ``direction`` (unit)."""
-    x, y, z = direction
-    sign = 1.0 if z >= 0 else -1.0
-    a = -1.0 / (sign + z)
-    b = x * y * a
-    return np.array(
-        [[1 + sign * x * x * a, b, x], [sign * b, sign + y * y * a, y], [-sign * x, -y, z]]
-    )
+UP = (0.0, 0.0, 1.0)
 
 
 class Builder:
     """Collects the solids and materials of one thing standing at ``origin``, turned by ``yaw``."""
 
-    def __init__(self, origin: np.ndarray, yaw: float, materials: list[Material]) -> None:
-        c, s = np.cos(yaw), np.sin(yaw)
-        self.turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
-        self.origin = np.asarray(origin, float)
-        self.materials = materials
+    def __init__(self, origin: Sequence[float], yaw: float, materials: list[Material]) -> None:
+        self.origin, self.yaw, self.materials = origin, yaw, materials
         self.solids: list[Solid] = []
 
     def material(self, colour, second=None, texture='plain', scale=0.2, gloss=0.1) -> int:
-        """Add a material; colours are sRGB in [0, 1]."""
-        second = np.asarray(colour) * 0.6 if second is None else second
-        self.materials.append(
-            Material(np.asarray(colour) ** 2.2, np.asarray(second) ** 2.2, texture, scale, gloss)
-        )
+        """Add a material."""
+        second = colour if second is None else second
+        self.materials.append(Material(colour, second, texture, scale, gloss))
         return len(self.materials) - 1
 
-    def add(self, kind, centre, axes, material, k=1.0, h=1.0, part=0) -> None:
+    def add(self, kind, centre, along, scale, material, k=1.0, h=1.0, part=0) -> None:
         """Place a primitive given in the thing's frame."""
-        centre = self.origin + self.turn @ np.asarray(centre, float)
-        self.solids.append(Solid(kind, centre, self.turn @ axes, material, k, h, part))
+        self.solids.append(
+            Solid(kind, centre, along, scale, self.origin, self.yaw, material, k, h, part)
+        )
 
     def ellipsoid(self, centre, radii, material, part=0) -> None:
-        self.add(ELLIPSOID, centre, np.diag(np.broadcast_to(radii, 3)), material, part=part)
+        """An ellipsoid with its axes along those of the frame; one radius makes a ball."""
+        radii = (radii,) * 3 if isinstance(radii, float) else radii
+        self.add(ELLIPSOID, centre, UP, radii, material, part=part)
 
-    def box(self, centre, half, material, part=0) -> None:
-        self.add(BOX, centre, np.diag(np.asarray(half, float)), material, part=part)
+    def box(self, centre, half, material) -> None:
+        """A box with its axes along those of the frame."""
+        self.add(BOX, centre, UP, half, material)
 
-    def frustum(self, bottom, top, radius, ratio, material) -> None:
-        """Cone piece from the point ``bottom`` (radius) to ``top`` (radius * ratio)."""
-        bottom, top = np.asarray(bottom, float), np.asarray(top, float)
-        half = (top - bottom) / 2
-        length = np.sqrt((half**2).sum())
-        axes = frame_along(half / length) * np.array([radius, radius, length])
-        self.add(FRUSTUM, bottom + half, axes, material, k=ratio)
+    def frustum(self, low, high, radius, ratio, material, base=(0.0, 0.0)) -> None:
+        """Upright piece of a cone from height ``low`` (radius) to ``high`` (radius * ratio)."""
+        centre = (*base, (low + high) / 2)
+        self.add(FRUSTUM, centre, UP, (radius, radius, (high - low) / 2), material, ratio)
 
     def limb(self, start, end, radius, end_radius, material, part=0, flat=1.0) -> None:
         """Tapered capsule between two points; ``flat`` squeezes it along the facing direction."""
-        start, end = np.asarray(start, float), np.asarray(end, float)
-        length = np.sqrt(((end - start) ** 2).sum())
-        axes = frame_along((end - start) / length) * radius * np.array([1, flat, 1])
-        self.add(TAPER, start, axes, material, end_radius / radius, length / radius, part)
+        x, y, z = (e - s for s, e in zip(start, end))
+        length = (x * x + y * y + z * z) ** 0.5
+        scale = (radius, radius * flat, radius)
+        k, h = end_radius / radius, length / radius
+        self.add(TAPER, start, (x, y, z), scale, material, k, h, part)
 
 
 def _vivid(rng: np.random.Generator, hues: Sequence[float] | None = None) -> np.ndarray:
@@ -79,9 +67,8 @@ def _vivid(rng: np.random.Generator, hues: Sequence[float] | None = None) -> np.
 
 def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
     """sRGB of a hue in turns."""
-    phase = (hue + np.array([0, 2 / 3, 1 / 3])) % 1.0 * 6
-    ramp = np.clip(np.abs(phase - 3) - 1, 0, 1)
-    return value * (1 - saturation * (1 - ramp))
+    ramps = (abs((hue + shift) % 1.0 * 6 - 3) - 1 for shift in (0, 2 / 3, 1 / 3))
+    return np.array([value * (1 - saturation * (1 - min(max(r, 0), 1))) for r in ramps])
 
 
 def _painted(build: Builder, rng, hues=None, textures=('plain',), scale=(0.12, 0.25), gloss=0.15):
@@ -117,7 +104,7 @@ def cone(build: Builder, rng: np.random.Generator) -> float:
     colour = _vivid(rng, (0.0, 0.09) if rng.random() < 0.7 else None)
     paint = build.material(colour, (0.96, 0.95, 0.92), 'bands', height / 2.4, 0.2)
     build.box((0, 0, 0.03), (radius * 1.2, radius * 1.2, 0.03), build.material(colour * 0.8))
-    build.frustum((0, 0, 0.06), (0, 0, height), radius, 0.14, paint)
+    build.frustum(0.06, height, radius, 0.14, paint)
     return 0.0
 
 
@@ -126,9 +113,9 @@ def drum(build: Builder, rng: np.random.Generator, height: float | None = None) 
     radius = rng.uniform(0.24, 0.34)
     height = height or rng.uniform(0.6, 1.0)
     paint = _painted(build, rng, None, ('plain', 'bands', 'bands', 'marble'), (0.2, 0.4), 0.4)
-    build.frustum((0, 0, 0), (0, 0, height - 0.05), radius, 1.0, paint)
-    rim = build.material(build.materials[paint].colour ** (1 / 2.2) * 0.75, gloss=0.4)
-    build.frustum((0, 0, height - 0.05), (0, 0, height), radius * 1.06, 1.0, rim)
+    build.frustum(0.0, height - 0.05, radius, 1.0, paint)
+    rim = build.material(build.materials[paint].colour * 0.75, gloss=0.4)
+    build.frustum(height - 0.05, height, radius * 1.06, 1.0, rim)
     return height
 
 
@@ -140,9 +127,9 @@ def table(build: Builder, rng: np.random.Generator) -> float:
     leg = build.material(tone * 0.8)
     if rng.random() < 0.3:
         radius = rng.uniform(0.45, 0.65)
-        build.frustum((0, 0, height - 0.05), (0, 0, height), radius, 1.0, wood)
-        build.frustum((0, 0, 0.03), (0, 0, height - 0.05), 0.05, 1.0, leg)
-        build.frustum((0, 0, 0), (0, 0, 0.04), radius * 0.55, 0.8, leg)
+        build.frustum(height - 0.05, height, radius, 1.0, wood)
+        build.frustum(0.03, height - 0.05, 0.05, 1.0, leg)
+        build.frustum(0.0, 0.04, radius * 0.55, 0.8, leg)
         return height
     x, y = rng.uniform(0.45, 0.75), rng.uniform(0.32, 0.5)
     build.box((0, 0, height - 0.03), (x, y, 0.03), wood)
@@ -160,12 +147,11 @@ def plant(build: Builder, rng: np.random.Generator) -> float:
     green = hsv(rng.uniform(0.22, 0.4), rng.uniform(0.5, 0.8), rng.uniform(0.4, 0.7))
     leaf = build.material(green, green * 0.65, 'marble', rng.uniform(0.1, 0.2), 0.05)
     scale = rng.uniform(0.8, 1.25)
-    build.frustum((0, 0, 0), (0, 0, 0.34 * scale), 0.17 * scale, 1.35, pot)
-    build.frustum((0, 0, 0.34 * scale), (0, 0, 0.9 * scale), 0.04, 0.8, trunk)
+    build.frustum(0.0, 0.34 * scale, 0.17 * scale, 1.35, pot)
+    build.frustum(0.34 * scale, 0.9 * scale, 0.04, 0.8, trunk)
     if rng.random() < 0.5:
         for level, radius in ((0.55, 0.4), (0.85, 0.33), (1.12, 0.25)):
-            low, high = (0, 0, level * scale), (0, 0, (level + 0.42) * scale)
-            build.frustum(low, high, radius * scale, 0.02, leaf)
+            build.frustum(level * scale, (level + 0.42) * scale, radius * scale, 0.02, leaf)
     else:
         build.ellipsoid((0, 0, 0.98 * scale), np.array([0.36, 0.36, 0.3]) * scale, leaf)
         for _ in range(2):

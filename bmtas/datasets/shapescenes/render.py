@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .materials import albedo
-from .raycast import Hits
+from .raycast import Hits, Surface
 from .scene import Scene
 
 CREASE = np.cos(np.radians(30))
@@ -14,35 +14,72 @@ GAP = 0.02
 """Relative depth step between two parts of one thing from which on their border is an edge."""
 
 
-def cast(scene: Scene, u: np.ndarray, v: np.ndarray, size: tuple[int, int]) -> Hits:
-    """Hits of the rays through image points (u, v) in pixels, each (n,)."""
-    camera = scene.camera
-    return scene.world.cast(camera.position, camera.directions(u, v, size))
-
-
 def pixel_centres(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Image points (u, v) of all pixels in row order, each (H * W,)."""
     v, u = np.mgrid[: size[0], : size[1]] + 0.5
     return u.ravel(), v.ravel()
 
 
-def _contact_shade(scene: Scene, hits: Hits) -> np.ndarray:
+def _contrast(image: np.ndarray, least: float = 0.05) -> np.ndarray:
+    """Pixels of an image (3, H, W) that differ visibly from one of their four neighbours."""
+    out = np.zeros(image.shape[1:], bool)
+    rows = np.abs(image[:, 1:] - image[:, :-1]).max(0) > least
+    columns = np.abs(image[:, :, 1:] - image[:, :, :-1]).max(0) > least
+    out[1:] |= rows
+    out[:-1] |= rows
+    out[:, 1:] |= columns
+    out[:, :-1] |= columns
+    return out
+
+
+class View:
+    """A scene seen through the pixels of an image: rays, hits and the geometry of the hits.
+
+    Args:
+        scene: The scene.
+        size: Pixels (H, W).
+    """
+
+    def __init__(self, scene: Scene, size: tuple[int, int]) -> None:
+        self.scene, self.size = scene, size
+        self.u, self.v = pixel_centres(size)
+        self.hits, self.surface = self.look(self.u, self.v)
+
+    def rays(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """World directions (3, n) of the rays through image points in pixels."""
+        return self.scene.camera.directions(u, v, self.size)
+
+    def look(self, u: np.ndarray, v: np.ndarray) -> tuple[Hits, Surface]:
+        """Hits of the rays through image points (u, v) in pixels, each (n,)."""
+        scene, rays = self.scene, self.rays(u, v)
+        hits = scene.world.cast(scene.camera.position, rays)
+        return hits, scene.world.surface(hits, scene.camera.position, rays)
+
+    def per_pixel(self, table: np.ndarray) -> np.ndarray:
+        """Map (H, W) of a value that the scene gives to every surface."""
+        return table[self.hits.surface].reshape(self.size)
+
+    @property
+    def face(self) -> np.ndarray:
+        """Map (H, W) with one number for every face of every surface."""
+        return (self.hits.surface * 8 + self.hits.face).reshape(self.size)
+
+
+def _contact_shade(scene: Scene, hits: Hits, surface: Surface) -> np.ndarray:
     """Fraction of ambient light (n,) left by the things near a point, each taken as a ball."""
-    left = np.ones(hits.t.shape)
-    world = scene.world
+    left = np.ones(hits.t.shape, np.float32)
+    points, normals = surface.points, surface.normals
     owner = scene.instance[hits.surface]
-    for number in range(int(scene.instance[-3])):
-        solids = np.flatnonzero(scene.instance[:-3] == number)
-        centres, radii = world.ball_centre[solids], world.ball_radius[solids]
-        low, high = (centres - radii[:, None]).min(0), (centres + radii[:, None]).max(0)
-        # a flat ball low over the ground darkens the floor most where the thing stands
-        centre = np.array([*((low + high) / 2)[:2], min((low[2] + high[2]) / 2, low[2] + 0.45)])
-        radius = min((high - low)[:2].max() / 2, 0.5) * 0.8
-        towards = centre[:, None] - hits.points
-        distance2 = (towards**2).sum(0) + 1e-3
-        facing = (towards * hits.normals).sum(0) / np.sqrt(distance2)
-        cover = np.clip(facing, 0, 1) * np.minimum(radius**2 / distance2, 1)
-        left *= np.where(owner == number, 1, 1 - 0.85 * cover)
+    for number, (centre, radius) in enumerate(scene.world.contacts):
+        x, y, z = (centre[i] - points[i] for i in range(3))
+        distance2 = x * x + y * y + z * z
+        here = np.flatnonzero((distance2 < 16 * radius**2) & (owner != number))
+        towards = np.stack([x[here], y[here], z[here]])
+        distance2 = distance2[here]
+        facing = (towards * normals[:, here]).sum(0) / np.sqrt(distance2)
+        # nothing is left of it at four radii
+        cover = np.minimum(radius**2 / distance2, 1) - 1 / 16
+        left[here] *= 1 - 0.9 * np.maximum(facing, 0) * cover
     return left
 
 
@@ -54,48 +91,63 @@ def _lamp_positions(scene: Scene, samples: int) -> list[np.ndarray]:
     radius = scene.lights.lamp_radius * np.sqrt(number / samples)
     angle = number * np.pi * (3 - np.sqrt(5))
     offsets = np.stack([radius * np.cos(angle), radius * np.sin(angle), 0 * angle], 1)
-    return list(scene.lights.lamp + offsets)
+    return list(scene.lights.lamp + offsets.astype(np.float32))
 
 
-def shade(scene: Scene, hits: Hits, pixel: float, shadow_samples: int) -> np.ndarray:
+def _lamp_light(scene, surface, cosine, lamp_distance, samples) -> np.ndarray:
+    """Light of the lamp (n,), dimmed by distance and slant, none in its shadow."""
+    lit = np.flatnonzero(cosine > 0)
+    # start above the surface, lest rounding makes it shade itself
+    start = surface.points[:, lit] + 2e-3 * surface.normals[:, lit]
+    visible = np.zeros(len(lit), np.float32)
+    for position in _lamp_positions(scene, samples):
+        visible += ~scene.world.single.blocked(start, position)
+    light = np.zeros(cosine.shape, np.float32)
+    light[lit] = visible / samples * cosine[lit] * 1.45 / (0.6 + 0.06 * lamp_distance[lit] ** 2)
+    return light
+
+
+def shade(
+    scene: Scene, hits: Hits, surface: Surface, pixel: float, shadow_samples: int
+) -> np.ndarray:
     """sRGB colours (3, n) in [0, 1] of what the rays met.
 
     Diffuse and glossy light of the lamp with shadows, diffuse fill, ambient light dimmed near
-    things. ``pixel`` is the angle of a pixel.
+    things. ``pixel`` is the angle of a pixel. The surface is in single precision.
     """
-    lights, normals = scene.lights, hits.normals
+    lights, normals = scene.lights, surface.normals
+    eye = scene.camera.position.astype(np.float32)
     rows = scene.material[hits.surface]
-    view = scene.camera.position[:, None] - hits.points
-    distance = np.sqrt((view**2).sum(0))
-    view = view / distance
-    slant = np.clip((view * normals).sum(0), 0.15, 1)
-    colour = albedo(scene.materials, rows, hits.texture, pixel * distance / slant)
+    view = eye[:, None] - surface.points
+    distance = _length(view)
+    slant = np.maximum(_dot(view, normals) / distance, 0.15)
+    colour = albedo(scene.materials, rows, surface.texture, pixel * distance / slant)
 
-    to_lamp = lights.lamp[:, None] - hits.points
-    lamp_distance = np.sqrt((to_lamp**2).sum(0))
-    to_lamp /= lamp_distance
-    cosine = np.clip((to_lamp * normals).sum(0), 0, None)
-    lit = np.flatnonzero(cosine > 0)
-    visible = np.zeros(cosine.shape)
-    # start above the surface, lest rounding makes it shade itself
-    start = hits.points[:, lit] + 1e-4 * normals[:, lit]
-    for position in _lamp_positions(scene, shadow_samples):
-        visible[lit] += ~scene.world.blocked(start, position)
-    lamp = visible / shadow_samples * cosine * 1.25 / (0.6 + 0.07 * lamp_distance**2)
+    to_lamp = lights.lamp[:, None] - surface.points
+    lamp_distance = _length(to_lamp)
+    cosine = _dot(to_lamp, normals) / lamp_distance
+    lamp = _lamp_light(scene, surface, cosine, lamp_distance, shadow_samples)
 
-    fill = np.clip(lights.fill @ normals, 0, None)
-    level = normals[2] * 0.5 + 0.5
-    ambient = lights.below[:, None] + level * (lights.above - lights.below)[:, None]
-    light = ambient * _contact_shade(scene, hits)
-    light += lights.lamp_colour[:, None] * lamp + lights.fill_colour[:, None] * fill
-    half = to_lamp + view
-    half /= np.sqrt((half**2).sum(0)) + 1e-9
-    gloss = np.array([m.gloss for m in scene.materials])[rows]
-    shine = gloss * np.clip((half * normals).sum(0), 0, 1) ** 32 * lamp
-    linear = colour * light + shine
+    ambient = (0.5 + 0.5 * normals[2]) * (lights.above - lights.below)[:, None]
+    light = (ambient + lights.below[:, None]) * _contact_shade(scene, hits, surface)
+    light += lights.lamp_colour[:, None] * lamp
+    light += lights.fill_colour[:, None] * np.maximum(lights.fill @ normals, 0)
+    half = to_lamp / lamp_distance + view / distance
+    mirror = np.maximum(_dot(half, normals) / _length(half), 0)
+    for _ in range(5):
+        mirror = mirror * mirror
+    linear = colour * light + scene.materials.gloss[rows] * mirror * lamp
     # soft shoulder instead of clipped highlights
     linear = linear * (1 + linear / 3) / (1 + linear)
-    return np.clip(linear, 0, 1) ** (1 / 2.2)
+    return np.minimum(linear, 1) ** (1 / 2.2)
+
+
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def _length(a: np.ndarray) -> np.ndarray:
+    return np.sqrt(_dot(a, a))
 
 
 def _differs(values: np.ndarray) -> np.ndarray:
@@ -109,58 +161,63 @@ def _differs(values: np.ndarray) -> np.ndarray:
     return out
 
 
-def render(
-    scene: Scene, hits: Hits, size: tuple[int, int], antialias: int, shadow_samples: int
-) -> np.ndarray:
+def picture(view: View, antialias: int, shadow_samples: int) -> np.ndarray:
     """The picture (H, W, 3) uint8.
 
     Pixels on the border of two surfaces are the mean of ``antialias`` x ``antialias`` rays;
     inside a surface textures are smooth already.
     """
-    pixel = 1 / (scene.camera.focal * min(size))
-    image = shade(scene, hits, pixel, shadow_samples)
+    scene, size = view.scene, view.size
+    pixel = float(1 / (scene.camera.focal * min(size)))
+    image = shade(scene, view.hits, view.surface.single(), pixel, shadow_samples)
     if antialias > 1:
-        surface = (hits.surface * 8 + hits.face).reshape(size)
-        border = np.flatnonzero(_differs(surface))
-        u, v = pixel_centres(size)
+        border = np.flatnonzero(_differs(view.face) & _contrast(image.reshape(3, *size)))
         steps = (np.arange(antialias) + 0.5) / antialias - 0.5
         du, dv = (grid.ravel() for grid in np.meshgrid(steps, steps))
-        fine = cast(scene, (u[border, None] + du).ravel(), (v[border, None] + dv).ravel(), size)
-        colours = shade(scene, fine, pixel / antialias, shadow_samples)
+        u, v = (view.u[border, None] + du).ravel(), (view.v[border, None] + dv).ravel()
+        colours = np.repeat(image[:, border], antialias**2, 1)
+        rays, eye = view.rays(u, v).astype(np.float32), scene.camera.position.astype(np.float32)
+        world = scene.world.single
+        fine = world.cast(eye, rays)
+        # only rays that meet another face than the pixel's centre need a colour of their own
+        other = fine.surface * 8 + fine.face != np.repeat(view.face.ravel()[border], antialias**2)
+        fine, rays = Hits(*(field[other] for field in fine)), rays[:, other]
+        surface = world.surface(fine, eye, rays)
+        colours[:, other] = shade(scene, fine, surface, pixel / antialias, shadow_samples)
         image[:, border] = colours.reshape(3, len(border), -1).mean(2)
     return np.round(255 * image.T.reshape(*size, 3)).astype(np.uint8)
 
 
-def edges(scene: Scene, hits: Hits, size: tuple[int, int]) -> np.ndarray:
+def edges(view: View) -> np.ndarray:
     """Edge map (H, W) uint8: borders between neighbouring pixels, one pixel wide.
 
     Two pixels side by side have an edge between them if they show different things (floor and walls
     count as things), or different faces of one thing whose normals differ by more than 30 degrees
     or whose depths differ by more than 2 %. The nearer of the two pixels carries the edge.
     """
-    depth = hits.t.reshape(size)
-    instance = scene.instance[hits.surface].reshape(size)
-    surface = (hits.surface * 8 + hits.face).reshape(size)
-    normals = hits.normals.reshape(3, *size)
-    out = np.zeros(size, np.uint8)
-    height, width = size
+    height, width = view.size
+    depth = view.hits.t.reshape(view.size)
+    instance = view.per_pixel(view.scene.instance)
+    face = view.face
+    normals = view.surface.normals.reshape(3, *view.size)
+    out = np.zeros(view.size, np.uint8)
     for dy, dx in ((0, 1), (1, 0)):
         a = slice(0, height - dy), slice(0, width - dx)
         b = slice(dy, height), slice(dx, width)
         near = np.minimum(depth[a], depth[b])
-        crease = (normals[(slice(None), *a)] * normals[(slice(None), *b)]).sum(0) < CREASE
+        crease = _dot(normals[(slice(None), *a)], normals[(slice(None), *b)]) < CREASE
         step = np.abs(depth[a] - depth[b]) > GAP * near
-        edge = (surface[a] != surface[b]) & (crease | step) | (instance[a] != instance[b])
+        edge = (face[a] != face[b]) & (crease | step) | (instance[a] != instance[b])
         first = depth[a] <= depth[b]
         out[a] |= edge & first
         out[b] |= edge & ~first
     return out
 
 
-def camera_normals(scene: Scene, hits: Hits, size: tuple[int, int]) -> np.ndarray:
+def camera_normals(view: View) -> np.ndarray:
     """Normals (H, W, 3) float32 in camera coordinates, x right, y down, z forward.
 
     They face the camera, so the z of a surface seen head-on is -1.
     """
-    normals = (scene.camera.rotation.T @ hits.normals).T.reshape(*size, 3)
+    normals = (view.scene.camera.rotation.T @ view.surface.normals).T.reshape(*view.size, 3)
     return np.ascontiguousarray(normals, np.float32)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import figures, objects
-from .materials import Material
+from .materials import Material, MaterialTable
 from .objects import Builder, hsv
 from .raycast import Camera, Room, World
 
@@ -68,7 +68,7 @@ class Scene:
     world: World
     camera: Camera
     lights: Lights
-    materials: tuple[Material, ...]
+    materials: MaterialTable
     category: np.ndarray
     instance: np.ndarray
     salient: np.ndarray
@@ -106,44 +106,42 @@ def _lights(rng: np.random.Generator, room: Room) -> Lights:
     tint = np.array([1 + 0.12 * warmth, 1.0, 1 - 0.18 * warmth])
     strength = rng.uniform(0.75, 1.15)
     fill = np.array([-side * rng.uniform(0.3, 1.0), -1.0, rng.uniform(0.2, 0.8)])
-    ambient = rng.uniform(0.16, 0.3)
-    return Lights(
-        lamp,
-        strength * tint,
-        rng.uniform(0.1, 0.35),
-        fill / np.sqrt((fill**2).sum()),
-        rng.uniform(0.1, 0.25) * tint[::-1],
-        ambient * 1.2 * tint[::-1],
-        ambient * 0.7 * tint,
+    ambient = rng.uniform(0.2, 0.36)
+    radius = rng.uniform(0.1, 0.35)
+    arrays = dict(
+        lamp=lamp,
+        lamp_colour=strength * tint,
+        fill=fill / np.sqrt((fill**2).sum()),
+        fill_colour=rng.uniform(0.12, 0.28) * tint[::-1],
+        above=ambient * 1.2 * tint[::-1],
+        below=ambient * 0.75 * tint,
     )
+    single = {name: array.astype(np.float32) for name, array in arrays.items()}
+    return Lights(lamp_radius=radius, **single)
 
 
 def _surroundings(rng: np.random.Generator) -> list[Material]:
     """Materials of floor, wall and ceiling."""
-
-    def linear(colour):
-        return np.clip(colour, 0, 1) ** 2.2
-
     hue = rng.random()
     wall = hsv(hue, rng.uniform(0.08, 0.4), rng.uniform(0.65, 0.95))
     kind = ('plain', 'plain', 'bricks', 'bands_wide', 'tiles')[rng.integers(5)]
     if kind == 'bricks':
         wall = hsv(rng.choice([0.02, 0.05, hue]), rng.uniform(0.25, 0.55), rng.uniform(0.55, 0.85))
-        wall_material = Material(linear(wall), linear(wall * 0.6 + 0.3), 'bricks', 0.5)
+        wall_material = Material(wall, wall * 0.6 + 0.3, 'bricks', 0.5)
     elif kind == 'bands_wide':
         # wallpaper: the first coordinate runs along the wall
-        wall_material = Material(linear(wall), linear(wall * 0.92), 'marble', 0.9)
+        wall_material = Material(wall, wall * 0.92, 'marble', 0.9)
     else:
-        wall_material = Material(linear(wall), linear(wall * 0.85), kind, rng.uniform(0.5, 0.9))
+        wall_material = Material(wall, wall * 0.85, kind, rng.uniform(0.5, 0.9))
     texture = ('planks', 'planks', 'tiles', 'checker', 'marble', 'plain')[rng.integers(6)]
     if texture == 'planks':
         tone = hsv(rng.uniform(0.05, 0.11), rng.uniform(0.35, 0.65), rng.uniform(0.5, 0.85))
-        floor = Material(linear(tone), linear(tone * 0.68), texture, rng.uniform(0.16, 0.3), 0.25)
+        floor = Material(tone, tone * 0.68, texture, rng.uniform(0.16, 0.3), 0.25)
     else:
         tone = hsv(rng.random(), rng.uniform(0.05, 0.35), rng.uniform(0.5, 0.85))
         second = np.clip(tone * rng.uniform(0.6, 0.85), 0, 1)
-        floor = Material(linear(tone), linear(second), texture, rng.uniform(0.5, 0.9), 0.3)
-    ceiling = Material(linear(0.6 * np.ones(3) + 0.35 * wall), np.zeros(3), 'plain', 1.0, 0.0)
+        floor = Material(tone, second, texture, rng.uniform(0.5, 0.9), 0.3)
+    ceiling = Material(0.6 * np.ones(3) + 0.35 * wall, np.zeros(3), 'plain', 1.0, 0.0)
     return [floor, wall_material, ceiling]
 
 
@@ -157,21 +155,20 @@ class _Stage:
         self.solids, self.category, self.salient, self.instance = [], [], [], []
         self.count = 0
 
-    def place(self, category: str, zone: tuple[float, float]) -> np.ndarray | None:
+    def place(self, category: str, zone: tuple[float, float]) -> tuple | None:
         """A free point in the zone, or None after some tries."""
         radius = _CLEARANCE[category]
         for _ in range(12):
             y = self.rng.uniform(*zone)
             x = self.rng.uniform(-0.42, 0.42) * y / self.camera.focal
-            inside = self.room.turn @ (np.array([x, y, 0]) - self.room.centre)
-            if (np.abs(inside[:2]) > self.room.half[:2] - radius - 0.1).any():
+            if self.room.clearance(x, y) < radius + 0.1:
                 continue
             if all((x - a) ** 2 + (y - b) ** 2 > (radius + r) ** 2 for a, b, r in self.taken):
                 self.taken.append((x, y, radius))
-                return np.array([x, y, 0.0])
+                return x, y, 0.0
         return None
 
-    def put(self, category: str, origin: np.ndarray, salient: bool, **options) -> float:
+    def put(self, category: str, origin: tuple, salient: bool, **options) -> float:
         """Build a thing; returns the height of its upper side, 0 if nothing can stand on it."""
         yaw = self.rng.uniform(-np.pi, np.pi)
         if category == 'person':
@@ -197,8 +194,8 @@ class _Stage:
             return
         top = self.put(category, origin, salient)
         if top and self.rng.random() < 0.35:
-            above = origin + np.array([0, 0, top])
-            self.put(('ball', 'box')[self.rng.integers(2)], above, salient)
+            above = ('ball', 'box')[self.rng.integers(2)]
+            self.put(above, (*origin[:2], top), salient)
 
 
 def compose(rng: np.random.Generator, figure_probability: float) -> Scene:
@@ -224,7 +221,7 @@ def compose(rng: np.random.Generator, figure_probability: float) -> Scene:
         World(stage.solids, room, stage.instance),
         camera,
         lights,
-        tuple(stage.materials),
+        MaterialTable(stage.materials),
         category=np.array([*stage.category, floor, wall, wall]),
         instance=np.array([*stage.instance, count, count + 1, count + 1]),
         salient=np.array([*stage.salient, False, False, False]),
