@@ -1,0 +1,66 @@
+"""The lines that a run prints."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from mmengine.registry import LOG_PROCESSORS
+from mmengine.runner import LogProcessor
+
+
+@LOG_PROCESSORS.register_module()
+class CompactLogProcessor(LogProcessor):
+    """One short line per training report: position, phase, losses, search state, rate, ETA.
+
+    All values still go to the log's back-ends under their full names.
+    """
+
+    def get_log_after_iter(self, runner: Any, batch_idx: int, mode: str) -> tuple[dict, str]:
+        """Values for the back-ends and the line for console and log file."""
+        tag, line = super().get_log_after_iter(runner, batch_idx, mode)
+        if mode != 'train':
+            return tag, line
+        hub = runner.message_hub
+        phase = hub.get_info('phase')
+        width = len(str(runner.max_iters))
+        parts = [f'[{runner.iter + 1:>{width}}/{runner.max_iters}]']
+        if phase:
+            parts.append(f'{phase:<7}')
+        parts.append(_losses(tag, 'alpha/' if phase == 'alpha' else ''))
+        parts += _search_state(tag, hub.get_info('cost_unit', ''))
+        # both names occur: one optimizer or one of several
+        rate = tag.get('lr', tag.get('weights.lr'))
+        if rate is not None:
+            parts.append(f'lr {rate:.1e}')
+        eta = hub.get_info('eta')
+        if eta is not None:
+            parts.append(f'eta {datetime.timedelta(seconds=int(eta))}')
+        if 'memory' in tag:
+            parts.append(f'{tag["memory"]} MB')
+        return tag, '  '.join(part for part in parts if part)
+
+
+def _losses(tag: dict[str, Any], prefix: str) -> str:
+    """``loss 3.21 = semseg 1.20 + depth 2.01`` of the current phase."""
+    head = f'{prefix}loss'
+    if head not in tag:
+        return ''
+    start = f'{prefix}loss_'
+    tasks = [
+        f'{key[len(start) :]} {value:.3g}' for key, value in tag.items() if key.startswith(start)
+    ]
+    resource = tag.get('loss_resource')
+    tasks = [item for item in tasks if not item.startswith('resource ')]
+    extra = f' + resource {resource:.3g}' if prefix and resource is not None else ''
+    return f'loss {tag[head]:.3f} = {" + ".join(tasks)}{extra}'
+
+
+def _search_state(tag: dict[str, Any], unit: str) -> list[str]:
+    parts = []
+    if 'tau' in tag:
+        parts.append(f'tau {tag["tau"]:.2f}')
+    if 'cost/exact' in tag:
+        paper = f', paper {tag["cost/paper"]:.3g}' if 'cost/paper' in tag else ''
+        parts.append(f'cost {tag["cost/exact"]:.3g}{paper}, argmax {tag["cost/tree"]:.3g} {unit}')
+    return parts
