@@ -6,6 +6,7 @@ Modules register themselves when the room named in ``locations`` is first needed
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOG_PROCESSORS as MMENGINE_LOG_PROCESSORS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -35,19 +36,26 @@ METRICS = Registry(
     'metric', parent=MMENGINE_METRICS, scope='bmtas', locations=['bmtas.evaluation', 'bmtas.ncp']
 )
 # side effects of a run: log, save, anneal, reset
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='bmtas', locations=['bmtas.engine'])
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='bmtas', locations=['bmtas.engine.hooks'])
 # control flow of a run: which data, which optimizer, in which order
-LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='bmtas', locations=['bmtas.engine'])
+LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='bmtas', locations=['bmtas.engine.loops'])
+# the lines that a run prints
+LOG_PROCESSORS = Registry(
+    'log processor',
+    parent=MMENGINE_LOG_PROCESSORS,
+    scope='bmtas',
+    locations=['bmtas.engine.log_processor'],
+)
 # automatic mixed precision on CPU and GPU
 OPTIM_WRAPPERS = Registry(
-    'optim wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='bmtas', locations=['bmtas.engine']
+    'optim wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='bmtas', locations=['bmtas.engine.optim']
 )
 # learning rate by the number of tasks that share a block; weights and logits apart
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optim wrapper constructor',
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     scope='bmtas',
-    locations=['bmtas.engine'],
+    locations=['bmtas.engine.optim'],
 )
 # search without gradients: each returns a BranchingTree
 STRATEGIES = Registry('search strategy', scope='bmtas', locations=['bmtas.search', 'bmtas.ncp'])

@@ -1,5 +1,4 @@
-"""How a run proceeds: configs, loops, hooks, optimizers, checkpoints, distribution."""
+"""How a run proceeds: configs, loops, hooks, optimizers, checkpoints, distribution.
 
-from . import checkpoint, hooks, loops, optim
-
-__all__ = ['checkpoint', 'hooks', 'loops', 'optim']
+Nothing is imported here, so that the tools answer ``--help`` at once.
+"""

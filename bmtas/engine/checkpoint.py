@@ -177,6 +177,11 @@ class PlainCheckpointHook(Hook):
             resumed_keys=to_plain(hub['resumed_keys']),
         )
         checkpoint['meta'] = to_plain(checkpoint['meta'])
+        model = getattr(runner.model, 'module', runner.model)
+        tree = getattr(getattr(model, 'encoder', None), 'tree', None)
+        if tree is not None:  # what tools/test.py rebuilds the network from
+            routes = tree.routes.tolist()
+            checkpoint['branching'] = dict(tasks=list(tree.tasks), config=routes)
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Build the log buffers that mmengine expects."""
@@ -188,6 +193,7 @@ class PlainCheckpointHook(Hook):
                 if isinstance(value, Mapping)
             }
         meta = checkpoint.get('meta', {})
+        meta.pop('config', None)  # mmengine would execute it
         # only a training loop resumes; what it compares is the object itself, not its copy
         loader = getattr(runner.train_loop, 'dataloader', None) if runner._resume else None
         info = getattr(getattr(loader, 'dataset', None), 'metainfo', None)

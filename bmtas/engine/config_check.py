@@ -59,7 +59,7 @@ REGISTRY_OF_KEY: Mapping[str, Registry] = {
     'custom_hooks': bmtas_registry.HOOKS,
     'visualizer': mmengine_registry.VISUALIZERS,
     'vis_backends': mmengine_registry.VISBACKENDS,
-    'log_processor': mmengine_registry.LOG_PROCESSORS,
+    'log_processor': bmtas_registry.LOG_PROCESSORS,
     'model_wrapper_cfg': mmengine_registry.MODEL_WRAPPERS,
     'init_cfg': mmengine_registry.WEIGHT_INITIALIZERS,
     'search': bmtas_registry.STRATEGIES,
@@ -80,7 +80,7 @@ UNTYPED_KEYS: Mapping[str, frozenset[str]] = {
 
 # arguments that a registry's build function takes before the class sees them
 BUILD_KEYS = {
-    'param scheduler': {'convert_to_iter_based'},
+    'parameter scheduler': {'convert_to_iter_based'},
     'optim wrapper': {'constructor', 'paramwise_cfg'},
 }
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from mmengine.registry import LOG_PROCESSORS
 from mmengine.runner import LogProcessor
+
+from bmtas.registry import LOG_PROCESSORS
 
 
 @LOG_PROCESSORS.register_module()
@@ -20,7 +21,9 @@ class CompactLogProcessor(LogProcessor):
         """Values for the back-ends and the line for console and log file."""
         tag, line = super().get_log_after_iter(runner, batch_idx, mode)
         if mode != 'train':
-            return tag, line
+            eta = datetime.timedelta(seconds=int(runner.message_hub.get_info('eta', 0)))
+            total = len(getattr(runner, f'{mode}_dataloader'))
+            return tag, f'{mode} batch [{batch_idx + 1}/{total}]  eta {eta}'
         hub = runner.message_hub
         phase = hub.get_info('phase')
         width = len(str(runner.max_iters))
@@ -39,6 +42,20 @@ class CompactLogProcessor(LogProcessor):
         if 'memory' in tag:
             parts.append(f'{tag["memory"]} MB')
         return tag, '  '.join(part for part in parts if part)
+
+    def get_log_after_epoch(
+        self, runner: Any, batch_idx: int, mode: str, with_non_scalar: bool = False
+    ) -> tuple[dict, str]:
+        """Values for the back-ends and a line with each task's score."""
+        tag, line = super().get_log_after_epoch(runner, batch_idx, mode, with_non_scalar)
+        values = {key.removeprefix(f'{mode}/'): value for key, value in tag.items()}
+        scores = [(t['name'], t['score']) for t in runner.cfg.get('tasks', ())]
+        parts = [
+            f'{name} {score} {values[f"{name}/{score}"]:.4g}'
+            for name, score in scores
+            if f'{name}/{score}' in values
+        ]
+        return tag, f'{mode}: {", ".join(parts)}' if parts else line
 
 
 def _losses(tag: dict[str, Any], prefix: str) -> str:

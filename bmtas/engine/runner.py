@@ -18,6 +18,9 @@ from torch import nn
 from bmtas.engine.checkpoint import PlainCheckpointHook, find_resumable
 from bmtas.engine.dist import convert_sync_batchnorm
 
+# mmengine's report of the environment imports it; without a GPU it warns
+logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
+
 # what the file keeps and the console need not show
 _QUIET = (
     '\n---',

@@ -1,0 +1,132 @@
+"""From a config and the command line to a runner."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmengine.config import Config
+
+from bmtas.branching import BranchingTree
+from bmtas.engine.checkpoint import load_from_local
+from bmtas.engine.config import load_config
+from bmtas.engine.dist import init_distributed
+from bmtas.engine.runner import MultiTaskRunner
+from bmtas.resources import ResourceTable, table_from_cfg
+
+TABLE = 'resources.json'
+
+_TRAIN = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler')
+_VAL = ('val_dataloader', 'val_cfg', 'val_evaluator')
+_TEST = ('test_dataloader', 'test_cfg', 'test_evaluator')
+
+
+def config_from_args(args: Namespace) -> Config:
+    """The config of a command line (``add_config_arguments``, ``add_run_arguments``)."""
+    cfg = load_config(args.config, args.cfg_options, args.data_root, args.work_dir)
+    cfg.launcher = getattr(args, 'launcher', 'none')
+    cfg.resume = getattr(args, 'resume', False)
+    if getattr(args, 'amp', False):
+        use_autocast(cfg)
+    return cfg
+
+
+def use_autocast(cfg: Config) -> None:
+    """Make every optimizer wrapper of a config run in bfloat16."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    parts = [wrapper] if 'optimizer' in wrapper else wrapper.values()
+    for part in parts:
+        if isinstance(part, Mapping):
+            part['type'] = 'AutocastOptimWrapper'
+
+
+def _require(cfg: Config, *keys: str) -> None:
+    for key in keys:
+        if not cfg.get(key):
+            raise ValueError(f'{cfg.filename}: {key}: missing, this tool needs it')
+
+
+def _encoder_type(cfg: Config) -> str:
+    return str(cfg.model.get('encoder', {}).get('type'))
+
+
+def resource_table(cfg: Config) -> ResourceTable:
+    """The resource table of a config, kept in the work dir."""
+    _require(cfg, 'model', 'tasks', 'input_size')
+    return table_from_cfg(cfg, Path(cfg.work_dir) / TABLE)
+
+
+def set_routes(cfg: Config, tree: BranchingTree, source: str | Path) -> None:
+    """Write a tree's routes into the config of a branched network.
+
+    Raises:
+        ValueError: The config's encoder is another one.
+    """
+    if _encoder_type(cfg) != 'BranchedEncoder':
+        raise ValueError(
+            f'{cfg.filename}: model.encoder.type: {_encoder_type(cfg)} takes no tree, '
+            f'{source} needs a BranchedEncoder'
+        )
+    cfg.model.encoder.routes = tree.routes.tolist()
+    cfg.branching = dict(tasks=list(tree.tasks), config=tree.routes.tolist(), source=str(source))
+
+
+def read_branching(cfg: Config, path: str | Path) -> None:
+    """Read a branching file, compare it with tasks and encoder, and inline its routes."""
+    names = [task['name'] for task in cfg.tasks]
+    BranchingTree.from_file(path, names)  # cheap checks first: counting takes seconds
+    layers = resource_table(cfg).num_layers
+    set_routes(cfg, BranchingTree.from_file(path, names, layers), path)
+
+
+def routes_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
+    """Take the routes of a branched network from its checkpoint, if the config names none.
+
+    Raises:
+        FileNotFoundError: No such checkpoint.
+        ValueError: The checkpoint is damaged, has no routes, or is for other tasks.
+    """
+    content = load_from_local(str(checkpoint), 'cpu')
+    if _encoder_type(cfg) != 'BranchedEncoder' or cfg.model.encoder.get('routes') is not None:
+        return
+    branching = content.get('branching') if isinstance(content, Mapping) else None
+    if branching is None:
+        raise ValueError(f'checkpoint {checkpoint} holds no routes; it is not a branched network')
+    names = [task['name'] for task in cfg.tasks]
+    try:
+        tree = BranchingTree.from_routes(branching['config'], branching['tasks']).reorder(names)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f'checkpoint {checkpoint}: branching: {error}') from error
+    set_routes(cfg, tree, checkpoint)
+
+
+def _prepare_search(cfg: Config) -> None:
+    resource_table(cfg)
+    cfg.train_cfg.table = str(Path(cfg.work_dir) / TABLE)
+    if cfg.get('resource_loss'):
+        cfg.train_cfg.resource = cfg.resource_loss
+    cfg.setdefault('find_unused_parameters', True)
+
+
+def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
+    """Join the process group and build the runner of a search, a training or a test.
+
+    Args:
+        cfg: A complete config.
+        purpose: 'search', 'train' or 'test'; the parts of the others are dropped. Validation during
+            search and training takes place if the config has a ``val_cfg``.
+    """
+    _require(cfg, 'model', 'tasks', *(_TRAIN[:3] if purpose != 'test' else _TEST[:1]))
+    init_distributed(cfg.get('launcher', 'none'))
+    dropped = set(_TEST)
+    if purpose == 'test':
+        dropped = {*_TRAIN, *_VAL, 'custom_hooks'}
+        cfg.setdefault('test_cfg', dict(type='TestLoop'))
+    elif not cfg.get('val_cfg'):
+        dropped |= set(_VAL)
+    for key in dropped:
+        cfg.pop(key, None)
+    if purpose == 'search':
+        _prepare_search(cfg)
+    return MultiTaskRunner.from_cfg(cfg)

@@ -1,0 +1,129 @@
+"""Test a checkpoint: metrics, cost, Delta_m, a sheet of predictions."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import is_main_process
+
+from bmtas.engine.checkpoint import write_text
+from bmtas.engine.dist import unwrap
+from bmtas.engine.launch import build_runner, routes_from_checkpoint
+from bmtas.evaluation import compare_results, load_results
+from bmtas.resources import count_model
+from bmtas.structures import Task
+
+RESULTS = 'results.json'
+
+
+def _number(value: Any) -> float | None:
+    """JSON has no NaN: a score without a single labelled pixel becomes null."""
+    value = float(value)
+    return value if math.isfinite(value) else None
+
+
+def collect_results(
+    tasks: tuple[Task, ...], metrics: Mapping[str, Any], cost: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Sort the evaluator's ``<task>/<metric>`` values into the layout of results.json."""
+    by_task: dict[str, dict[str, float | None]] = {}
+    for task in tasks:
+        prefix = f'{task.name}/'
+        by_task[task.name] = {
+            key[len(prefix) :]: _number(value)
+            for key, value in metrics.items()
+            if key.startswith(prefix)
+        }
+        if task.score not in by_task[task.name]:
+            raise ValueError(
+                f'tasks: {task.name!r} has score {task.score!r}, its metric gives '
+                f'{sorted(by_task[task.name])}'
+            )
+    return dict(
+        version=1,
+        tasks=[task.name for task in tasks],
+        metrics=by_task,
+        scores={task.name: by_task[task.name][task.score] for task in tasks},
+        score_names={task.name: task.score for task in tasks},
+        higher_is_better={task.name: task.higher_is_better for task in tasks},
+        madds=int(cost['madds']),
+        params=int(cost['params']),
+        convention=cost['convention'],
+        input_size=list(cost['input_size']),
+    )
+
+
+def results_table(results: Mapping[str, Any]) -> str:
+    """The results as a few lines of text."""
+    rows = []
+    for task in results['tasks']:
+        arrow = 'higher' if results['higher_is_better'][task] else 'lower'
+        score = results['scores'][task]
+        shown = 'no labels' if score is None else f'{score:.4g}'
+        name = results['score_names'][task]
+        rows.append(f'  {task:<14}{name:<10}{shown:>10}   ({arrow} is better)')
+    height, width = results['input_size']
+    rows.append(
+        f'  {results["madds"] / 1e9:.4g} GMAdds ({results["convention"]}, {height}x{width}), '
+        f'{results["params"] / 1e6:.4g} M parameters'
+    )
+    if results['delta_m'] is not None:
+        rows.append(f'  Delta_m {results["delta_m"]:+.2f} % against {results["baseline"]}')
+    return '\n'.join(rows)
+
+
+def run_test(
+    cfg: Config,
+    checkpoint: str | Path,
+    baseline: str | Path | None = None,
+    out: str | Path | None = None,
+    sheet: int = 6,
+    amp: bool = False,
+) -> dict[str, Any]:
+    """Test a checkpoint and write ``results.json``.
+
+    Args:
+        cfg: Config of the network; the routes of a branched one come from the checkpoint.
+        checkpoint: Its file.
+        baseline: ``results.json`` of single-task networks.
+        out: Where to write; by default into the work dir.
+        sheet: Number of images on the sheet of predictions; 0 for none.
+        amp: Run in bfloat16.
+
+    Returns:
+        The content of ``results.json``.
+    """
+    if baseline is not None:
+        load_results(baseline)  # its faults show before the test, not after
+    routes_from_checkpoint(cfg, checkpoint)
+    cfg.load_from = str(checkpoint)
+    runner = build_runner(cfg, 'test')
+    context = torch.autocast(get_device(), torch.bfloat16) if amp else nullcontext()
+    with context:
+        metrics = runner.test()
+    model = unwrap(runner.model)
+    convention = (cfg.get('resources') or {}).get('convention', 'mac')
+    results = collect_results(model.tasks, metrics, count_model(model, cfg.input_size, convention))
+    tree = getattr(model.encoder, 'tree', None)
+    results |= dict(
+        method=Path(cfg.filename).resolve().parent.name,
+        delta_m=None if baseline is None else _number(compare_results(results, baseline)),
+        baseline=None if baseline is None else str(baseline),
+        seed=runner.seed,
+        config=str(cfg.filename),
+        checkpoint=str(checkpoint),
+        branching=tree and dict(tasks=list(tree.tasks), config=tree.routes.tolist()),
+    )
+    if is_main_process():
+        target = Path(out or Path(cfg.work_dir) / RESULTS)
+        write_text(json.dumps(results, indent=1) + '\n', target)
+        runner.logger.info(f'results in {target}:\n{results_table(results)}')
+    return results

@@ -1,0 +1,36 @@
+#!/usr/bin/env python
+"""Search a branching tree."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from bmtas.engine.cli import ToolParser, add_config_arguments, add_run_arguments, run_tool
+
+
+def parse_args(argv: Sequence[str] | None) -> object:
+    """Parse the command line."""
+    parser = ToolParser(
+        description='Search which tasks share which encoder layers. The config says how: by '
+        'gradients on a supergraph, or by the strategy named in its key "search". Writes '
+        'branching.json, resources.json and pictures to the work dir.'
+    )
+    add_config_arguments(parser)
+    add_run_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the tool."""
+    args = parse_args(argv)
+    # imported late: --help and a mistyped option answer at once
+    from bmtas.engine.launch import config_from_args
+    from bmtas.engine.searching import run_gradient_search
+
+    cfg = config_from_args(args)
+    run_gradient_search(cfg)
+
+
+if __name__ == '__main__':
+    sys.exit(run_tool(main))
