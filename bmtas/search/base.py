@@ -1,0 +1,138 @@
+"""What a search strategy is given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from torch.utils.data import Dataset
+
+from bmtas.branching import BranchingTree
+from bmtas.models import MultiTaskModel
+from bmtas.models.backbones import LayeredBackbone
+from bmtas.registry import DATASETS, MODELS
+from bmtas.resources import ResourceTable, without_weights
+from bmtas.structures import Task
+
+
+@dataclass(frozen=True)
+class SearchContext:
+    """The surroundings of a search without gradients.
+
+    A strategy is a class in the registry STRATEGIES with ``run(context) -> BranchingTree``.
+
+    Args:
+        cfg: The complete config (``bmtas.engine.config.load_config``).
+        table: Costs of one copy of each layer; budgets and targets are in its unit.
+        tasks: The task table.
+        work_dir: Where the strategy may leave further files.
+        log: Takes one line of text.
+    """
+
+    cfg: Mapping[str, Any]
+    table: ResourceTable
+    tasks: tuple[Task, ...]
+    work_dir: Path
+    log: Callable[[str], None] = print
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(task.name for task in self.tasks)
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.table.layers)
+
+    @cached_property
+    def backbone(self) -> LayeredBackbone:
+        """The template of the encoder, with random weights."""
+        return MODELS.build(without_weights(dict(self.cfg['model']['encoder']['backbone'])))
+
+    @property
+    def fixed_cost(self) -> int | float:
+        """Cost of stem and heads, which every tree pays alike."""
+        return self.table.stem + sum(self.table.heads[name] for name in self.names)
+
+    def model(self, encoder: Mapping[str, Any], checkpoints: str | Sequence[str]) -> MultiTaskModel:
+        """A trained network of this config's tasks, backbone and heads, ready to evaluate.
+
+        Args:
+            encoder: Config of its encoder, without the backbone.
+            checkpoints: One checkpoint, or several whose weights complete each other (one for each
+                single-task network).
+
+        Raises:
+            FileNotFoundError: No such checkpoint.
+            ValueError: Not a checkpoint, or one of another network.
+        """
+        files = [checkpoints] if isinstance(checkpoints, (str, Path)) else list(checkpoints)
+        state: dict[str, torch.Tensor] = {}
+        for file in files:
+            state.update(_read_weights(Path(file)))
+        backbone = self.cfg['model']['encoder']['backbone']
+        cfg = dict(self.cfg['model'], encoder=dict(encoder, backbone=backbone), tasks=self.tasks)
+        model = MODELS.build(without_weights(cfg))
+        known = model.state_dict()
+        missing = [key for key in known if key not in state or state[key].shape != known[key].shape]
+        if missing:
+            raise ValueError(
+                f'checkpoint {", ".join(map(str, files))} does not fit {encoder["type"]}: '
+                f'{len(missing)} of {len(known)} weights are missing or of another size, '
+                f'the first is {missing[0]}'
+            )
+        model.load_state_dict({key: state[key] for key in known})
+        return model.to(get_device()).eval()
+
+    def dataset(self, split: str) -> Dataset:
+        """The images of a split without augmentation.
+
+        Args:
+            split: 'train', 'val' or 'test': the data of ``<split>_dataloader``, through the
+                pipeline of ``val_dataloader`` (or ``test_dataloader``).
+        """
+        loader = self.cfg.get(f'{split}_dataloader')
+        if split not in ('train', 'val', 'test') or not loader:
+            raise ValueError(f'search.split: the config has no {split}_dataloader')
+        plain = self.cfg.get('val_dataloader') or self.cfg.get('test_dataloader') or loader
+        cfg = dict(loader['dataset'], pipeline=plain['dataset']['pipeline'])
+        return DATASETS.build(cfg)
+
+    def save(self, name: str, content: Any) -> Path:
+        """Write a JSON file to the work dir."""
+        path = self.work_dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content) + '\n')
+        return path
+
+    def describe(self, tree: BranchingTree) -> str:
+        """Cost and number of groups of a tree, as one line."""
+        groups = ' '.join(map(str, tree.num_groups))
+        return f'{tree.cost(self.table):,} {self.table.unit}, groups {groups}'
+
+
+def batches(dataset: Dataset, indices: Sequence[int], batch_size: int = 1):
+    """Collated batches of the given images, in order."""
+    for start in range(0, len(indices), batch_size):
+        yield pseudo_collate([dataset[int(i)] for i in indices[start : start + batch_size]])
+
+
+def _read_weights(path: Path) -> Mapping[str, torch.Tensor]:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'checkpoint {path} does not exist; train the network that the search reads first'
+        )
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # whatever the unpickler meets
+        raise ValueError(f'checkpoint {path} cannot be read: {type(error).__name__}') from None
+    state = content.get('state_dict', content) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping):
+        raise ValueError(f'checkpoint {path} holds no weights')
+    return state

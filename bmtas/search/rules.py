@@ -1,0 +1,94 @@
+"""Trees that need neither data nor training: vanilla, permuted, random."""
+
+from __future__ import annotations
+
+from bmtas.branching import (
+    BranchingTree,
+    TreesAtCost,
+    count_trees,
+    permutations,
+    uniform_tree,
+    vanilla_tree,
+    vanilla_tree_at_cost,
+)
+from bmtas.registry import STRATEGIES
+from bmtas.search.base import SearchContext
+
+
+@STRATEGIES.register_module()
+class VanillaSearch:
+    """The first layers shared by all tasks, the later ones by none.
+
+    Args:
+        num_shared: Number of shared layers; or
+        target: cost of the whole network in the unit of the resource table, and
+        rule: 'nearest', 'at_most' or 'at_least' the target.
+    """
+
+    def __init__(
+        self, num_shared: int | None = None, target: float | None = None, rule: str = 'nearest'
+    ) -> None:
+        if (num_shared is None) == (target is None):
+            raise ValueError('search: VanillaSearch needs either num_shared or target')
+        self.num_shared, self.target, self.rule = num_shared, target, rule
+
+    def run(self, context: SearchContext) -> BranchingTree:
+        """Build the tree."""
+        if self.num_shared is not None:
+            return vanilla_tree(context.num_layers, context.names, self.num_shared)
+        return vanilla_tree_at_cost(context.table, context.names, self.target, self.rule)
+
+
+@STRATEGIES.register_module()
+class PermutationSearch:
+    """A given tree with the tasks in other places, at the same cost.
+
+    Draws ``count`` distinct trees, none of them the given one, writes all of them to
+    ``permutation_<number>.json`` and returns one.
+
+    Args:
+        branching: Branching file of the given tree.
+        index: Which of them to return.
+        count: How many to draw.
+        seed: Of the draw.
+    """
+
+    def __init__(self, branching: str, index: int = 0, count: int = 5, seed: int = 0) -> None:
+        if not 0 <= index < count:
+            raise ValueError(f'search.index: {index} is not one of {count} permutations')
+        self.branching, self.index, self.count, self.seed = branching, index, count, seed
+
+    def run(self, context: SearchContext) -> BranchingTree:
+        """Draw the trees."""
+        tree = BranchingTree.from_file(self.branching, context.names, context.num_layers)
+        trees = permutations(tree, self.count, self.seed)
+        for number, other in enumerate(trees):
+            other.to_file(context.work_dir / f'permutation_{number}.json', context.table)
+        context.log(f'{len(trees)} permutations of {self.branching} in {context.work_dir}')
+        return trees[self.index]
+
+
+@STRATEGIES.register_module()
+class RandomSearch:
+    """One of all trees, or one of all trees near a cost, each equally likely.
+
+    Args:
+        target: Cost of the whole network in the unit of the resource table. Without it all trees
+            are drawn from, most of which split early and are expensive.
+        tolerance: Relative deviation from the target.
+        seed: Of the draw.
+    """
+
+    def __init__(self, target: float | None = None, tolerance: float = 0.02, seed: int = 0) -> None:
+        self.target, self.tolerance, self.seed = target, tolerance, seed
+
+    def run(self, context: SearchContext) -> BranchingTree:
+        """Draw the tree."""
+        if self.target is None:
+            number = count_trees(context.num_layers, len(context.names))
+            tree = uniform_tree(context.num_layers, context.names, self.seed)
+        else:
+            trees = TreesAtCost(context.table, context.names, self.target, self.tolerance)
+            number, tree = trees.count, trees.sample(self.seed)
+        context.log(f'drew one of {number:,} trees')
+        return tree

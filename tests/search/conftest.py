@@ -1,0 +1,87 @@
+"""A small search: MobileNetV2 at 32x32, three tasks on rendered scenes."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from bmtas.registry import MODELS
+from bmtas.resources import table_from_cfg
+from bmtas.search import SearchContext
+from bmtas.structures import build_tasks
+
+TASKS = [
+    dict(
+        name='semseg',
+        kind='classes',
+        channels=10,
+        loss=dict(type='CrossEntropyLoss'),
+        metric=dict(type='MeanIoU'),
+        score='mIoU',
+    ),
+    dict(
+        name='normals',
+        kind='normals',
+        channels=3,
+        loss=dict(type='NormalsL1Loss'),
+        metric=dict(type='NormalsError'),
+        score='mean',
+        higher_is_better=False,
+    ),
+    dict(
+        name='edge',
+        kind='mask',
+        channels=1,
+        loss=dict(type='WeightedBCELoss'),
+        metric=dict(type='EdgeFMeasure'),
+        score='F',
+    ),
+]
+
+
+@pytest.fixture(scope='session')
+def make_context(tmp_path_factory):
+    """Context of a search in a fresh folder; options replace keys of the config."""
+
+    def make(**options):
+        init_default_scope('bmtas')
+        data = dict(type='ShapeScenes', size=(32, 32), labels=[task['name'] for task in TASKS])
+        pipeline = [dict(type='PackSample')]
+        flipping = [dict(type='RandomHorizontalFlip'), *pipeline]
+        cfg = dict(
+            tasks=TASKS,
+            input_size=(32, 32),
+            model=dict(
+                type='MultiTaskModel',
+                encoder=dict(
+                    type='BranchedEncoder',
+                    routes=None,
+                    backbone=dict(type='LayeredBackbone', arch='mobilenet_v2', weights='imagenet'),
+                ),
+                head=dict(type='DeepLabV3PlusHead', low_proj=8, width=16),
+            ),
+            train_dataloader=dict(dataset=dict(data, split='train', pipeline=flipping)),
+            val_dataloader=dict(dataset=dict(data, split='val', pipeline=pipeline)),
+        )
+        cfg = Config({**cfg, **options})
+        return SearchContext(
+            cfg, table_from_cfg(cfg), build_tasks(TASKS), tmp_path_factory.mktemp('search')
+        )
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def make_checkpoint(tmp_path_factory):
+    """Checkpoint of an untrained network of the small config with the given encoder."""
+
+    def make(context, seed=0, **encoder):
+        torch.manual_seed(seed)
+        backbone = dict(context.cfg.model.encoder.backbone, weights=None)
+        encoder = dict(encoder, backbone=backbone)
+        model = MODELS.build(dict(context.cfg.model, tasks=TASKS, encoder=encoder))
+        path = tmp_path_factory.mktemp('checkpoint') / 'epoch_1.pth'
+        torch.save(dict(state_dict=model.state_dict(), meta={}), path)
+        return str(path)
+
+    return make
