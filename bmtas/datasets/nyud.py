@@ -80,6 +80,7 @@ class NYUD(MultiTaskFolder):
     """
 
     expected_sizes = dict(train=795, val=654)
+    how_to_get = 'get it with `python tools/data/prepare.py nyud`, or point --data-root at it'
 
     def __init__(
         self,

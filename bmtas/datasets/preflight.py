@@ -1,0 +1,71 @@
+"""Look at the data of a run before anything else is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bmtas.registry import DATASETS
+
+DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def dataset_configs(
+    cfg: Mapping[str, Any], dataloaders: Sequence[str] = DATALOADERS
+) -> Iterator[dict[str, Any]]:
+    """Configs of all data sets on disk that the dataloaders read, each once, wrapped ones too."""
+
+    def walk(node: Any) -> Iterator[dict[str, Any]]:
+        if not isinstance(node, Mapping):
+            return
+        if 'data_root' in node and 'type' in node:
+            yield dict(node)
+        for child in (node.get('dataset'), *(node.get('datasets') or ())):
+            yield from walk(child)
+
+    seen = []
+    for key in dataloaders:
+        for dataset in walk((cfg.get(key) or {}).get('dataset')):
+            dataset['pipeline'] = []
+            if dataset not in seen:
+                seen.append(dataset)
+                yield dataset
+
+
+def describe_missing(dataset: Any) -> str:
+    """One line on the files that a split asks for and that are not there; '' if none is missing."""
+    missing: Mapping[Path, Sequence[str]] = dataset.missing_files()
+    if not missing:
+        return ''
+    folder, names = next(iter(missing.items()))
+    wanted = len(dataset.wanted_files()[folder])
+    more = f'; {len(missing) - 1} more folders are incomplete' if len(missing) > 1 else ''
+    state = f'{wanted - len(names)} of them found' if folder.is_dir() else 'the folder is missing'
+    return (
+        f'{folder}: {wanted} files expected for split {dataset.split!r} of '
+        f'{type(dataset).__name__}, {state}, e.g. no {names[0]}{more}; {dataset.how_to_get}'
+    )
+
+
+def check_datasets(cfg: Mapping[str, Any], dataloaders: Sequence[str] = DATALOADERS) -> None:
+    """End at once where the data of a run is missing or incomplete.
+
+    Tools call this before any model is built. Only names of files are looked at, each folder
+    is listed once; ``tools/data/check.py`` also reads every file.
+
+    Args:
+        cfg: The config of the run.
+        dataloaders: Keys of the dataloaders that the run uses.
+
+    Raises:
+        FileNotFoundError: One line: the folder expected, what was found there, and the command
+            that gets the data.
+        ValueError: A split file is empty or repeats ids, or a label is unknown.
+    """
+    for config in dataset_configs(cfg, dataloaders):
+        dataset = DATASETS.build(config)
+        if hasattr(dataset, 'missing_files'):
+            message = describe_missing(dataset)
+            if message:
+                raise FileNotFoundError(message)

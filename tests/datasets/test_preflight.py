@@ -1,0 +1,103 @@
+"""Missing and incomplete data end a run with one line before anything is built."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bmtas.datasets.preflight import check_datasets
+
+FILES = dict(semseg=dict(folder='segmentation', kind='classes', num_classes=2))
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name in ('images', 'segmentation', 'gt_sets'):
+        (tmp_path / name).mkdir()
+    for name in ('a', 'b', 'c'):
+        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / 'images' / f'{name}.jpg')
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / 'segmentation' / f'{name}.png')
+    for split in ('train', 'val'):
+        (tmp_path / 'gt_sets' / f'{split}.txt').write_text('a\nb\nc\n')
+    return tmp_path
+
+
+def config(root, **kwargs):
+    def loader(split):
+        dataset = dict(
+            type='MultiTaskFolder',
+            data_root=str(root),
+            split=split,
+            label_files=FILES,
+            pipeline=[dict(type='NoSuchTransform')],
+        )
+        return dict(dataset=dict(dataset, **kwargs))
+
+    return dict(train_dataloader=loader('train'), val_dataloader=loader('val'))
+
+
+def fails(cfg, *parts, error=FileNotFoundError, **kwargs):
+    with pytest.raises(error) as caught:
+        check_datasets(cfg, **kwargs)
+    message = str(caught.value)
+    assert '\n' not in message
+    for part in parts:
+        assert part in message, message
+
+
+def test_complete_data_passes_without_touching_the_pipeline(root):
+    check_datasets(config(root))
+    check_datasets({})
+    check_datasets(dict(train_dataloader=dict(dataset=dict(type='ShapeScenes'))))
+
+
+def test_missing_root(root):
+    fails(config(root / 'gone'), f'{root}/gone: data folder', 'not found', '--data-root')
+
+
+def test_missing_folder_says_what_was_expected_and_found(root):
+    for path in (root / 'segmentation').iterdir():
+        path.unlink()
+    fails(config(root), 'segmentation: 3 files expected', "split 'train'", '0 of them found')
+    (root / 'segmentation').rmdir()
+    fails(config(root), 'the folder is missing', 'no a.png')
+
+
+def test_incomplete_folders(root):
+    (root / 'segmentation' / 'b.png').unlink()
+    (root / 'images' / 'c.jpg').unlink()
+    fails(config(root), '2 of them found', '1 more folders are incomplete')
+
+
+def test_only_the_loaders_of_the_run_count(root):
+    (root / 'gt_sets' / 'val.txt').unlink()
+    check_datasets(config(root), dataloaders=['train_dataloader'])
+    fails(config(root), 'val.txt: split file not found (there are train)')
+
+
+def test_wrapped_data_sets_are_found(root):
+    inner = config(root / 'gone')['train_dataloader']['dataset']
+    repeat = dict(type='RepeatDataset', times=2, dataset=inner)
+    concat = dict(type='ConcatDataset', datasets=[repeat])
+    fails(dict(train_dataloader=dict(dataset=concat)), 'gone: data folder')
+
+
+@pytest.mark.parametrize(('name', 'command'), [('pascal', 'pascal'), ('nyud', 'nyud')])
+def test_published_sets_name_the_command(name, command, tmp_path):
+    from mmengine.config import Config
+
+    root = Path(__file__).resolve().parents[2]
+    cfg = Config.fromfile(root / 'configs' / '_base_' / 'datasets' / f'{name}.py')
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        cfg[loader].dataset.data_root = str(tmp_path / 'none')
+    fails(cfg, 'none: data folder', f'python tools/data/prepare.py {command}')
+    (tmp_path / 'none' / 'ImageSets' / 'Context').mkdir(parents=True)
+    (tmp_path / 'none' / 'normals').mkdir(parents=True)
+    (tmp_path / 'none' / 'normals' / '1.png').touch()
+    fails(cfg, 'split file not found', f'python tools/data/prepare.py {command}')
+
+
+def test_empty_split(root):
+    (root / 'gt_sets' / 'train.txt').write_text('')
+    fails(config(root), 'the split is empty', error=ValueError)
