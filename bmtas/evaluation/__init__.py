@@ -1,6 +1,7 @@
 """Metrics: one instance per task, sums instead of predictions, Delta_m, constant predictor."""
 
 from bmtas.evaluation.base import TaskMetric
+from bmtas.evaluation.boundary import BoundaryFMeasure
 from bmtas.evaluation.constant import ConstantPredictor, constant_scores
 from bmtas.evaluation.delta import compare_results, delta_m, load_results
 from bmtas.evaluation.depth import DepthError
@@ -10,6 +11,7 @@ from bmtas.evaluation.normals import NormalsError
 from bmtas.evaluation.saliency import SaliencyIoU
 
 __all__ = [
+    'BoundaryFMeasure',
     'ConstantPredictor',
     'DepthError',
     'EdgeFMeasure',

@@ -77,7 +77,8 @@ def test_two_uneven_processes(tmp_path, monkeypatch):
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     monkeypatch.chdir(tmp_path)
-    mp.spawn(evaluate_shard, args=(port, str(tmp_path)), nprocs=2)
+    # forked, not spawned: importing everything twice would take longer than the test
+    mp.start_processes(evaluate_shard, (port, str(tmp_path)), nprocs=2, start_method='fork')
     samples = make_samples()
     expected = evaluate(samples, len(samples))
     for rank in range(2):

@@ -1,0 +1,22 @@
+"""Boundary benchmark: thinning, matching within a distance, odsF, oisF and AP."""
+
+from bmtas.evaluation.boundaries.benchmark import Protocol, find_pairs, run_benchmark
+from bmtas.evaluation.boundaries.counts import image_counts, make_thresholds
+from bmtas.evaluation.boundaries.matching import BoundaryMatcher
+from bmtas.evaluation.boundaries.nms import suppress_non_maxima
+from bmtas.evaluation.boundaries.scores import BoundaryScores, best_counts, summarize
+from bmtas.evaluation.boundaries.thinning import thin
+
+__all__ = [
+    'BoundaryMatcher',
+    'BoundaryScores',
+    'Protocol',
+    'best_counts',
+    'find_pairs',
+    'image_counts',
+    'make_thresholds',
+    'run_benchmark',
+    'summarize',
+    'suppress_non_maxima',
+    'thin',
+]

@@ -1,0 +1,98 @@
+"""Boundary maps and ground truths on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from scipy.io import loadmat
+
+from bmtas.evaluation.boundaries.thinning import thin
+
+TRUTH_KINDS = ('lines', 'segmentation')
+"""What a ground truth file holds: drawn boundaries, or regions whose boundaries are meant."""
+
+
+def read_prediction(path: Path) -> np.ndarray:
+    """Boundary probabilities (H, W) in [0, 1] from a grey PNG of 8 or 16 bits.
+
+    Raises:
+        ValueError: Unreadable, or not a grey image; the message names the file.
+    """
+    image = read_image(path)
+    if image.dtype == bool:
+        return image.astype(float)
+    return image / np.iinfo(image.dtype).max
+
+
+def read_truths(path: Path, kind: str = 'lines') -> list[np.ndarray]:
+    """Ground truths of all annotators, (H, W) bool each.
+
+    ``.mat`` with ``groundTruth`` (BSDS500): the annotators' ``Boundaries`` as they are for
+    ``lines``, the thinned boundaries of their ``Segmentation`` for ``segmentation``. ``.mat`` with
+    ``LabelMap`` (PASCAL-Context): thinned boundaries of the regions. Images: pixels above 0 are
+    boundary, thinned, for ``lines``; values are region numbers for ``segmentation``.
+
+    Raises:
+        ValueError: Unreadable file or missing key; the message names both.
+    """
+    if path.suffix == '.mat':
+        content = _read_mat(path)
+        if 'groundTruth' in content:
+            return _annotators(path, content['groundTruth'], kind)
+        if 'LabelMap' in content:
+            return [thin(region_boundaries(content['LabelMap']))]
+        keys = sorted(key for key in content if not key.startswith('__'))
+        raise ValueError(f"{path}: has neither 'groundTruth' nor 'LabelMap' but {keys}")
+    image = read_image(path)
+    return [thin(image > 0 if kind == 'lines' else region_boundaries(image))]
+
+
+def region_boundaries(regions: np.ndarray) -> np.ndarray:
+    """Pixels (H, W) bool that differ from their right, lower or lower right neighbour.
+
+    Neighbours outside the image count as equal (``seg2bmap`` of the Berkeley benchmark).
+    """
+    padded = np.pad(regions, ((0, 1), (0, 1)), mode='edge')
+    here = padded[:-1, :-1]
+    boundary = (here != padded[:-1, 1:]) | (here != padded[1:, :-1])
+    # the last row and column have no diagonal neighbour of their own
+    boundary[:-1, :-1] |= regions[:-1, :-1] != regions[1:, 1:]
+    return boundary
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Grey image (H, W), bool or unsigned integer of 8 or 16 bits."""
+    try:
+        image = np.asarray(Image.open(path))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f'{path}: cannot be read as an image ({error})') from None
+    if image.dtype == np.int32 and image.min() >= 0 and image.max() < 2**16:
+        image = image.astype(np.uint16)
+    if image.ndim != 2 or image.dtype not in (bool, np.uint8, np.uint16):
+        raise ValueError(
+            f'{path}: expected a grey image of 8 or 16 bits, got {image.dtype} '
+            f'of shape {image.shape}'
+        )
+    return image
+
+
+def _read_mat(path: Path) -> dict:
+    try:
+        return loadmat(path)
+    except Exception as error:  # scipy lets zlib, struct and its own errors through
+        raise ValueError(f'{path}: cannot be read as a .mat file ({error})') from None
+
+
+def _annotators(path: Path, cells: np.ndarray, kind: str) -> list[np.ndarray]:
+    field = 'Boundaries' if kind == 'lines' else 'Segmentation'
+    maps = []
+    for cell in cells.ravel():
+        if field not in (cell.dtype.names or ()):
+            raise ValueError(f"{path}: an annotator of 'groundTruth' lacks the field {field!r}")
+        values = cell[field][0, 0]
+        maps.append(values > 0 if kind == 'lines' else thin(region_boundaries(values)))
+    if not maps:
+        raise ValueError(f"{path}: 'groundTruth' has no annotator")
+    return maps

@@ -1,0 +1,38 @@
+"""Compile a kernel with numba where it is installed; run it as plain Python where it is not."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Callable
+
+
+def have_numba() -> bool:
+    """Is numba installed (extra ``boundaries``)?"""
+    return importlib.util.find_spec('numba') is not None
+
+
+def jit(function: Callable) -> Callable:
+    """Compile a function of arrays and numbers when it is called first.
+
+    numba is imported then, not with this module. The machine code is kept on disk beside the
+    module, or in the user's cache folder, or nowhere if neither can be written. Without numba
+    the function runs as it is, slower.
+    """
+
+    @functools.cache
+    def compiled() -> Callable:
+        if not have_numba():
+            return function
+        import numba
+
+        try:
+            return numba.njit(cache=True, nogil=True)(function)
+        except RuntimeError:
+            return numba.njit(nogil=True)(function)
+
+    @functools.wraps(function)
+    def call(*args):
+        return compiled()(*args)
+
+    return call

@@ -1,0 +1,88 @@
+"""Matchings against an independent maximum matching, and the properties any matching has."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from bmtas.evaluation.boundaries import BoundaryMatcher
+from bmtas.evaluation.boundaries import jit as jit_module
+
+
+def largest_matching(predicted, truth, radius):
+    """Size of a maximum matching by Kuhn's algorithm, depth first over explicit edges."""
+    edges = {
+        tuple(p): [tuple(t) for t in np.argwhere(truth) if ((p - t) ** 2).sum() <= radius**2]
+        for p in np.argwhere(predicted)
+    }
+    owner = {}
+
+    def place(p, visited):
+        for t in edges[p]:
+            if t not in visited:
+                visited.add(t)
+                if t not in owner or place(owner[t], visited):
+                    owner[t] = p
+                    return True
+        return False
+
+    return sum(place(p, set()) for p in edges)
+
+
+masks = hnp.arrays(bool, st.tuples(st.integers(1, 7), st.integers(1, 7)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(masks, st.data(), st.floats(0.5, 4.0))
+def test_cardinality_is_the_maximum(predicted, data, radius):
+    truth = data.draw(hnp.arrays(bool, predicted.shape))
+    matched = BoundaryMatcher(truth, radius).match(predicted)
+    assert not (matched & ~predicted).any()
+    assert matched.sum() == largest_matching(predicted, truth, radius)
+
+
+def test_long_augmenting_path():
+    # greedy pairs each true pixel with the predicted one on it and leaves the first predicted
+    # pixel alone; only a path through all pairs makes room for it
+    predicted = np.zeros((1, 42), bool)
+    truth = predicted.copy()
+    predicted[0, :40:2] = True
+    truth[0, 2:41:2] = True
+    assert BoundaryMatcher(truth, 1).match(predicted).sum() == 19
+    assert BoundaryMatcher(truth, 2).match(predicted).sum() == 20
+
+
+def test_plain_python_gives_the_same(monkeypatch):
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.random((2, 30, 30)) < 0.2
+    compiled = BoundaryMatcher(truth, 2.5).match(predicted)
+    monkeypatch.setattr(jit_module, 'have_numba', lambda: False)
+    from bmtas.evaluation.boundaries import matching
+
+    plain = jit_module.jit(matching.maximum_matching.__wrapped__)
+    monkeypatch.setattr(matching, 'maximum_matching', plain)
+    np.testing.assert_array_equal(BoundaryMatcher(truth, 2.5).match(predicted), compiled)
+
+
+def test_numba_without_a_folder_for_its_cache(monkeypatch):
+    numba = pytest.importorskip('numba')
+    calls = []
+
+    def njit(cache=False, nogil=False):
+        calls.append(cache)
+        if cache:
+            raise RuntimeError('cannot cache function: no locator available')
+        return lambda function: function
+
+    monkeypatch.setattr(numba, 'njit', njit)
+    assert jit_module.jit(lambda x: x + 1)(1) == 2
+    assert calls == [True, False]
+
+
+@pytest.mark.parametrize('radius, pairs', [(0.9, 0), (1, 1), (1.41, 1), (1.42, 2)])
+def test_distance_is_inclusive(radius, pairs):
+    truth, predicted = np.zeros((2, 5, 5), bool)
+    truth[0, 0] = truth[4, 4] = True
+    predicted[0, 1] = predicted[3, 3] = True
+    assert BoundaryMatcher(truth, radius).match(predicted).sum() == pairs
