@@ -60,6 +60,9 @@ class MultiTaskModel(BaseModel):
                 for t in self.tasks
             }
         )
+        if hasattr(self.encoder, 'init_heads'):
+            # an encoder that starts from trained networks brings their heads along
+            self.encoder.init_heads(self.heads)
         self.losses = nn.ModuleDict({t.name: MODELS.build(dict(t.loss)) for t in self.tasks})
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)

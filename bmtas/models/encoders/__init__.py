@@ -2,14 +2,20 @@
 
 from bmtas.models.encoders.base import Encoder, Features
 from bmtas.models.encoders.branched import BranchedEncoder, resolve_routes
+from bmtas.models.encoders.cross_stitch import CrossStitchEncoder
+from bmtas.models.encoders.mtan import MTANEncoder
+from bmtas.models.encoders.nddr import NDDREncoder
 from bmtas.models.encoders.single_task import SingleTaskEncoder
 from bmtas.models.encoders.supergraph import SupergraphEncoder
 from bmtas.models.encoders.transfer import load_candidates
 
 __all__ = [
     'BranchedEncoder',
+    'CrossStitchEncoder',
     'Encoder',
     'Features',
+    'MTANEncoder',
+    'NDDREncoder',
     'SingleTaskEncoder',
     'SupergraphEncoder',
     'load_candidates',
