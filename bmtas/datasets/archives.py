@@ -1,0 +1,257 @@
+"""Fetch archives of published data sets, resumably, and unpack them safely."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tarfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+CHUNK = 1 << 20
+GZIP = b'\x1f\x8b'
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A published data set.
+
+    Args:
+        folder: Name of the folder that the configs expect.
+        urls: Addresses of its archives, in the order in which they are tried.
+        by_hand: What to do when none of them answers.
+        files: Suffix -> number of files in the unpacked archive, where it is known.
+        config: Config for ``tools/data/check.py``.
+    """
+
+    folder: str
+    urls: tuple[str, ...]
+    by_hand: str
+    config: str
+    files: tuple[tuple[str, int], ...] = ()
+
+
+_ETH = 'https://data.vision.ee.ethz.ch'
+_MIRRORS = (
+    'the README of github.com/prismformore/Multi-Task-Transformer links mirrors in the cloud '
+    '(to be opened in a browser)'
+)
+
+SOURCES = {
+    'pascal': Source(
+        folder='PASCAL_MT',
+        urls=(
+            f'{_ETH}/kmaninis/share/MTL/PASCAL_MT.tgz',
+            f'{_ETH}/brdavid/atrc/PASCALContext.tar.gz',
+        ),
+        by_hand=f'{_MIRRORS}; the archive is called PASCALContext.tar.gz or PASCAL_MT.tgz',
+        config='configs/_base_/datasets/pascal.py',
+        files=(('.png', 33224), ('.jpg', 10103), ('.mat', 20206)),
+    ),
+    'nyud': Source(
+        folder='NYUDv2',
+        urls=(
+            f'{_ETH}/brdavid/atrc/NYUDv2.tar.gz',
+            f'{_ETH}/kmaninis/share/MTL/NYUD_MT.tgz',
+        ),
+        by_hand=f'{_MIRRORS}; the archive is called NYUDv2.tar.gz. The 480x640 version of MTI-Net, '
+        'NYUD_MT.tgz, is file 14EAEMXmd3zs2hIMY63UhHPSFPDAkiTzw of Google Drive',
+        config='configs/_base_/datasets/nyud.py',
+    ),
+}
+
+
+def _open(url: str, headers: dict[str, str], timeout: float) -> Any:
+    if not url.startswith(('http://', 'https://')):
+        raise ValueError(f'{url}: only http and https addresses are fetched')
+    request = urllib.request.Request(url, headers={'User-Agent': 'bmtas', **headers})
+    return urllib.request.urlopen(request, timeout=timeout)
+
+
+def _resume_headers(part: Path, info: Path, url: str) -> tuple[int, dict[str, str]]:
+    """Bytes that are there, and the request for the rest of the very same file."""
+    if not part.is_file() or not info.is_file():
+        return 0, {}
+    known = json.loads(info.read_text())
+    size = part.stat().st_size
+    if not size or known.get('url') != url or not known.get('validator'):
+        return 0, {}
+    # If-Range: a server whose file has changed sends all of it instead of the missing end
+    return size, {'Range': f'bytes={size}-', 'If-Range': known['validator']}
+
+
+def _total(response: Any, start: int) -> int | None:
+    length = response.headers.get('Content-Length')
+    return start + int(length) if length is not None else None
+
+
+def _transfer(url: str, part: Path, info: Path, progress: Progress, timeout: float) -> None:
+    """One attempt; appends to ``part`` what the server sends.
+
+    Raises:
+        OSError, HTTPException: The connection failed or ended early.
+    """
+    start, headers = _resume_headers(part, info, url)
+    with _open(url, headers, timeout) as response:
+        if response.status != 206:
+            start = 0
+        elif not response.headers.get('Content-Range', '').startswith(f'bytes {start}-'):
+            part.unlink()
+            raise ConnectionError('the server sent another part than the one asked for')
+        validator = response.headers.get('ETag') or response.headers.get('Last-Modified')
+        if validator and validator.startswith('W/'):
+            validator = response.headers.get('Last-Modified')
+        info.write_text(json.dumps(dict(url=url, validator=validator)))
+        total = _total(response, start)
+        free = shutil.disk_usage(part.parent).free
+        if total is not None and total - start > free:
+            raise ValueError(
+                f'{part.parent}: {(total - start) >> 20} MiB are needed, {free >> 20} MiB are free'
+            )
+        done = start
+        with part.open('ab' if start else 'wb') as file:
+            while chunk := response.read(CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                progress(done, total)
+        if total is not None and done < total:
+            raise ConnectionError(f'the connection ended after {done} of {total} bytes')
+
+
+def fetch(
+    url: str,
+    path: Path,
+    progress: Progress = lambda done, total: None,
+    attempts: int = 5,
+    timeout: float = 30.0,
+) -> Path:
+    """Download ``url`` to ``path``; an interrupted download goes on where it stopped.
+
+    What has arrived stands in ``<path>.part`` until it is complete.
+
+    Args:
+        url: An http or https address.
+        path: File to write.
+        progress: Called with (bytes done, bytes in all or None).
+        attempts: Attempts in a row without a byte of progress before giving up.
+        timeout: Seconds without an answer.
+
+    Raises:
+        ConnectionError: No answer, or one that is not a gzip archive; the message says why.
+        ValueError: Not enough space, or not a web address.
+    """
+    part, info = path.with_name(path.name + '.part'), path.with_name(path.name + '.part.json')
+    if path.is_file():  # complete: only then does it get this name
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    while True:
+        before = part.stat().st_size if part.is_file() else 0
+        try:
+            _transfer(url, part, info, progress, timeout)
+            break
+        except urllib.error.HTTPError as error:
+            if error.code == 416:
+                if error.headers.get('Content-Range') == f'bytes */{before}':
+                    break  # nothing was left to send
+                part.unlink(missing_ok=True)
+            elif error.code < 500:
+                raise ConnectionError(f'{url}: {error.code} {error.reason}') from None
+            reason: object = error
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, 'reason', error)
+        after = part.stat().st_size if part.is_file() else 0
+        failed = 0 if after > before else failed + 1
+        if failed >= attempts:
+            raise ConnectionError(f'{url}: {reason}')
+        time.sleep(min(failed, 5) * 0.2)
+    with part.open('rb') as file:
+        if file.read(2) != GZIP:
+            part.unlink()
+            raise ConnectionError(f'{url}: the answer is a page or another file, not an archive')
+    info.unlink(missing_ok=True)
+    os.replace(part, path)
+    return path
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _refuse_escape(member: tarfile.TarInfo, archive: Path) -> None:
+    """Only folders and plain files below the target; no links, devices or climbing paths."""
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or '..' in path.parts or '\\' in member.name:
+        raise ValueError(f'{archive}: refused, {member.name!r} would be written outside the folder')
+    if not (member.isfile() or member.isdir()):
+        raise ValueError(f'{archive}: refused, {member.name!r} is a link or a device')
+
+
+def unpack(
+    archive: Path, target: Path, progress: Callable[[str], None] = lambda name: None
+) -> Path:
+    """Unpack a gzipped tar so that its single top folder becomes ``target``.
+
+    Files are written to ``<target>.unpacking`` and moved when all of them are there and the
+    archive's own checksum holds.
+
+    Args:
+        archive: The file.
+        target: Folder to make; must not exist.
+        progress: Called with the name of each member.
+
+    Raises:
+        ValueError: The archive is damaged, holds a path that leaves the folder, a link or a
+            device, or the target exists.
+    """
+    if target.exists() and any(target.iterdir()):
+        raise ValueError(
+            f'{target}: exists already; remove it or check it with tools/data/check.py'
+        )
+    scratch = target.with_name(target.name + '.unpacking')
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        with tarfile.open(archive, 'r:gz') as tar:
+            for member in tar:
+                _refuse_escape(member, archive)
+                tar.extract(member, scratch, filter='data')
+                progress(member.name)
+            while tar.fileobj.read(CHUNK):  # to the end, where gzip compares its checksum
+                pass
+        entries = [entry for entry in scratch.iterdir() if not entry.name.startswith('.')]
+        top = entries[0] if len(entries) == 1 and entries[0].is_dir() else scratch
+        if target.is_dir():
+            target.rmdir()
+        os.replace(top, target)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise ValueError(
+            f'{archive}: cannot be unpacked ({error}); delete it and fetch it again'
+        ) from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def count_files(root: Path) -> dict[str, int]:
+    """Suffix -> number of files below ``root``."""
+    counts: dict[str, int] = {}
+    for _, _, names in os.walk(root):
+        for name in names:
+            suffix = os.path.splitext(name)[1].lower()
+            counts[suffix] = counts.get(suffix, 0) + 1
+    return counts

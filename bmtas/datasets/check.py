@@ -1,0 +1,146 @@
+"""Read every file of a data set and report all that is wrong at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from bmtas.structures import IGNORE
+
+from .files import read_image
+from .folder import MultiTaskFolder
+
+FARTHEST = 1000.0
+"""Depths beyond this many metres point to a wrong scale."""
+
+
+@dataclass
+class SampleReport:
+    """What one image and its labels look like.
+
+    Args:
+        img_id: Id of the image.
+        size: (H, W), None where the image cannot be read.
+        problems: One line each.
+        labels: Label key -> (lowest, highest labelled value, share of labelled pixels).
+    """
+
+    img_id: str
+    size: tuple[int, int] | None = None
+    problems: list[str] = field(default_factory=list)
+    labels: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+
+
+def describe_label(array: np.ndarray, kind: str) -> tuple[float, float, float]:
+    """(lowest, highest, share) of the labelled pixels; for normals of their z component."""
+    if kind == 'normals':
+        valid = (array != 0).any(-1)
+        array = array[..., 2]
+    elif kind == 'depth':
+        valid = array > 0
+    else:
+        valid = array != IGNORE
+    if not valid.any():
+        return np.nan, np.nan, 0.0
+    values = array[valid]
+    return float(values.min()), float(values.max()), float(valid.mean())
+
+
+def check_sample(dataset: MultiTaskFolder, index: int) -> SampleReport:
+    """Read the image and each label of one id; problems are collected, not raised."""
+    img_id = dataset.ids[index]
+    report = SampleReport(img_id)
+    path = dataset.img_path(img_id)
+    try:
+        report.size = read_image(path).shape[:2]
+    except (FileNotFoundError, ValueError) as error:
+        report.problems.append(str(error))
+    for name, reader in dataset.readers.items():
+        try:
+            array = reader.read(dataset.data_root, img_id)
+        except (FileNotFoundError, ValueError) as error:
+            report.problems.append(str(error))
+            continue
+        if array is None:
+            continue
+        where = reader.paths(dataset.data_root, img_id)[0]
+        if report.size is not None and array.shape[:2] != report.size:
+            report.problems.append(
+                f'{where}: label {name!r} is {array.shape[:2]}, its image {report.size}'
+            )
+        low, high, share = report.labels[name] = describe_label(array, reader.kind)
+        if reader.kind == 'depth' and high > FARTHEST:
+            report.problems.append(f'{where}: depth up to {high:g} m, is the scale right?')
+    return report
+
+
+class _Reports(Dataset):
+    def __init__(self, dataset: MultiTaskFolder) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> SampleReport:
+        return check_sample(self.dataset, index)
+
+
+def iterate_reports(dataset: MultiTaskFolder, workers: int = 0) -> Iterator[SampleReport]:
+    """Reports of all samples in order, read by ``workers`` processes (0: this one)."""
+    yield from DataLoader(_Reports(dataset), batch_size=None, num_workers=workers)
+
+
+def check_size(dataset: MultiTaskFolder) -> list[str]:
+    """Problems with the number of ids of a published split."""
+    expected = dataset.expected_sizes.get(dataset.split)
+    if expected is None or expected == len(dataset):
+        return []
+    return [
+        f'{dataset.split_path}: {len(dataset)} ids, the {dataset.split} split of '
+        f'{type(dataset).__name__} has {expected}'
+    ]
+
+
+def check_disjoint(datasets: Mapping[str, MultiTaskFolder]) -> list[str]:
+    """Problems with ids that occur in two splits of one folder."""
+    problems = []
+    splits = list(datasets.values())
+    for i, first in enumerate(splits):
+        for second in splits[i + 1 :]:
+            common = sorted(set(first.ids) & set(second.ids))
+            if first.data_root == second.data_root and common:
+                problems.append(
+                    f'{first.split_path}: {len(common)} ids are also in split '
+                    f'{second.split!r}, e.g. {common[0]}'
+                )
+    return problems
+
+
+@dataclass
+class Summary:
+    """Sums over the reports of a split."""
+
+    images: int = 0
+    sizes: set[tuple[int, int]] = field(default_factory=set)
+    labels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, report: SampleReport) -> None:
+        """Add one report."""
+        self.images += 1
+        self.problems += report.problems
+        if report.size is not None:
+            self.sizes.add(report.size)
+        for name, (low, high, share) in report.labels.items():
+            label = self.labels.setdefault(
+                name, dict(images=0, low=np.nan, high=np.nan, share=0.0, unlabelled=0)
+            )
+            label['images'] += 1
+            label['low'] = np.fmin(label['low'], low)
+            label['high'] = np.fmax(label['high'], high)
+            label['share'] += share
+            label['unlabelled'] += share == 0

@@ -1,0 +1,204 @@
+"""tools/data/check.py and tools/data/prepare.py, called as on the command line."""
+
+import importlib.util
+import io
+import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bmtas.engine.cli import run_tool
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tool(name):
+    path = ROOT / 'tools' / 'data' / f'{name}.py'
+    spec = importlib.util.spec_from_file_location(f'tool_{name}', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return partial(run_tool, module.main)
+
+
+CONFIG = """
+tasks = [
+    dict(name='semseg', kind='classes', channels=2, loss=dict(type='CrossEntropyLoss'),
+         metric=dict(type='MeanIoU'), score='mIoU'),
+    dict(name='depth', kind='depth', channels=1, loss=dict(type='DepthL1Loss'),
+         metric=dict(type='DepthError'), score='rmse', higher_is_better=False),
+]
+_dataset = dict(
+    type='MultiTaskFolder',
+    data_root='nowhere',
+    label_files=dict(
+        semseg=dict(folder='segmentation', kind='classes', num_classes=2),
+        depth=dict(folder='depth', kind='depth', suffix='.npy'),
+    ),
+    pipeline=[dict(type='PackSample')],
+)
+train_dataloader = dict(batch_size=1, dataset=dict(split='train', **_dataset))
+val_dataloader = dict(batch_size=1, dataset=dict(split='val', **_dataset))
+test_dataloader = val_dataloader
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / 'data'
+    for name in ('images', 'segmentation', 'depth', 'gt_sets'):
+        (root / name).mkdir(parents=True)
+    for name in 'abcd':
+        Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(root / 'images' / f'{name}.jpg')
+        Image.fromarray(np.ones((6, 8), np.uint8)).save(root / 'segmentation' / f'{name}.png')
+        np.save(root / 'depth' / f'{name}.npy', np.full((6, 8), 2.5, np.float32))
+    (root / 'gt_sets' / 'train.txt').write_text('a\nb\n')
+    (root / 'gt_sets' / 'val.txt').write_text('c\nd\n')
+    (tmp_path / 'config.py').write_text(CONFIG)
+    return root
+
+
+def run_check(folder, *options):
+    config = str(folder.parent / 'config.py')
+    return tool('check')([config, '--data-root', str(folder), '--workers', '0', *options])
+
+
+def test_check_of_sound_data(folder, capsys):
+    assert run_check(folder) == 0
+    out = capsys.readouterr().out
+    assert 'no problems in 2 splits' in out and '2.5..2.5' in out and '2 images' in out
+
+
+def test_check_lists_everything_at_once(folder, capsys):
+    (folder / 'images' / 'a.jpg').unlink()
+    png = folder / 'segmentation' / 'b.png'
+    png.write_bytes(png.read_bytes()[:30])
+    np.save(folder / 'depth' / 'b.npy', np.full((6, 8), np.nan, np.float32))
+    Image.fromarray(np.full((6, 8), 2, np.uint8)).save(folder / 'segmentation' / 'c.png')
+    np.save(folder / 'depth' / 'c.npy', np.ones((3, 8), np.float32))
+    np.save(folder / 'depth' / 'd.npy', np.full((6, 8), 2500, np.float32))
+    (folder / 'gt_sets' / 'val.txt').write_text('c\r\nd\r\na\r\n')
+    report = folder.parent / 'problems.txt'
+    assert run_check(folder, '--report', str(report)) == 1
+    lines = report.read_text().splitlines()
+    expected = [
+        'a.jpg: image not found',
+        'b.png: cannot be read',
+        'b.npy: 48 depths are NaN',
+        'c.png: value 2 decodes to class 2, outside 0..1',
+        "c.npy: label 'depth' is (3, 8), its image (6, 8)",
+        'd.npy: depth up to 2500 m',
+        'a.jpg: image not found',
+        "1 ids are also in split 'val', e.g. a",
+    ]
+    assert len(lines) == len(expected)
+    for line, part in zip(lines, expected):
+        assert part in line
+    assert '8 problems' in capsys.readouterr().out
+
+
+def test_check_of_absent_data_and_splits(folder, capsys):
+    (folder / 'gt_sets' / 'val.txt').write_text('')
+    assert run_check(folder) == 1
+    assert 'the split is empty' in capsys.readouterr().out
+    assert run_check(folder, '--data-root', str(folder / 'gone')) == 1
+    assert 'gone: data folder of MultiTaskFolder not found' in capsys.readouterr().out
+
+
+def test_check_rejects_mistakes_in_the_command(folder, capsys):
+    assert tool('check')([str(folder / 'none.py')]) == 2
+    assert 'does not exist' in capsys.readouterr().err
+    shapes = ROOT / 'configs' / '_base_' / 'datasets' / 'shapescenes.py'
+    assert tool('check')([str(shapes)]) == 2
+    assert 'nothing to check' in capsys.readouterr().err
+
+
+def test_check_knows_the_size_of_published_splits(tmp_path, capsys):
+    root = tmp_path / 'NYUDv2'
+    for name in ('images', 'segmentation', 'depth', 'normals', 'edge', 'gt_sets'):
+        (root / name).mkdir(parents=True)
+    for name in ('0001', '0003'):
+        Image.fromarray(np.zeros((5, 6, 3), np.uint8)).save(root / 'images' / f'{name}.png')
+        for folder in ('segmentation', 'edge'):
+            Image.fromarray(np.zeros((5, 6), np.uint8)).save(root / folder / f'{name}.png')
+        Image.fromarray(np.ones((5, 6, 3), np.uint8)).save(root / 'normals' / f'{name}.png')
+        np.save(root / 'depth' / f'{name}.npy', np.ones((5, 6), np.float32))
+    (root / 'gt_sets' / 'train.txt').write_text('0003\n')
+    (root / 'gt_sets' / 'val.txt').write_text('0001\n')
+    config = str(ROOT / 'configs' / '_base_' / 'datasets' / 'nyud.py')
+    assert tool('check')([config, '--data-root', str(root), '--workers', '0']) == 1
+    out = capsys.readouterr().out
+    assert '1 ids, the train split of NYUD has 795' in out
+    assert '1 ids, the val split of NYUD has 654' in out
+    assert '2 problems' in out
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+def archive_of_nyud(path):
+    with tarfile.open(path, 'w:gz') as tar:
+        for name in ('NYUDv2/gt_sets/train.txt', 'NYUDv2/gt_sets/val.txt'):
+            info = tarfile.TarInfo(name)
+            info.size = 5
+            tar.addfile(info, io.BytesIO(b'0001\n'))
+    return path
+
+
+def test_prepare_downloads_unpacks_and_says_what_is_next(tmp_path, capsys):
+    served = tmp_path / 'served'
+    served.mkdir()
+    archive_of_nyud(served / 'NYUDv2.tar.gz')
+    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(Quiet, directory=str(served)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f'http://127.0.0.1:{server.server_port}'
+    target = tmp_path / 'data' / 'NYUDv2'
+    prepare = tool('prepare')
+    args = ['nyud', '--data-root', str(target)]
+    try:
+        assert prepare([*args, '--url', f'{url}/gone.tgz']) == 2
+        err = capsys.readouterr().err
+        assert 'by hand' in err and '--archive FILE' in err and len(err.splitlines()) == 1
+        assert prepare([*args, '--url', f'{url}/NYUDv2.tar.gz', '--sha256', '0' * 64]) == 2
+        assert 'SHA-256 is' in capsys.readouterr().err
+        assert prepare([*args, '--url', f'{url}/NYUDv2.tar.gz']) == 0
+    finally:
+        server.shutdown()
+        server.server_close()
+    out = capsys.readouterr().out
+    assert 'tools/data/check.py configs/_base_/datasets/nyud.py' in out
+    assert (target / 'gt_sets' / 'train.txt').read_text() == '0001\n'
+    assert [p.name for p in target.parent.iterdir()] == ['NYUDv2']
+    assert prepare(args) == 2
+    assert 'exists already' in capsys.readouterr().err
+
+
+def test_prepare_counts_the_files_of_pascal(tmp_path, capsys):
+    archive = archive_of_nyud(tmp_path / 'PASCAL_MT.tgz')
+    target = tmp_path / 'PASCAL_MT'
+    prepare = tool('prepare')
+    assert prepare(['pascal', '--data-root', str(target), '--archive', str(archive)]) == 1
+    assert '0 .png files, not 33224' in capsys.readouterr().out
+    assert archive.is_file() and target.is_dir()
+    assert prepare(['pascal', '--data-root', str(tmp_path / 'x'), '--archive', 'none.tgz']) == 2
+
+
+@pytest.mark.parametrize('name', ['check', 'prepare'])
+def test_help(name, capsys):
+    assert tool(name)(['--help']) == 0
+    assert 'usage' in capsys.readouterr().out
+
+
+@pytest.mark.data
+def test_check_of_real_images(data_root, capsys):
+    config = str(ROOT / 'configs' / '_base_' / 'datasets' / 'tabletop.py')
+    assert (
+        tool('check')([config, '--data-root', str(data_root / 'tabletop'), '--workers', '0']) == 0
+    )
+    assert 'no problems in 2 splits' in capsys.readouterr().out
