@@ -1,0 +1,23 @@
+"""Pictures: trees, architecture probabilities, curves of a search, predictions beside truth.
+
+All functions write a PNG and return its path. They draw on figures of their own, never through
+pyplot, so they need no display and change no global state.
+"""
+
+from .alpha import draw_alpha
+from .curves import draw_curves
+from .maps import colour_map, depth_range
+from .palettes import class_colours, task_colours
+from .predictions import draw_predictions
+from .tree import draw_tree
+
+__all__ = [
+    'class_colours',
+    'colour_map',
+    'depth_range',
+    'draw_alpha',
+    'draw_curves',
+    'draw_predictions',
+    'draw_tree',
+    'task_colours',
+]

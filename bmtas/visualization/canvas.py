@@ -1,0 +1,41 @@
+"""Figures without pyplot."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from .palettes import FAINT, INK
+
+
+def new_figure(width: float, height: float, dpi: int = 120) -> Figure:
+    """An empty white figure in inches, to be drawn by Agg."""
+    figure = Figure(figsize=(width, height), dpi=dpi, facecolor='white', layout='constrained')
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def plain(axes: Axes, grid: bool = False) -> None:
+    """Light frame: no upper and right line, muted ticks."""
+    for side in ('top', 'right'):
+        axes.spines[side].set_visible(False)
+    for side in ('left', 'bottom'):
+        axes.spines[side].set_color(FAINT)
+    axes.tick_params(colors=INK, labelsize=8, length=3, color=FAINT)
+    if grid:
+        axes.grid(axis='y', color='#e3e7ea', linewidth=0.8)
+        axes.set_axisbelow(True)
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a PNG, whole or not at all; equal figures give equal files."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f'{path.name}.{os.getpid()}.tmp')
+    figure.savefig(scratch, format='png', metadata={'Software': None})
+    os.replace(scratch, path)
+    return path

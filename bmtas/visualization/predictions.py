@@ -1,0 +1,139 @@
+"""A sheet of predictions beside the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from bmtas.structures import MultiTaskSample, Task
+
+from .canvas import new_figure, save
+from .maps import colour_map, depth_range, to_array
+from .palettes import FAINT, IGNORED, INK, class_colours
+
+CELL = 1.2
+"""Width of one picture in inches."""
+SPACE, TASK_SPACE, MARGIN, HEAD, LEGEND_ROW = 0.04, 0.16, 0.1, 0.5, 0.26
+
+
+def draw_predictions(
+    images: Sequence[Any],
+    samples: Sequence[MultiTaskSample],
+    tasks: Sequence[Task],
+    path: str | Path,
+) -> Path:
+    """Draw a row for each image: the image, then truth and prediction of every task.
+
+    Truth and prediction of depth share one colour range. A task without label, or without
+    prediction, in a sample leaves its cell empty.
+
+    Args:
+        images: (3, H, W) RGB, 0 to 255; arrays or tensors.
+        samples: ``labels`` by label key and ``predictions`` by task name, maps of the image's size.
+        tasks: What to draw.
+        path: PNG to write.
+
+    Raises:
+        ValueError: No image, no task, or not one sample for each image.
+    """
+    if not len(images) or not len(tasks) or len(images) != len(samples):
+        raise ValueError(
+            f'predictions: {len(images)} images, {len(samples)} samples, {len(tasks)} tasks; '
+            'need as many samples as images and at least one of each'
+        )
+    sheet = _Sheet(images, tasks)
+    for number, (image, sample) in enumerate(zip(images, samples)):
+        picture = to_array(image).transpose(1, 2, 0)
+        sheet.show(number, 0, np.clip(np.round(picture), 0, 255).astype(np.uint8))
+        for column, task in enumerate(tasks):
+            for half, colours in enumerate(_pair(sample, task)):
+                sheet.show(number, 1 + 2 * column + half, colours)
+    sheet.legend()
+    return save(sheet.figure, path)
+
+
+def _pair(sample: MultiTaskSample, task: Task) -> list[np.ndarray | None]:
+    """Colours of truth and prediction; None where there is none."""
+    labels, predictions = sample.get('labels'), sample.get('predictions')
+    truth = labels[task.label] if labels is not None and task.label in labels else None
+    found = predictions is not None and task.name in predictions
+    maps = [truth, predictions[task.name] if found else None]
+    known = [m for m in maps if m is not None]
+    limits = depth_range(known[:1]) if task.kind == 'depth' else None
+    return [None if m is None else colour_map(m, task, limits) for m in maps]
+
+
+class _Sheet:
+    """Cells of one size at fixed places, in inches from the upper left corner."""
+
+    def __init__(self, images: Sequence[Any], tasks: Sequence[Task]) -> None:
+        height, width = to_array(images[0]).shape[-2:]
+        self.tasks, self.cell = tasks, CELL * height / width
+        self.named = [t for t in tasks if t.kind == 'classes' and t.draw.get('names')]
+        self.width = self._left(2 * len(tasks)) + CELL + MARGIN
+        self.bottom = HEAD + len(images) * (self.cell + SPACE)
+        self.columns = max(3, int((self.width - 1.4) / 1.1))
+        self.rows = [-(-(t.channels + 1) // self.columns) for t in self.named]
+        self.height = self.bottom + LEGEND_ROW * sum(self.rows) + MARGIN
+        self.figure = new_figure(self.width, self.height)
+        self.figure.set_layout_engine('none')
+        self._head()
+
+    def _left(self, column: int) -> float:
+        return MARGIN + column * (CELL + SPACE) + (column + 1) // 2 * TASK_SPACE
+
+    def _text(self, x: float, y: float, text: str, **options) -> None:
+        self.figure.text(x / self.width, 1 - y / self.height, text, color=INK, **options)
+
+    def _head(self) -> None:
+        centre = dict(ha='center', va='center')
+        self._text(self._left(0) + CELL / 2, 0.36, 'image', fontsize=8, **centre)
+        for number, task in enumerate(self.tasks):
+            left = self._left(1 + 2 * number)
+            name = task.name.replace('_', ' ')
+            middle = left + CELL + SPACE / 2
+            self._text(middle, 0.16, name, fontsize=10, fontweight='bold', **centre)
+            self._text(left + CELL / 2, 0.36, 'truth', fontsize=8, **centre)
+            second = left + 1.5 * CELL + SPACE
+            self._text(second, 0.36, 'prediction', fontsize=8, **centre)
+
+    def show(self, row: int, column: int, picture: np.ndarray | None) -> None:
+        """Put a picture (H, W, 3) into a cell, or leave the cell empty."""
+        top = HEAD + row * (self.cell + SPACE)
+        place = (
+            self._left(column) / self.width,
+            1 - (top + self.cell) / self.height,
+            CELL / self.width,
+            self.cell / self.height,
+        )
+        axes = self.figure.add_axes(place)
+        axes.axis('off')
+        if picture is None:
+            axes.text(0.5, 0.5, 'none', ha='center', va='center', fontsize=8, color=FAINT)
+        else:
+            axes.imshow(picture, interpolation='nearest', aspect='auto')
+
+    def legend(self) -> None:
+        """Names of the classes, one block for each task that has names."""
+        top = self.bottom + LEGEND_ROW / 2
+        for task, rows in zip(self.named, self.rows):
+            title = task.name.replace('_', ' ')
+            self._text(MARGIN, top, title, fontsize=8, fontweight='bold', va='center')
+            colours = class_colours(task.channels, task.draw.get('palette', 'bmtas'))
+            entries = [*zip(colours, task.draw['names']), (IGNORED, 'no label')]
+            for number, (colour, name) in enumerate(entries):
+                row, column = divmod(number, self.columns)
+                x, y = MARGIN + 1.1 + 1.1 * column, top + row * LEGEND_ROW
+                self._swatch(x, y, colour)
+                self._text(x + 0.2, y, str(name), fontsize=8, va='center')
+            top += rows * LEGEND_ROW
+
+    def _swatch(self, x: float, y: float, colour: np.ndarray) -> None:
+        corner = (x / self.width, 1 - (y + 0.06) / self.height)
+        self.figure.add_artist(
+            Rectangle(corner, 0.13 / self.width, 0.12 / self.height, color=colour / 255)
+        )
