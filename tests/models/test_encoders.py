@@ -22,15 +22,14 @@ TASKS = ('a', 'b', 'c')
 
 @pytest.fixture(scope='module')
 def backbone():
-    """Five layers of ResNet-18 and a small ASPP, tap at layer 2."""
+    """The first five layers of MobileNetV2 and a small R-ASPP, tap at layer 2."""
     torch.manual_seed(0)
     return LayeredBackbone(
-        'resnet18',
+        'mobilenet_v2',
         output_stride=8,
-        low_level_index=2,
-        stem=['conv1', 'bn1', 'relu', 'maxpool'],
-        layers=['layer1.0', 'layer1.1', 'layer2.0', 'layer2.1', 'layer3.0'],
-        aspp=dict(channels=8, dropout=0.0),
+        stem=['features.0'],
+        layers=[f'features.{index}' for index in range(1, 6)],
+        aspp=dict(type='RASPP', channels=8, dropout=0.0),
     )
 
 
