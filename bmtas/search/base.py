@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
@@ -121,6 +122,15 @@ def batches(dataset: Dataset, indices: Sequence[int], batch_size: int = 1):
     """Collated batches of the given images, in order."""
     for start in range(0, len(indices), batch_size):
         yield pseudo_collate([dataset[int(i)] for i in indices[start : start + batch_size]])
+
+
+def choose_images(available: int, num_images: int | None, seed: int) -> list[int]:
+    """Sorted numbers of ``num_images`` images drawn without replacement; all if None or fewer."""
+    if num_images is None or num_images >= available:
+        return list(range(available))
+    if num_images < 2:
+        raise ValueError(f'search.num_images: at least 2 images are needed, got {num_images}')
+    return sorted(np.random.default_rng(seed).choice(available, num_images, False).tolist())
 
 
 def _read_weights(path: Path) -> Mapping[str, torch.Tensor]:

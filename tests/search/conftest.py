@@ -43,6 +43,8 @@ TASKS = [
 def make_context(tmp_path_factory):
     """Context of a search in a fresh folder; options replace keys of the config."""
 
+    tables = []
+
     def make(**options):
         init_default_scope('bmtas')
         data = dict(type='ShapeScenes', size=(32, 32), labels=[task['name'] for task in TASKS])
@@ -64,9 +66,9 @@ def make_context(tmp_path_factory):
             val_dataloader=dict(dataset=dict(data, split='val', pipeline=pipeline)),
         )
         cfg = Config({**cfg, **options})
-        return SearchContext(
-            cfg, table_from_cfg(cfg), build_tasks(TASKS), tmp_path_factory.mktemp('search')
-        )
+        tables.append(tables[0] if tables else table_from_cfg(cfg))
+        folder = tmp_path_factory.mktemp('search')
+        return SearchContext(cfg, tables[0], build_tasks(TASKS), folder)
 
     return make
 

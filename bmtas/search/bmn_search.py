@@ -1,0 +1,198 @@
+"""BMN as a search strategy, and the affinities of the representation similarity analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.progress import track
+from torch import Tensor
+
+from bmtas.branching import BranchingTree, optimal_tree
+from bmtas.models import MultiTaskModel
+from bmtas.registry import STRATEGIES
+from bmtas.search.affinity_file import read_affinity, save_affinity
+from bmtas.search.base import SearchContext, batches, choose_images
+from bmtas.search.bmn import (
+    bmn_front,
+    dissimilarity,
+    expand,
+    group_scores,
+    location_costs,
+    rank_affinity,
+    spans,
+)
+from bmtas.visualization.affinity import draw_affinity
+
+LOCATIONS = ('all', 'stages')
+
+
+@STRATEGIES.register_module()
+class BMNSearch:
+    """Branched multi-task networks: group the tasks whose single-task networks see alike.
+
+    Reads trained single-task networks (``SingleTaskEncoder``), keeps the affinity of the tasks at
+    every location (``affinity.json``) and the best tree for every budget (``front.json``) and
+    returns the one for the given budget. Its budget is met, never exceeded.
+
+    Args:
+        budget: Greatest cost of the whole network in the unit of the resource table.
+        checkpoint: Checkpoint of the single-task networks, or a list of checkpoints whose weights
+            complete each other; or
+        affinity: ``affinity.json`` of an earlier run with the same locations.
+        locations: 'all' compares after every layer; 'stages' at the end of every stage, and the
+            tree does not branch inside a stage.
+        weight: A location's score is the mean over 'clusters' (as published) or over 'tasks'.
+        method: 'dp' and 'exhaustive' find the best tree, 'beam' keeps ``beam_width`` partial ones.
+        beam_width: Of the beam search.
+        num_images: Number of images to compare.
+        split: Where they are from, without augmentation; never the test split.
+        seed: Of the choice of images.
+        pool: Side to which feature maps are reduced by averaging; None compares them whole.
+        block: Images whose features are in memory at a time; with less than ``num_images``
+            features are computed several times.
+    """
+
+    def __init__(
+        self,
+        budget: float,
+        checkpoint: str | Sequence[str] | None = None,
+        affinity: str | None = None,
+        locations: str = 'all',
+        weight: str = 'clusters',
+        method: str = 'dp',
+        beam_width: int = 50,
+        num_images: int = 500,
+        split: str = 'train',
+        seed: int = 0,
+        pool: int | None = None,
+        block: int = 100,
+    ) -> None:
+        if (checkpoint is None) == (affinity is None):
+            raise ValueError('search: BMNSearch needs either checkpoint or affinity')
+        if locations not in LOCATIONS:
+            raise ValueError(f'search.locations: {locations!r}, choose from {list(LOCATIONS)}')
+        if split not in ('train', 'val'):
+            raise ValueError(f"search.split: {split!r}, choose 'train' or 'val'")
+        if block < 1:
+            raise ValueError(f'search.block: at least 1 image, got {block}')
+        self.budget, self.checkpoint, self.affinity = budget, checkpoint, affinity
+        self.locations, self.weight = locations, weight
+        self.method, self.beam_width = method, beam_width
+        self.num_images, self.split, self.seed = num_images, split, seed
+        self.pool, self.block = pool, block
+
+    def run(self, context: SearchContext) -> BranchingTree:
+        """Measure the affinity, find the best tree."""
+        backbone = context.backbone
+        layers = backbone.stage_ends if self.locations == 'stages' else range(context.num_layers)
+        if self.affinity is not None:
+            affinity = read_affinity(self.affinity, context.names)
+        else:
+            affinity = self.measure(context, layers)
+            save_affinity(context, affinity, [backbone.layer_names[layer] for layer in layers])
+        if len(affinity) != len(layers):
+            raise ValueError(
+                f'search.affinity: {self.affinity} has {len(affinity)} locations, '
+                f"locations='{self.locations}' of this encoder are {len(layers)}"
+            )
+        lengths = spans(layers, context.num_layers)
+        tree = self._choose(context, affinity, lengths)
+        self._draw(context, affinity, [backbone.layer_names[layer] for layer in layers], tree)
+        context.log(f'best tree within {self.budget:,}: {context.describe(tree)}')
+        return tree
+
+    def _choose(
+        self, context: SearchContext, affinity: np.ndarray, lengths: Sequence[int]
+    ) -> BranchingTree:
+        costs, names = context.table.layers, context.names
+        budget = self.budget - context.fixed_cost
+        if self.method == 'beam':
+            scores = group_scores(affinity, self.weight)
+            priced = location_costs(costs, lengths)
+            tree = optimal_tree(priced, scores, budget, names, 'beam', self.beam_width)
+            return expand(tree, lengths)
+        front = bmn_front(affinity, costs, lengths, names, self.weight, self.method)
+        trees = [expand(front.tree(index), lengths) for index in range(len(front))]
+        rows = [
+            dict(cost=tree.cost(context.table), score=float(score), config=tree.routes.tolist())
+            for tree, score in zip(trees, front.scores)
+        ]
+        context.save('front.json', dict(tasks=list(names), trees=rows))
+        if self.budget < rows[0]['cost']:
+            raise ValueError(
+                f'search.budget: no tree costs at most {self.budget:,}, '
+                f'the cheapest costs {rows[0]["cost"]:,} {context.table.unit}'
+            )
+        return trees[front.best(budget)]
+
+    def _draw(
+        self,
+        context: SearchContext,
+        affinity: np.ndarray,
+        locations: Sequence[str],
+        tree: BranchingTree,
+    ) -> None:
+        path = context.work_dir / 'vis' / 'affinity.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        named = BranchingTree.from_routes(tree.routes, tree.tasks, context.backbone.layer_names)
+        draw_affinity(affinity, context.names, locations, named).savefig(path, dpi=150)
+        context.log(f'affinities beside the tree in {path}')
+
+    def measure(self, context: SearchContext, layers: Sequence[int]) -> np.ndarray:
+        """Affinity of the tasks after the given layers, (D, T, T)."""
+        model = context.model(dict(type='SingleTaskEncoder'), self.checkpoint)
+        dataset = context.dataset(self.split)
+        indices = choose_images(len(dataset), self.num_images, self.seed)
+        matrices = []
+        for task in context.names:
+
+            def features(numbers: Sequence[int], task: str = task) -> list[Tensor]:
+                chosen = [indices[number] for number in numbers]
+                parts = [
+                    collect_features(model, model.data_preprocessor(batch)['inputs'], task, layers)
+                    for batch in batches(dataset, chosen)
+                ]
+                return [torch.cat([self._reduce(x) for x in maps]) for maps in zip(*parts)]
+
+            def bar(steps: range, task: str = task) -> Iterator[int]:
+                return track(steps, f'representations of {task}', transient=True)
+
+            matrices.append(dissimilarity(features, len(indices), self.block, bar))
+        return rank_affinity(np.stack(matrices))
+
+    def _reduce(self, feature: Tensor) -> Tensor:
+        return feature if self.pool is None else F.adaptive_avg_pool2d(feature, self.pool)
+
+
+@torch.no_grad()
+def collect_features(
+    model: MultiTaskModel, inputs: Tensor, task: str, layers: Sequence[int]
+) -> list[Tensor]:
+    """Outputs of some layers of one task's network for normalised images (N, 3, H, W)."""
+    found: dict[int, Tensor] = {}
+    with _recorded(model, task, layers, found):
+        model.encoder(inputs, [task])
+    return [found[layer] for layer in layers]
+
+
+@contextmanager
+def _recorded(
+    model: MultiTaskModel, task: str, layers: Sequence[int], found: dict[int, Tensor]
+) -> Iterator[None]:
+    """Put the output of each layer into ``found`` while the network runs."""
+
+    def record(layer: int):
+        return lambda _module, _inputs, output: found.__setitem__(layer, output)
+
+    handles = [
+        model.encoder.layers[layer][task].register_forward_hook(record(layer)) for layer in layers
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,129 @@
+"""FAFS as a search strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from rich.progress import track
+
+from bmtas.branching import BranchingTree
+from bmtas.registry import STRATEGIES
+from bmtas.search.affinity_file import read_affinity, save_affinity
+from bmtas.search.base import SearchContext, batches, choose_images
+from bmtas.search.difficulty import KINDS, image_difficulty
+from bmtas.search.fafs import stride_costs, sweep, task_affinity
+
+BRANCH_COSTS = ('strides', 'resource')
+
+
+@STRATEGIES.register_module()
+class FAFSSearch:
+    """Fully-adaptive feature sharing: greedy grouping of tasks that find the same images hard.
+
+    Reads a trained Shared network (``BranchedEncoder`` with ``routes='shared'``), lists the
+    distinct trees of a sweep over alpha with their costs (``sweep.json``), keeps the affinity
+    (``affinity.json``) and returns the tree whose cost is nearest to the target.
+
+    Args:
+        target: Cost of the whole network in the unit of the resource table. Few costs can be
+            reached: the log tells the one that was.
+        checkpoint: Checkpoint of the Shared network; or
+        affinity: ``affinity.json`` of an earlier run, which needs no network.
+        alphas: (first, last, number) of the sweep, evenly spaced in the logarithm.
+        branch_cost: Price of one more branch in a layer: 'strides' doubles with every stride-2
+            step that follows; 'resource' is the layer's part of the encoder's cost.
+        difficulty: 'metric' (error of the image by the task's kind) or 'loss', for all tasks or by
+            task name; tasks left out take 'metric'.
+        split: Images to look at, without augmentation.
+        num_images: How many of them, all by default.
+        seed: Of the choice of images.
+    """
+
+    def __init__(
+        self,
+        target: float,
+        checkpoint: str | None = None,
+        affinity: str | None = None,
+        alphas: Sequence[float] = (1e-2, 1e3, 201),
+        branch_cost: str = 'strides',
+        difficulty: str | Mapping[str, str] = 'metric',
+        split: str = 'train',
+        num_images: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        if (checkpoint is None) == (affinity is None):
+            raise ValueError('search: FAFSSearch needs either checkpoint or affinity')
+        if branch_cost not in BRANCH_COSTS:
+            raise ValueError(
+                f'search.branch_cost: {branch_cost!r}, choose from {list(BRANCH_COSTS)}'
+            )
+        self.target, self.checkpoint, self.affinity = target, checkpoint, affinity
+        self.alphas, self.branch_cost, self.difficulty = alphas, branch_cost, difficulty
+        self.split, self.num_images, self.seed = split, num_images, seed
+
+    def run(self, context: SearchContext) -> BranchingTree:
+        """Measure the affinity, sweep alpha, choose a tree."""
+        affinity = self._affinity(context)
+        first, last, number = self.alphas
+        found = sweep(
+            affinity,
+            self._branch_costs(context),
+            context.names,
+            [0.0, *np.geomspace(first, last, int(number))],
+        )
+        rows = [
+            dict(alpha=alpha, cost=tree.cost(context.table), config=tree.routes.tolist())
+            for alpha, tree in found
+        ]
+        context.save('sweep.json', dict(tasks=list(context.names), trees=rows))
+        context.log(f'{len(found)} distinct trees between alpha 0 and {last:g}:')
+        for alpha, tree in found:
+            context.log(f'  alpha {alpha:<10.4g} {context.describe(tree)}')
+        alpha, tree = min(found, key=lambda item: abs(item[1].cost(context.table) - self.target))
+        context.log(
+            f'nearest to the target of {self.target:,}: alpha {alpha:.4g}, {context.describe(tree)}'
+        )
+        return tree
+
+    def _branch_costs(self, context: SearchContext) -> list[float]:
+        if self.branch_cost == 'strides':
+            return stride_costs(context.backbone.branch_strides)
+        total = sum(context.table.layers)
+        return [cost / total for cost in context.table.layers]
+
+    def _affinity(self, context: SearchContext) -> np.ndarray:
+        if self.affinity is not None:
+            return read_affinity(self.affinity, context.names)[0]
+        difficulty = self.measure(context)
+        affinity = task_affinity(difficulty)
+        np.save(context.work_dir / 'difficulty.npy', difficulty)
+        save_affinity(context, affinity[None], ['images'])
+        return affinity
+
+    def measure(self, context: SearchContext) -> np.ndarray:
+        """Difficulty of each image for each task, (N, T)."""
+        kinds = self._kinds(context)
+        shared = dict(type='BranchedEncoder', routes='shared')
+        model = context.model(shared, self.checkpoint)
+        dataset = context.dataset(self.split)
+        indices = choose_images(len(dataset), self.num_images, self.seed)
+        rows = []
+        for batch in track(
+            batches(dataset, indices), 'difficulty of images', len(indices), transient=True
+        ):
+            batch = model.data_preprocessor(batch)
+            rows.append(image_difficulty(model, batch['inputs'], batch['data_samples'][0], kinds))
+        return np.array(rows)
+
+    def _kinds(self, context: SearchContext) -> dict[str, str]:
+        given = self.difficulty
+        if isinstance(given, str):
+            given = dict.fromkeys(context.names, given)
+        for name, kind in given.items():
+            if name not in context.names or kind not in KINDS:
+                raise ValueError(
+                    f'search.difficulty: {name!r}: {kind!r}, expected one of {list(KINDS)} for '
+                    f'tasks {list(context.names)}'
+                )
+        return {name: given.get(name, 'metric') for name in context.names}

@@ -1,0 +1,128 @@
+"""Picture of the representation similarity analysis: task affinities beside a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+
+from bmtas.branching import BranchingTree
+
+COLUMNS = 6
+GAP = 1.4
+"""Space between two matrices, in cells."""
+
+
+def draw_affinity(
+    affinity: np.ndarray,
+    tasks: Sequence[str],
+    locations: Sequence[str],
+    tree: BranchingTree | None = None,
+) -> Figure:
+    """Draw one matrix for each location and, on the left, the tree with its root on top.
+
+    Args:
+        affinity: (D, T, T) in [-1, 1].
+        tasks: T names.
+        locations: D names.
+        tree: Tree of the same tasks, optional.
+
+    Returns:
+        The figure; save it with ``figure.savefig(path)``.
+    """
+    affinity = np.asarray(affinity)
+    columns = min(COLUMNS, len(affinity))
+    rows = -(-len(affinity) // columns)
+    cell = 0.3
+    step = len(tasks) + GAP
+    width, height = cell * step * columns + 1.9, max(cell * step * rows + 1.0, 4.5)
+    beside = 0 if tree is None else 3.4
+    figure = Figure(figsize=(beside + width, height))
+    total = beside + width
+    if tree is not None:
+        _draw_tree(figure.add_axes((0.9 / total, 0.02, 2.3 / total, 0.95)), tree.reorder(tasks))
+    place = ((beside + 0.9) / total, 0.9 / height, (width - 1.9) / total, 1 - 1.0 / height)
+    image = _draw_matrices(figure.add_axes(place), affinity, tasks, locations, columns)
+    bar = figure.colorbar(
+        image, cax=figure.add_axes((1 - 0.8 / total, 0.9 / height, 0.15 / total, 0.6))
+    )
+    bar.set_label('rank correlation of dissimilarities', fontsize=7)
+    bar.ax.tick_params(labelsize=6)
+    return figure
+
+
+def _draw_matrices(
+    axes: Axes, affinity: np.ndarray, tasks: Sequence[str], locations: Sequence[str], columns: int
+) -> ScalarMappable:
+    """All matrices in one plot, which is many times faster than one plot each."""
+    size = len(tasks)
+    step = size + GAP
+    # one scale for all; the diagonal of ones tells nothing
+    others = ~np.eye(size, dtype=bool)
+    apart = affinity[:, others]
+    low, high = (apart.min(), apart.max()) if apart.size else (0.0, 1.0)
+    for index, matrix in enumerate(affinity):
+        x, y = step * (index % columns), step * (index // columns)
+        image = axes.imshow(
+            np.ma.masked_array(matrix, ~others),
+            vmin=low,
+            vmax=high,
+            cmap='viridis',
+            extent=(x - 0.5, x + size - 0.5, y + size - 0.5, y - 0.5),
+        )
+        axes.text(x + size / 2 - 0.5, y - 0.6, locations[index], ha='center', fontsize=7)
+        for row, column in zip(*np.nonzero(others)):
+            value = matrix[row, column]
+            color = 'white' if value < (low + high) / 2 else 'black'
+            at = (x + column, y + row)
+            axes.text(*at, f'{value:.2f}', ha='center', va='center', fontsize=4.5, color=color)
+    rows = -(-len(affinity) // columns)
+    axes.set_xlim(-0.5, step * columns - GAP - 0.5)
+    axes.set_ylim(step * rows - GAP - 0.5, -1.6)
+    cells = np.arange(size)
+    across = np.concatenate([step * c + cells for c in range(columns)])
+    down = np.concatenate([step * r + cells for r in range(rows)])
+    axes.set_xticks(across, list(tasks) * columns, rotation=90, fontsize=6)
+    axes.set_yticks(down, list(tasks) * rows, fontsize=6)
+    _bare(axes)
+    return image
+
+
+def _bare(axes: Axes) -> None:
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def leaf_order(tree: BranchingTree) -> list[int]:
+    """Tasks from left to right such that no two branches cross."""
+    return sorted(range(tree.num_tasks), key=lambda task: tree.routes[:, task].tolist())
+
+
+def _draw_tree(axes: Axes, tree: BranchingTree) -> None:
+    """Layers downwards, one line for each group."""
+    place = np.empty(tree.num_tasks)
+    place[leaf_order(tree)] = np.arange(tree.num_tasks)
+    before = np.full(tree.num_tasks, place.mean())
+    axes.plot(before[0], -1, 'ks', markersize=6)
+    for layer, row in enumerate(tree.routes):
+        here = np.array([place[row == group].mean() for group in row])
+        for task in range(tree.num_tasks):
+            width = 1.2 * (row == row[task]).sum()
+            x = [before[task], here[task]]
+            axes.plot(x, [layer - 1, layer], color='0.45', lw=width, solid_capstyle='round')
+        axes.plot(here, [layer] * len(here), 'o', color='black', markersize=3, zorder=3)
+        before = here
+    depth = tree.num_layers
+    for task, name in enumerate(tree.tasks):
+        axes.plot([before[task], place[task]], [depth - 1, depth], color='0.45', lw=1.2)
+        axes.text(place[task], depth + 0.2, name, rotation=90, ha='center', va='top', fontsize=8)
+    names = tree.layers or range(depth)
+    axes.set_yticks([-1, *range(depth)], ['stem', *map(str, names)], fontsize=6)
+    axes.set_ylim(depth + 4, -1.5)
+    axes.set_xlim(-0.7, tree.num_tasks - 0.3)
+    axes.set_xticks([])
+    _bare(axes)

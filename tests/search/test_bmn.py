@@ -1,0 +1,218 @@
+"""BMN: dissimilarities and affinities against numpy and scipy, scores, budgets, the strategy."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+from bmtas.branching import BranchingTree, tree_front
+from bmtas.branching.partitions import all_partitions
+from bmtas.registry import STRATEGIES
+from bmtas.search.bmn import (
+    bmn_front,
+    dissimilarity,
+    expand,
+    group_scores,
+    location_costs,
+    rank_affinity,
+    spans,
+)
+from bmtas.search.bmn_search import collect_features
+
+
+def random_features(num_images, seed=0):
+    """Maps of two locations, float32 with a mean far from 0."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(4, 5, 6), (3, 2, 2)]
+    return [torch.randn(num_images, *shape, generator=generator) + 30 for shape in shapes]
+
+
+@pytest.mark.parametrize('block', [1, 3, 4, 7, 100])
+def test_dissimilarity_equals_corrcoef(block):
+    maps = random_features(10)
+    seen = []
+
+    def features(numbers):
+        seen.append(len(numbers))
+        return [m[list(numbers)] for m in maps]
+
+    matrices = dissimilarity(features, 10, block)
+    for matrix, feature in zip(matrices, maps):
+        expected = 1 - np.corrcoef(feature.flatten(1).double().numpy())
+        np.testing.assert_allclose(matrix, expected, atol=1e-12)
+        assert (matrix.diagonal() == 0).all() and (matrix == matrix.T).all()
+    assert max(seen) <= block
+    if block >= 10:
+        assert seen == [10]
+
+
+def test_constant_features_correlate_with_nothing():
+    feature = torch.randn(4, 6)
+    feature[2] = 3.0
+    (matrix,) = dissimilarity(lambda numbers: [feature[list(numbers)]], 4, 4)
+    assert matrix[2].tolist() == [1, 1, 0, 1]
+
+
+def test_affinity_equals_spearman_with_ties():
+    rng = np.random.default_rng(0)
+    matrices = rng.integers(0, 5, (3, 2, 8, 8)).astype(float)
+    matrices = matrices + matrices.transpose(0, 1, 3, 2)
+    affinity = rank_affinity(matrices)
+    upper = np.triu_indices(8, 1)
+    for location in range(2):
+        vectors = matrices[:, location][:, upper[0], upper[1]]
+        np.testing.assert_allclose(affinity[location], spearmanr(vectors.T).statistic)
+        assert (affinity[location].diagonal() == 1).all()
+    matrices[1] = 0
+    assert rank_affinity(matrices)[0, 0].tolist()[1] == 0
+
+
+def random_affinity(locations, num_tasks, seed=0):
+    affinity = np.random.default_rng(seed).uniform(0.2, 0.9, (locations, num_tasks, num_tasks))
+    affinity = (affinity + affinity.transpose(0, 2, 1)) / 2
+    affinity[:, range(num_tasks), range(num_tasks)] = 1
+    return affinity
+
+
+def test_scores_by_hand():
+    affinity = np.array([[[1, 0.9, 0.4], [0.9, 1, 0.6], [0.4, 0.6, 1]]])
+    by_row = {tuple(row): i for i, row in enumerate(all_partitions(3).tolist())}
+    for weight, expected in (
+        ('clusters', {(0, 0, 0): 0.6, (0, 0, 1): 0.05, (0, 1, 0): 0.3, (0, 1, 2): 0.0}),
+        ('tasks', {(0, 0, 0): 0.6, (0, 0, 1): 0.2 / 3, (0, 1, 0): 0.4, (0, 1, 2): 0.0}),
+    ):
+        scores = group_scores(affinity, weight)
+        for row, value in expected.items():
+            assert scores[0, by_row[row]] == pytest.approx(value)
+    with pytest.raises(ValueError, match="search.weight: 'means'"):
+        group_scores(affinity, 'means')
+
+
+@pytest.mark.parametrize('num_tasks, num_layers', [(2, 7), (3, 7), (4, 5)])
+def test_best_trees_equal_those_of_an_exhaustive_search(num_tasks, num_layers):
+    affinity = random_affinity(num_layers, num_tasks)
+    costs = np.random.default_rng(1).integers(5, 50, num_layers)
+    tasks = [f't{i}' for i in range(num_tasks)]
+    front, oracle = (
+        bmn_front(affinity, costs, [1] * num_layers, tasks, method=m) for m in ('dp', 'exhaustive')
+    )
+    assert np.array_equal(front.costs, oracle.costs)
+    assert np.array_equal(front.scores, oracle.scores)
+
+
+def test_budgets_at_their_extremes():
+    affinity, costs, tasks = random_affinity(6, 4), [5, 6, 2, 8, 9, 1], tuple('abcd')
+    front = bmn_front(affinity, costs, [1] * 6, tasks)
+    assert front.tree(front.best(sum(costs))) == BranchingTree.shared(6, tasks)
+    last = front.best(4 * sum(costs))
+    assert front.scores[last] == 0 and front.tree(last) == BranchingTree.separate(6, tasks)
+
+
+def test_stages():
+    ends, num_layers = [0, 2, 5], 8
+    lengths = spans(ends, num_layers)
+    assert lengths == [1, 2, 5] and spans(range(8), 8) == [1] * 8
+    costs = list(range(1, 9))
+    assert location_costs(costs, lengths) == [1, 5, 30]
+    tree = BranchingTree.from_routes([[0, 0], [0, 0], [0, 1]], 'ab')
+    assert expand(tree, lengths).num_groups == (1, 1, 1, 2, 2, 2, 2, 2)
+    affinity = random_affinity(4, 5)
+    assert len(tree_front([1, 1, 1, 1], group_scores(affinity), method='exhaustive')) > 1
+
+
+def copy_network(path, source, target):
+    """Give one task the encoder of another."""
+    content = torch.load(path, weights_only=True)
+    state = content['state_dict']
+    for key in list(state):
+        parts = key.split('.')
+        if source in parts and parts[0] == 'encoder':
+            copied = '.'.join(target if part == source else part for part in parts)
+            state[copied] = state[key].clone()
+    torch.save(content, path)
+
+
+def test_strategy_groups_identical_networks(make_context, make_checkpoint):
+    context = make_context()
+    checkpoint = make_checkpoint(context, type='SingleTaskEncoder')
+    copy_network(checkpoint, 'semseg', 'edge')
+    separate = BranchingTree.separate(18, context.names).cost(context.table)
+    options = dict(type='BMNSearch', num_images=6, block=4)
+    strategy = STRATEGIES.build(dict(options, budget=separate, checkpoint=checkpoint))
+    tree = strategy.run(context)
+    content = json.loads((context.work_dir / 'affinity.json').read_text())
+    affinity = np.array(content['affinity'])
+    assert affinity.shape == (18, 3, 3) and content['locations'][-1] == 'aspp'
+    semseg, edge = (context.names.index(name) for name in ('semseg', 'edge'))
+    assert (affinity[:, semseg, edge] > 1 - 1e-9).all()
+    assert (affinity[:, semseg, 1] < 1).any()
+    # the twins need no branch of their own
+    front = json.loads((context.work_dir / 'front.json').read_text())['trees']
+    assert tree.cost(context.table) < separate
+    assert all(('semseg', 'edge') in groups for groups in tree.groups if len(groups) > 1)
+    assert front[-1]['score'] == pytest.approx(0, abs=1e-9)
+    assert (context.work_dir / 'vis' / 'affinity.png').is_file()
+
+    # another budget from the stored affinity, by every method
+    affinity_file = str(context.work_dir / 'affinity.json')
+    shared = BranchingTree.shared(18, context.names)
+    budget = shared.cost(context.table)
+    for method in ('dp', 'exhaustive', 'beam'):
+        again = dict(type='BMNSearch', budget=budget, affinity=affinity_file, method=method)
+        assert STRATEGIES.build(again).run(context) == shared
+        again['budget'] = budget - 1
+        with pytest.raises(ValueError, match='no tree costs at most'):
+            STRATEGIES.build(again).run(context)
+    staged = dict(type='BMNSearch', budget=budget, affinity=affinity_file, locations='stages')
+    with pytest.raises(ValueError, match='has 18 locations'):
+        STRATEGIES.build(staged).run(context)
+
+
+def test_stages_branch_between_stages_only(make_context, make_checkpoint):
+    context = make_context()
+    parts = [make_checkpoint(context, seed, type='SingleTaskEncoder') for seed in (0, 1)]
+    budget = 0.8 * BranchingTree.separate(18, context.names).cost(context.table)
+    strategy = STRATEGIES.build(
+        dict(
+            type='BMNSearch',
+            budget=budget,
+            checkpoint=parts,
+            locations='stages',
+            num_images=5,
+            pool=2,
+        )
+    )
+    tree = strategy.run(context)
+    assert tree.cost(context.table) <= budget
+    changes = set(np.flatnonzero(np.diff(tree.num_groups)))
+    assert changes <= set(context.backbone.stage_ends)
+
+
+def test_features_are_those_of_the_layers(make_context, make_checkpoint):
+    context = make_context()
+    checkpoint = make_checkpoint(context, type='SingleTaskEncoder')
+    model = context.model(dict(type='SingleTaskEncoder'), checkpoint)
+    images = torch.randn(2, 3, 32, 32).to(next(model.parameters()).device)
+    found = collect_features(model, images, 'normals', [0, 2, 17])
+    x = model.encoder.stems['normals'](images)
+    for layer in range(18):
+        x = model.encoder.layers[layer]['normals'](x)
+        if layer in (0, 2, 17):
+            torch.testing.assert_close(found[(0, 2, 17).index(layer)], x)
+    assert not any(layer['normals']._forward_hooks for layer in model.encoder.layers)
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (dict(), 'either checkpoint or affinity'),
+        (dict(checkpoint='x', locations='some'), "search.locations: 'some'"),
+        (dict(checkpoint='x', split='test'), "choose 'train' or 'val'"),
+        (dict(checkpoint='x', block=0), 'search.block'),
+    ],
+)
+def test_faulty_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        STRATEGIES.build(dict(type='BMNSearch', budget=1, **options))
