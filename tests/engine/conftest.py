@@ -1,0 +1,85 @@
+"""A search and a training that take a second."""
+
+from pathlib import Path
+
+import pytest
+
+from bmtas.engine.launch import build_runner, load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TINY = f"""
+_base_ = [
+    '{ROOT}/configs/_base_/datasets/shapescenes.py',
+    '{ROOT}/configs/_base_/models/mobilenetv2_KIND.py',
+    '{ROOT}/configs/_base_/schedules/SCHEDULE.py',
+    '{ROOT}/configs/_base_/default_runtime.py',
+]
+tasks = [
+    dict(name='semseg', kind='classes', channels=10, loss=dict(type='CrossEntropyLoss'),
+         metric=dict(type='MeanIoU'), score='mIoU'),
+    dict(name='sal', kind='mask', channels=1, loss=dict(type='BalancedBCELoss'), weight=5.0,
+         metric=dict(type='SaliencyIoU'), score='maxIoU'),
+    dict(name='depth', kind='depth', channels=1, loss=dict(type='DepthL1Loss'),
+         metric=dict(type='DepthError'), score='rmse', higher_is_better=False),
+]
+model = dict(
+    encoder=dict(backbone=dict(
+        weights=None, output_stride=4, stem=['features.0'],
+        layers=['features.1', 'features.2', 'features.3'],
+        aspp=dict(type='RASPP', channels=8))),
+    head=dict(low_proj=8, width=8),
+)
+_plain = dict(batch_size=2, num_workers=0, persistent_workers=False)
+train_dataloader = dict(dataset=dict(length=14, antialias=1), **_plain)
+val_dataloader = dict(dataset=dict(length=3, antialias=1), **_plain)
+test_dataloader = dict(dataset=dict(length=3, antialias=1), **_plain)
+default_hooks = dict(checkpoint=dict(interval=3), logger=dict(interval=2))
+"""
+
+SEARCH = """
+train_cfg = dict(warmup_updates=3, weight_updates=7, alpha_phase=2, weight_phase=4)
+custom_hooks = [
+    dict(type='GumbelTemperatureHook'),
+    dict(type='ResetBatchNormHook'),
+    dict(type='ResetOptimizerStateHook'),
+    dict(type='BranchingLogHook', interval=2),
+    dict(type='SaveBranchingHook', interval=4),
+]
+"""
+
+TRAIN = """
+train_cfg = dict(max_iters=8, val_interval=4)
+"""
+
+
+def write_config(path: Path, kind: str, schedule: str, extra: str) -> Path:
+    """A complete config file of a tiny network."""
+    path.write_text(TINY.replace('KIND', kind).replace('SCHEDULE', schedule) + extra)
+    return path
+
+
+@pytest.fixture
+def search_config(tmp_path: Path) -> Path:
+    """Config of a search of 14 updates: 3 warm-up, (2 alpha, 4 weights), (2 alpha, 3 weights)."""
+    return write_config(tmp_path / 'search.py', 'supergraph', 'search_short', SEARCH)
+
+
+@pytest.fixture
+def train_config(tmp_path: Path) -> Path:
+    """Config of a training of 8 updates of the shared network."""
+    return write_config(tmp_path / 'train.py', 'shared', 'retrain_short', TRAIN)
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    """Run a config in a work dir: ``run(config, 'name', purpose, key=value...)`` -> runner."""
+
+    def launch(config, name, purpose='search', options=None, resume=False):
+        cfg = load_config(config, options, work_dir=tmp_path / name)
+        cfg.resume = resume
+        runner = build_runner(cfg, purpose)
+        runner.train()
+        return runner
+
+    return launch
