@@ -6,7 +6,6 @@ import os
 import subprocess
 
 import torch
-import torch.distributed.nn.functional as dist_functional
 from mmengine.dist import init_dist as init_nccl
 from mmengine.dist import is_distributed
 from torch import Tensor, nn
@@ -52,6 +51,22 @@ def init_distributed(launcher: str) -> None:
     torch.distributed.init_process_group('gloo')
 
 
+class _SumOverProcesses(torch.autograd.Function):
+    """Sum of a tensor over all processes; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx, local: Tensor) -> Tensor:
+        total = local.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+
 class GlooSyncBatchNorm(_BatchNorm):
     """Batch normalisation with the statistics of all processes, on any back-end.
 
@@ -71,7 +86,7 @@ class GlooSyncBatchNorm(_BatchNorm):
         wide = inputs.double()
         count = inputs.new_full((1,), inputs.numel() / inputs.shape[1], dtype=torch.float64)
         local = torch.cat([wide.sum(axes), wide.square().sum(axes), count])
-        total = dist_functional.all_reduce(local)
+        total = _SumOverProcesses.apply(local)
         sums, squares, count = total.split([self.num_features, self.num_features, 1])
         mean = sums / count
         variance = (squares / count - mean.square()).clamp_min(0)

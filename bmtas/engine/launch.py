@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from bmtas.branching import BranchingTree
+from bmtas.datasets.preflight import check_datasets
 from bmtas.engine.checkpoint import load_from_local
 from bmtas.engine.config import load_config
 from bmtas.engine.dist import init_distributed
@@ -106,7 +107,6 @@ def _prepare_search(cfg: Config) -> None:
     cfg.train_cfg.table = str(Path(cfg.work_dir) / TABLE)
     if cfg.get('resource_loss'):
         cfg.train_cfg.resource = cfg.resource_loss
-    cfg.setdefault('find_unused_parameters', True)
 
 
 def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
@@ -127,6 +127,7 @@ def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
         dropped |= set(_VAL)
     for key in dropped:
         cfg.pop(key, None)
+    check_datasets(cfg)
     if purpose == 'search':
         _prepare_search(cfg)
     return MultiTaskRunner.from_cfg(cfg)

@@ -17,6 +17,7 @@ from torch import nn
 
 from bmtas.engine.checkpoint import PlainCheckpointHook, find_resumable
 from bmtas.engine.dist import convert_sync_batchnorm
+from bmtas.registry import LOOPS
 
 # mmengine's report of the environment imports it; without a GPU it warns
 logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
@@ -63,12 +64,16 @@ class MultiTaskRunner(Runner):
         return logger
 
     def wrap_model(self, model_wrapper_cfg: Mapping[str, Any] | None, model: nn.Module) -> Any:
-        """Move the model to its device and wrap it for a distributed run."""
+        """Move the model to its device; wrap it if its gradients are averaged during backward."""
         if not self.distributed:
             return super().wrap_model(model_wrapper_cfg, model)
         model = model.to(get_device())
         if self.cfg.get('sync_bn'):
             model = convert_sync_batchnorm(model)
+        train_cfg = self.cfg.get('train_cfg') or {}
+        loop = LOOPS.get(train_cfg['type']) if 'type' in train_cfg else None
+        if hasattr(loop, 'averages_gradients') and loop.averages_gradients(train_cfg):
+            return model
         options = dict(
             broadcast_buffers=False,
             find_unused_parameters=self.cfg.get('find_unused_parameters', False),

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
+from mmengine.dist import all_reduce, all_reduce_params, get_world_size
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
 from bmtas.branching import expected_cost
-from bmtas.engine.dist import unwrap
 from bmtas.resources import ResourceTable
 from bmtas.structures import IGNORE, MultiTaskSample, Task
 
@@ -141,26 +140,35 @@ def clear_gradients(optimizers: OptimWrapperDict) -> None:
         wrapper.zero_grad(set_to_none=True)
 
 
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Average gradients over the processes; all must have run the same tasks and candidates."""
+    if get_world_size() > 1:
+        all_reduce_params([p.grad for p in parameters if p.grad is not None], op='mean')
+
+
 def _losses(model: nn.Module, data: Mapping, **options: Any) -> tuple[Tensor, dict[str, Tensor]]:
     """Sum of the losses of a forward pass and each of them, detached."""
-    losses = model(**data, mode='loss', **options)
-    total, values = unwrap(model).parse_losses(losses)
+    total, values = model.parse_losses(model(**data, mode='loss', **options))
     return total, {key: value.detach() for key, value in values.items() if key != 'loss'}
 
 
-def _step(
-    model: nn.Module,
-    wrapper: OptimWrapper,
-    optimizers: OptimWrapperDict,
-    data: Mapping,
-    names: Sequence[str],
-    weights: Tensor,
+def step_weights(
+    model: nn.Module, wrapper: OptimWrapper, data: Mapping, names: Sequence[str], **routing: Any
 ) -> dict[str, Tensor]:
-    """One step of the weights on the sum of some tasks' losses."""
-    clear_gradients(optimizers)
+    """One step of an optimizer on the sum of some tasks' losses; gradients must be clear before.
+
+    Args:
+        model: The model itself, not its distributed wrapper: which parameters take part differs
+            from step to step, so the gradients are averaged here.
+        wrapper: The optimizer.
+        data: Preprocessed batch.
+        names: Tasks.
+        routing: Passed to the encoder.
+    """
     with wrapper.optim_context(model):
-        total, values = _losses(model, data, tasks=names, weights=weights)
+        total, values = _losses(model, data, tasks=names, **routing)
     wrapper.backward(total)
+    average_gradients(p for group in wrapper.param_groups for p in group['params'])
     wrapper.step()
     return values
 
@@ -175,7 +183,7 @@ def weight_update(
     """Train the weights on one batch, the tasks in turn, for given mixing weights.
 
     Args:
-        model: MultiTaskModel with a supergraph encoder, or its distributed wrapper.
+        model: MultiTaskModel with a supergraph encoder.
         batch: Collated batch.
         optimizers: Wrappers named 'weights' and 'alpha'; only the first steps.
         weights: (L, T, K) mixing weights of the candidates; no gradient flows into them.
@@ -184,24 +192,22 @@ def weight_update(
     Returns:
         ``loss_<task>`` of the tasks that are labelled in the batch, and their sum ``loss``.
     """
-    core = unwrap(model)
-    names = active_tasks(core.tasks, batch['data_samples'])
-    data = core.data_preprocessor(batch, True)
-    weights = weights.detach()
+    names = active_tasks(model.tasks, batch['data_samples'])
+    data = model.data_preprocessor(batch, True)
     values: dict[str, Tensor] = {}
-    for group in [names] if joint else [[name] for name in names]:
-        if group:
-            wrapper = optimizers['weights']
-            values |= _step(model, wrapper, optimizers, data, group, weights)
+    for group in [names] if joint and names else [[name] for name in names]:
+        clear_gradients(optimizers)
+        wrapper = optimizers['weights']
+        values |= step_weights(model, wrapper, data, group, weights=weights.detach())
     clear_gradients(optimizers)
-    return with_sum(values)
+    return report(values)
 
 
 def warmup_update(
     model: nn.Module, batch: Mapping[str, Any], optimizers: OptimWrapperDict, joint: bool = False
 ) -> dict[str, Tensor]:
     """Train each candidate on its own task only; see ``weight_update``."""
-    weights = unwrap(model).encoder.warmup_weights()
+    weights = model.encoder.warmup_weights()
     return weight_update(model, batch, optimizers, weights, joint)
 
 
@@ -227,26 +233,24 @@ def alpha_update(
     Returns:
         ``alpha/loss_<task>`` of the labelled tasks, ``alpha/loss`` their sum, ``loss_resource``.
     """
-    core = unwrap(model)
-    names = active_tasks(core.tasks, batch['data_samples'])
-    data = core.data_preprocessor(batch, True)
+    names = active_tasks(model.tasks, batch['data_samples'])
+    data = model.data_preprocessor(batch, True)
     wrapper = optimizers['alpha']
-    alpha = core.encoder.alpha
+    alpha = model.encoder.alpha
     mixing = weights.detach().requires_grad_()
     values: dict[str, Tensor] = {}
     clear_gradients(optimizers)
-    # the model itself, not its distributed wrapper: no weight has a gradient to exchange
-    with frozen(split_parameters(core)[0]):
+    with frozen(split_parameters(model)[0]):
         for name in names:
-            with wrapper.optim_context(core):
-                total, losses = _losses(core, data, tasks=[name], weights=mixing)
+            with wrapper.optim_context(model):
+                total, losses = _losses(model, data, tasks=[name], weights=mixing)
             wrapper.backward(total)
             values |= losses
     if mixing.grad is not None:
         if get_world_size() > 1:
             all_reduce(mixing.grad, op='mean')
         weights.backward(mixing.grad)
-    values = {f'alpha/{key}': value for key, value in with_sum(values).items()}
+    values = {f'alpha/{key}': value for key, value in report(values).items()}
     factor = resource.factor(len(names)) if resource is not None else 0.0
     if factor and names:
         term = factor * resource.cost(alpha, generator=generator)
@@ -258,8 +262,11 @@ def alpha_update(
     return values
 
 
-def with_sum(values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The losses and, before them, their sum."""
+def report(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The losses, averaged over the processes, and before them their sum."""
     if not values:
         return {}
-    return {'loss': torch.stack(list(values.values())).sum(), **values}
+    losses = torch.stack([value.float() for value in values.values()])
+    if get_world_size() > 1:
+        all_reduce(losses, op='mean')
+    return {'loss': losses.sum(), **dict(zip(values, losses))}

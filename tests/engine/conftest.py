@@ -59,6 +59,12 @@ def write_config(path: Path, kind: str, schedule: str, extra: str) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def unformatted_configs(monkeypatch):
+    """mmengine formats the config for every checkpoint, which takes most of a tiny run."""
+    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+
+
 @pytest.fixture
 def search_config(tmp_path: Path) -> Path:
     """Config of a search of 14 updates: 3 warm-up, (2 alpha, 4 weights), (2 alpha, 3 weights)."""

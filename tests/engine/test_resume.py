@@ -92,7 +92,8 @@ def test_search_resumes_exactly_with_workers(search_config, run, tmp_path):
     run(search_config, 'whole')
     interrupted(run, search_config, 'search', 8, search_hooks(search_config), workers)
     assert_equal(
-        final_state(tmp_path / 'whole')['state_dict'], final_state(tmp_path / 'stopped')['state_dict']
+        final_state(tmp_path / 'whole')['state_dict'],
+        final_state(tmp_path / 'stopped')['state_dict'],
     )
 
 

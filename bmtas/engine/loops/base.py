@@ -51,6 +51,11 @@ class UpdateLoop(BaseLoop):
         if hasattr(self.dataloader.dataset, 'metainfo'):
             runner.visualizer.dataset_meta = dict(self.dataloader.dataset.metainfo)
 
+    @staticmethod
+    def averages_gradients(train_cfg: Mapping[str, Any]) -> bool:
+        """Whether the loop itself averages gradients over processes: then no wrapper does."""
+        return True
+
     @property
     def iter(self) -> int:
         """Index of the current update."""

@@ -11,7 +11,6 @@ from mmengine.dist import get_world_size
 from torch.utils.data import DataLoader
 
 from bmtas.datasets.samplers import PositionSampler
-from bmtas.engine.dist import unwrap
 from bmtas.engine.loops.base import UpdateLoop
 from bmtas.engine.schedule import ALPHA, WARMUP, WEIGHTS, SearchSchedule
 from bmtas.engine.seeding import ALPHA as ALPHA_INIT
@@ -102,7 +101,7 @@ class BranchingSearchLoop(UpdateLoop):
         self.hard = hard
         self.temperature = 1.0
         self.table = ResourceTable.from_file(table) if isinstance(table, str) else table
-        layers = len(unwrap(runner.model).encoder.alpha)
+        layers = len(runner.model.encoder.alpha)
         if self.table.num_layers != layers:
             raise ValueError(
                 f'train_cfg.table: has {self.table.num_layers} layers, the encoder {layers}'
@@ -112,7 +111,7 @@ class BranchingSearchLoop(UpdateLoop):
         self._announce()
 
     def _init_alpha(self, std: float) -> None:
-        alpha = unwrap(self.runner.model).encoder.alpha
+        alpha = self.runner.model.encoder.alpha
         generator = torch.Generator().manual_seed(position_seed(self.runner.seed, ALPHA_INIT))
         noise = torch.randn(alpha.shape, generator=generator) * std
         with torch.no_grad():
@@ -120,7 +119,7 @@ class BranchingSearchLoop(UpdateLoop):
 
     def _announce(self) -> None:
         term, schedule = self.resource, self.schedule
-        tasks = len(unwrap(self.runner.model).tasks)
+        tasks = len(self.runner.model.tasks)
         given = 'GFLOP' if term.unit == 'gflops' else term.unit_name
         self.runner.logger.info(
             f'search: {schedule.warmup_updates} warm-up updates, then cycles of '
@@ -148,7 +147,7 @@ class BranchingSearchLoop(UpdateLoop):
         phase = self.schedule.phase(self._iter)
         if phase == WARMUP:
             return warmup_update(model, batch, optimizers, self.joint)
-        encoder = unwrap(model).encoder
+        encoder = model.encoder
         generator = gumbel_generator(self.runner.seed, self._iter, encoder.alpha.device)
         if phase == ALPHA:
             weights = encoder.sample_weights(self.temperature, generator=generator, hard=self.hard)

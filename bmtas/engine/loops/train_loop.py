@@ -7,9 +7,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from bmtas.engine.dist import unwrap
 from bmtas.engine.loops.base import UpdateLoop
-from bmtas.engine.updates import active_tasks, with_sum
+from bmtas.engine.updates import active_tasks, report, step_weights
 from bmtas.registry import LOOPS
 
 
@@ -41,18 +40,21 @@ class PositionTrainLoop(UpdateLoop):
         super().__init__(runner, dataloader, max_iters, val_interval, val_begin)
         self.order = order
 
+    @staticmethod
+    def averages_gradients(train_cfg: Mapping[str, Any]) -> bool:
+        """Whether the loop itself averages gradients over processes: then no wrapper does."""
+        return train_cfg.get('order', 'joint') == 'sequential'
+
     def update(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """One batch: one step, or one step per task."""
-        if self.order == 'joint':
-            return self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper)
         model, wrapper = self.runner.model, self.runner.optim_wrapper
-        core = unwrap(model)
-        names = active_tasks(core.tasks, batch['data_samples'])
-        data = core.data_preprocessor(batch, True)
+        if self.order == 'joint':
+            values = model.train_step(batch, optim_wrapper=wrapper)
+            return report({key: value for key, value in values.items() if key != 'loss'})
+        names = active_tasks(model.tasks, batch['data_samples'])
+        data = model.data_preprocessor(batch, True)
         values = {}
         for name in names:
-            with wrapper.optim_context(model):
-                total, losses = core.parse_losses(model(**data, mode='loss', tasks=[name]))
-            wrapper.update_params(total)
-            values |= {key: loss.detach() for key, loss in losses.items() if key != 'loss'}
-        return with_sum(values)
+            wrapper.zero_grad(set_to_none=True)
+            values |= step_weights(model, wrapper, data, [name])
+        return report(values)

@@ -1,0 +1,103 @@
+"""Two processes on a CPU give what one process gives on the same global batch."""
+
+import multiprocessing
+import os
+import socket
+
+import pytest
+import torch
+
+from bmtas.engine.checkpoint import checkpoints_of
+from bmtas.engine.dist import GlooSyncBatchNorm, convert_sync_batchnorm, init_distributed
+
+# sums of two halves instead of one whole in float32 through a dozen updates, amplified by batch
+# norms over few values (the pooled branch of R-ASPP has 4)
+WEIGHTS = dict(rtol=1e-3, atol=2e-4)
+STATISTICS = dict(rtol=2e-2, atol=1e-3)
+LOSSES = dict(rtol=1e-3, atol=1e-4)
+
+
+def run_rank(rank, world_size, port, config, work_dir, purpose, options):
+    """One process of a run."""
+    if world_size > 1:
+        os.environ.update(
+            RANK=str(rank),
+            WORLD_SIZE=str(world_size),
+            LOCAL_RANK=str(rank),
+            MASTER_ADDR='127.0.0.1',
+            MASTER_PORT=str(port),
+        )
+    torch.set_num_threads(1)
+    from bmtas.engine.config import load_config
+    from bmtas.engine.launch import build_runner
+
+    cfg = load_config(config, options, work_dir=work_dir)
+    cfg.launcher = 'pytorch' if world_size > 1 else 'none'
+    build_runner(cfg, purpose).train()
+    if world_size > 1:
+        torch.distributed.destroy_process_group()
+
+
+def launch(config, work_dir, purpose, options, world_size):
+    """Run in fresh processes and return the last checkpoint."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['bmtas.engine.launch', 'bmtas.models', 'bmtas.evaluation'])
+    args = (world_size, port, config, work_dir, purpose, options)
+    ranks = [context.Process(target=run_rank, args=(rank, *args)) for rank in range(world_size)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(240)
+        assert process.exitcode == 0
+    return torch.load(checkpoints_of(work_dir)[0], weights_only=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('purpose', ['search', 'train'])
+def test_two_processes_equal_one(purpose, search_config, train_config, tmp_path):
+    config = search_config if purpose == 'search' else train_config
+    options = {
+        'sync_bn': 'torch',
+        'train_dataloader.dataset.length': 20,
+        'model.encoder.backbone.aspp.dropout': 0.0,
+        'env_cfg.mp_cfg.mp_start_method': 'forkserver',
+    }
+    rate = (
+        'optim_wrapper.weights.optimizer.lr'
+        if purpose == 'search'
+        else 'optim_wrapper.optimizer.lr'
+    )
+    options[rate] = 1e-3
+    if purpose == 'search':
+        # Adam's first step is +-lr even for a gradient of rounding size, which the affine-free
+        # batch norms make of some directions of alpha
+        options['optim_wrapper.alpha.optimizer'] = dict(_delete_=True, type='SGD', lr=1.0)
+    one = launch(
+        config, tmp_path / 'one', purpose, {**options, 'train_dataloader.batch_size': 4}, 1
+    )
+    two = launch(config, tmp_path / 'two', purpose, options, 2)
+    assert one['state_dict'].keys() == two['state_dict'].keys()
+    for name, value in one['state_dict'].items():
+        tolerance = STATISTICS if 'running' in name else WEIGHTS
+        torch.testing.assert_close(two['state_dict'][name], value, **tolerance)
+    losses = [state['message_hub']['log_scalars']['train/loss']['values'] for state in (one, two)]
+    torch.testing.assert_close(torch.tensor(losses[1]), torch.tensor(losses[0]), **LOSSES)
+
+
+def test_converted_batch_norm_equals_the_plain_one_in_one_process():
+    torch.manual_seed(0)
+    plain = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4, affine=False))
+    synced = convert_sync_batchnorm(torch.nn.Sequential(*plain))
+    assert isinstance(synced[1], GlooSyncBatchNorm)
+    x = torch.randn(2, 3, 5, 5)
+    torch.testing.assert_close(synced(x), plain(x))
+
+
+def test_missing_variable_is_named(monkeypatch):
+    for name in ('RANK', 'WORLD_SIZE'):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match='--launcher pytorch: environment variable RANK'):
+        init_distributed('pytorch')
