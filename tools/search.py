@@ -26,10 +26,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     # imported late: --help and a mistyped option answer at once
     from bmtas.engine.launch import config_from_args
-    from bmtas.engine.searching import run_gradient_search
+    from bmtas.engine.searching import run_gradient_search, run_strategy
 
     cfg = config_from_args(args)
-    run_gradient_search(cfg)
+    if cfg.get('search'):
+        run_strategy(cfg)
+    else:
+        run_gradient_search(cfg)
 
 
 if __name__ == '__main__':

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from bmtas.branching import BranchingTree
-from bmtas.engine.dist import unwrap
+from bmtas.datasets.preflight import check_datasets
+from bmtas.engine.history import FILE, read_history
 from bmtas.engine.hooks.branching_log_hook import argmax_tree
-from bmtas.engine.launch import build_runner
+from bmtas.engine.hooks.save_branching_hook import BRANCHING
+from bmtas.engine.launch import build_runner, resource_table
 from bmtas.engine.updates import SCALES
+from bmtas.registry import STRATEGIES
 from bmtas.resources import ResourceTable
+from bmtas.search import SearchContext
+from bmtas.structures import build_tasks
+from bmtas.visualization import draw_alpha, draw_curves, draw_tree
+
+PICTURES = 'vis'
 
 
 def describe(tree: BranchingTree, table: ResourceTable) -> str:
@@ -22,13 +34,70 @@ def describe(tree: BranchingTree, table: ResourceTable) -> str:
     )
 
 
+def history_curves(rows: list[dict[str, Any]]) -> dict[str, list]:
+    """Rows of a history file as the lists that ``draw_curves`` takes."""
+    keys = ('update', 'cost_exact', 'cost_paper', 'cost_tree', 'tau')
+    curves = {key: [row.get(key) for row in rows] for key in keys if any(key in r for r in rows)}
+    names = [
+        {k: v for k, v in row['losses'].items() if k.startswith('loss_') and k != 'loss_resource'}
+        for row in rows
+    ]
+    return dict(curves, losses=names)
+
+
+def draw_search(
+    work_dir: Path, tree: BranchingTree, table: ResourceTable, alpha: torch.Tensor
+) -> list[Path]:
+    """Draw tree, alpha and curves of a finished search into the work dir; returns the files."""
+    folder = work_dir / PICTURES
+    scale, unit = SCALES[table.unit]
+    pictures = [
+        draw_tree(tree, folder / 'tree.png', table),
+        draw_alpha(
+            alpha.double().softmax(-1).numpy(), tree.tasks, tree.layers, folder / 'alpha.png'
+        ),
+    ]
+    rows = read_history(work_dir / FILE) if (work_dir / FILE).is_file() else []
+    if rows:
+        curves = history_curves(rows)
+        extremes = dict(shared=table.shared / scale, separate=table.separate / scale)
+        pictures.append(draw_curves(curves, folder / 'curves.png', unit, **extremes))
+    return pictures
+
+
 def run_gradient_search(cfg: Config) -> BranchingTree:
     """Search by gradients; the hooks of the config write the results."""
     runner = build_runner(cfg, 'search')
     runner.train()
-    tree = argmax_tree(unwrap(runner.model))
+    tree, table = argmax_tree(runner.model), runner.train_loop.table
     if is_main_process():
-        table = runner.train_loop.table
-        runner.logger.info(f'the tree that was found:\n{describe(tree, table)}')
-        runner.logger.info(f'done: branching.json and logs in {cfg.work_dir}')
+        work_dir = Path(cfg.work_dir)
+        tree.to_file(work_dir / BRANCHING, table)
+        alpha = runner.model.encoder.alpha.detach().cpu()
+        pictures = draw_search(work_dir, tree, table, alpha)
+        log = runner.logger.info
+        log(f'the tree that was found:\n{describe(tree, table)}')
+        log(f'written: {work_dir / BRANCHING}, {", ".join(map(str, pictures))}')
+    return tree
+
+
+def run_strategy(cfg: Config) -> BranchingTree:
+    """Search by the strategy of the config's key ``search``, in one process.
+
+    Raises:
+        ValueError: Bad arguments, or a distributed launcher.
+    """
+    if cfg.get('launcher', 'none') != 'none':
+        raise ValueError(f'--launcher {cfg.launcher}: {cfg.search.type} runs in one process')
+    check_datasets(cfg)
+    strategy = STRATEGIES.build(dict(cfg.search))
+    work_dir = Path(cfg.work_dir)
+    table = resource_table(cfg)
+    tasks = build_tasks(task.to_dict() for task in cfg.tasks)
+    tree = strategy.run(SearchContext(cfg, table, tasks, work_dir))
+    tree = BranchingTree.from_routes(tree.routes, tree.tasks, table.layer_names)
+    tree.to_file(work_dir / BRANCHING, table)
+    picture = draw_tree(tree, work_dir / PICTURES / 'tree.png', table)
+    print(f'the tree that was found:\n{describe(tree, table)}')
+    print(f'written: {work_dir / BRANCHING}, {picture}')
     return tree

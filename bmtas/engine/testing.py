@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 
@@ -20,6 +21,7 @@ from bmtas.engine.launch import build_runner, routes_from_checkpoint
 from bmtas.evaluation import compare_results, load_results
 from bmtas.resources import count_model
 from bmtas.structures import Task
+from bmtas.visualization import draw_predictions
 
 RESULTS = 'results.json'
 
@@ -80,6 +82,21 @@ def results_table(results: Mapping[str, Any]) -> str:
     return '\n'.join(rows)
 
 
+def draw_sheet(runner: Any, count: int, path: Path) -> Path | None:
+    """Draw predictions beside truth for images spread over the test set."""
+    dataset, model = runner.test_dataloader.dataset, unwrap(runner.model)
+    count = min(count, len(dataset))
+    if count < 1:
+        return None
+    images, samples = [], []
+    with torch.no_grad():
+        for number in range(count):
+            batch = pseudo_collate([dataset[number * len(dataset) // count]])
+            images.append(batch['inputs'][0])
+            samples += model.test_step(batch)
+    return draw_predictions(images, samples, model.tasks, path)
+
+
 def run_test(
     cfg: Config,
     checkpoint: str | Path,
@@ -126,4 +143,7 @@ def run_test(
         target = Path(out or Path(cfg.work_dir) / RESULTS)
         write_text(json.dumps(results, indent=1) + '\n', target)
         runner.logger.info(f'results in {target}:\n{results_table(results)}')
+        picture = draw_sheet(runner, sheet, target.parent / 'vis' / 'predictions.png')
+        if picture is not None:
+            runner.logger.info(f'predictions drawn in {picture}')
     return results
