@@ -25,7 +25,7 @@ from bmtas.search.bmn import (
     rank_affinity,
     spans,
 )
-from bmtas.visualization.affinity import draw_affinity
+from bmtas.visualization import draw_affinity
 
 LOCATIONS = ('all', 'stages')
 
@@ -137,9 +137,8 @@ class BMNSearch:
         tree: BranchingTree,
     ) -> None:
         path = context.work_dir / 'vis' / 'affinity.png'
-        path.parent.mkdir(parents=True, exist_ok=True)
         named = BranchingTree.from_routes(tree.routes, tree.tasks, context.backbone.layer_names)
-        draw_affinity(affinity, context.names, locations, named).savefig(path, dpi=150)
+        draw_affinity(affinity, context.names, locations, path, named)
         context.log(f'affinities beside the tree in {path}')
 
     def measure(self, context: SearchContext, layers: Sequence[int]) -> np.ndarray:

@@ -97,8 +97,8 @@ class FAFSSearch:
             return read_affinity(self.affinity, context.names)[0]
         difficulty = self.measure(context)
         affinity = task_affinity(difficulty)
-        np.save(context.work_dir / 'difficulty.npy', difficulty)
         save_affinity(context, affinity[None], ['images'])
+        np.save(context.work_dir / 'difficulty.npy', difficulty)
         return affinity
 
     def measure(self, context: SearchContext) -> np.ndarray:

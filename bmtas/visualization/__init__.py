@@ -4,6 +4,7 @@ All functions write a PNG and return its path. They draw on figures of their own
 pyplot, so they need no display and change no global state.
 """
 
+from .affinity import draw_affinity
 from .alpha import draw_alpha
 from .curves import draw_curves
 from .maps import colour_map, depth_range
@@ -15,6 +16,7 @@ __all__ = [
     'class_colours',
     'colour_map',
     'depth_range',
+    'draw_affinity',
     'draw_alpha',
     'draw_curves',
     'draw_predictions',

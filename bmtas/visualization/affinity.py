@@ -3,55 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.figure import Figure
 
-from bmtas.branching import BranchingTree
+from .canvas import new_figure, save
+from .palettes import INK
+
+if TYPE_CHECKING:
+    from bmtas.branching import BranchingTree
 
 COLUMNS = 6
 GAP = 1.4
 """Space between two matrices, in cells."""
+CELL = 0.3
+"""Inches."""
 
 
 def draw_affinity(
     affinity: np.ndarray,
     tasks: Sequence[str],
     locations: Sequence[str],
+    path: str | Path,
     tree: BranchingTree | None = None,
-) -> Figure:
-    """Draw one matrix for each location and, on the left, the tree with its root on top.
+) -> Path:
+    """Draw one matrix for each location and, on the left, a tree with its root on top.
 
     Args:
         affinity: (D, T, T) in [-1, 1].
         tasks: T names.
         locations: D names.
+        path: PNG to write.
         tree: Tree of the same tasks, optional.
-
-    Returns:
-        The figure; save it with ``figure.savefig(path)``.
     """
     affinity = np.asarray(affinity)
     columns = min(COLUMNS, len(affinity))
     rows = -(-len(affinity) // columns)
-    cell = 0.3
-    step = len(tasks) + GAP
-    width, height = cell * step * columns + 1.9, max(cell * step * rows + 1.0, 4.5)
+    step = CELL * (len(tasks) + GAP)
+    width, height = step * columns + 1.9, max(step * rows + 1.0, 4.5)
     beside = 0 if tree is None else 3.4
-    figure = Figure(figsize=(beside + width, height))
-    total = beside + width
-    if tree is not None:
-        _draw_tree(figure.add_axes((0.9 / total, 0.02, 2.3 / total, 0.95)), tree.reorder(tasks))
-    place = ((beside + 0.9) / total, 0.9 / height, (width - 1.9) / total, 1 - 1.0 / height)
-    image = _draw_matrices(figure.add_axes(place), affinity, tasks, locations, columns)
-    bar = figure.colorbar(
-        image, cax=figure.add_axes((1 - 0.8 / total, 0.9 / height, 0.15 / total, 0.6))
-    )
-    bar.set_label('rank correlation of dissimilarities', fontsize=7)
+    figure = new_figure(beside + width, height)
+    if tree is None:
+        right = figure.subplots()
+    else:
+        left, right = figure.subplots(1, 2, width_ratios=[beside, width])
+        _draw_tree(left, tree.reorder(tasks))
+    image = _draw_matrices(right, affinity, tasks, locations, columns)
+    bar = figure.colorbar(image, ax=right, shrink=0.6, aspect=30)
+    bar.set_label('rank correlation of dissimilarities', fontsize=7, color=INK)
     bar.ax.tick_params(labelsize=6)
-    return figure
+    return save(figure, path)
 
 
 def _draw_matrices(

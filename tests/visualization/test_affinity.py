@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from bmtas.branching import BranchingTree, uniform_tree
-from bmtas.visualization.affinity import draw_affinity, leaf_order
+from bmtas.visualization import draw_affinity
+from bmtas.visualization.affinity import _draw_matrices, leaf_order
 
 TASKS = ('semseg', 'sal', 'normals', 'edge')
 
@@ -16,24 +18,31 @@ def make_affinity(locations):
     return affinity
 
 
-@pytest.mark.parametrize('locations', [1, 4, 8])
-def test_one_matrix_per_location_and_the_tree(locations, tmp_path):
+@pytest.mark.parametrize('locations', [1, 8])
+def test_picture_is_written(locations, tmp_path):
     names = [f'layer{i}' for i in range(locations)]
     tree = BranchingTree.from_routes([[0, 0, 0, 0], [0, 1, 0, 0], [0, 1, 0, 2]], TASKS)
-    affinity = make_affinity(locations)
     for given in (None, tree):
-        figure = draw_affinity(affinity, TASKS, names, given)
-        matrices = [image.get_array() for axes in figure.axes for image in axes.images]
-        assert len(matrices) == locations
-        for shown, matrix in zip(matrices, affinity):
-            off = ~np.eye(4, dtype=bool)
-            assert np.array_equal(shown[off], matrix[off]) and shown.mask.diagonal().all()
-        figure.savefig(tmp_path / 'affinity.png')
-        assert (tmp_path / 'affinity.png').stat().st_size > 5000
+        path = draw_affinity(make_affinity(locations), TASKS, names, tmp_path / 'vis/a.png', given)
+        assert path == tmp_path / 'vis/a.png' and path.stat().st_size > 5000
+
+
+def test_every_matrix_is_shown_without_its_diagonal():
+    affinity = make_affinity(8)
+    axes = Figure().subplots()
+    _draw_matrices(axes, affinity, TASKS, list('abcdefgh'), 6)
+    off = ~np.eye(4, dtype=bool)
+    for image, matrix in zip(axes.images, affinity, strict=True):
+        shown = image.get_array()
+        assert np.array_equal(shown[off], matrix[off]) and shown.mask.diagonal().all()
+    boxes = [tuple(image.get_extent()) for image in axes.images]
+    assert len(set(boxes)) == 8
+    (x0, x1), (y1, y0) = axes.get_xlim(), axes.get_ylim()
+    assert all(x0 <= a < b <= x1 and y0 <= d < c <= y1 for a, b, c, d in boxes)
 
 
 def test_one_task_has_nothing_to_compare(tmp_path):
-    draw_affinity(np.ones((2, 1, 1)), ['sal'], ['a', 'b']).savefig(tmp_path / 'affinity.png')
+    draw_affinity(np.ones((2, 1, 1)), ['sal'], ['a', 'b'], tmp_path / 'affinity.png')
 
 
 @pytest.mark.parametrize('seed', range(10))
