@@ -1,0 +1,8 @@
+# Reads the networks that tools/train.py configs/single/mobilenetv2_shapescenes.py has trained.
+_base_ = '../branched/mobilenetv2_shapescenes.py'
+search = dict(
+    type='BMNSearch',
+    checkpoint='work_dirs/single/mobilenetv2_shapescenes/iter_600.pth',
+    budget=170e6,
+    num_images=200,
+)
