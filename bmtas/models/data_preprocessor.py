@@ -72,6 +72,8 @@ class MultiTaskPreprocessor(BaseDataPreprocessor):
                 f'data_preprocessor: images of one batch differ in size: {sorted(sizes)}; '
                 'crop or pad them to one size, or use batch_size=1'
             )
+        if len(size := sizes.pop()) != 3 or size[0] != 3:
+            raise ValueError(f'data_preprocessor: images must be (3, H, W), got {size}')
         self._check_labels(samples or ())
         # unnormalised bytes travel: a quarter of the traffic of floats
         if not isinstance(images, Tensor):

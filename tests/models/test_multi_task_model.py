@@ -1,0 +1,259 @@
+"""The whole model: modes, missing labels, mixed precision, clear errors."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from bmtas.models import MultiTaskModel
+from bmtas.registry import MODELS
+from bmtas.structures import MultiTaskSample, TaskMaps
+
+ROOT = Path(__file__).parents[2]
+SIZE = (32, 48)
+TASKS = [
+    dict(name='semseg', kind='classes', channels=5, loss=dict(type='CrossEntropyLoss')),
+    dict(name='sal', kind='mask', channels=1, loss=dict(type='BalancedBCELoss'), weight=5.0),
+    dict(name='depth', kind='depth', channels=1, loss=dict(type='DepthL1Loss'), label='range'),
+    dict(name='normals', kind='normals', channels=3, loss=dict(type='NormalsL1Loss')),
+]
+TASKS = [dict(task, metric=dict(), score='m') for task in TASKS]
+NAMES = [task['name'] for task in TASKS]
+BACKBONE = dict(
+    type='LayeredBackbone',
+    arch='mobilenet_v2',
+    output_stride=8,
+    stem=['features.0'],
+    layers=[f'features.{index}' for index in range(1, 6)],
+    aspp=dict(type='RASPP', channels=8),
+)
+ENCODERS = {
+    'supergraph': dict(type='SupergraphEncoder'),
+    'branched': dict(type='BranchedEncoder', routes=[[0, 0, 0, 1]] * 6),
+    'single': dict(type='SingleTaskEncoder'),
+}
+
+
+def build(encoder='branched', **kwargs):
+    torch.manual_seed(0)
+    return MODELS.build(
+        dict(
+            type='MultiTaskModel',
+            tasks=TASKS,
+            encoder=dict(ENCODERS[encoder], backbone=BACKBONE),
+            head=dict(type='DeepLabV3PlusHead', low_proj=4, width=8),
+            **kwargs,
+        )
+    )
+
+
+def sample(seed=0, keys=('semseg', 'sal', 'range', 'normals'), size=SIZE):
+    generator = torch.Generator().manual_seed(seed)
+    normals = nn.functional.normalize(torch.randn(3, *size, generator=generator), dim=0)
+    labels = dict(
+        semseg=torch.randint(0, 5, size, generator=generator),
+        sal=torch.randint(0, 2, size, generator=generator),
+        range=torch.rand(size, generator=generator) + 0.5,
+        normals=normals,
+    )
+    maps = TaskMaps({key: labels[key] for key in keys})
+    return MultiTaskSample(labels=maps, metainfo=dict(img_id=f'img{seed}'))
+
+
+def raw_batch(*samples):
+    generator = torch.Generator().manual_seed(1)
+    shape = (len(samples), 3, *SIZE)
+    images = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    return dict(inputs=list(images), data_samples=list(samples))
+
+
+@pytest.mark.parametrize('encoder', ENCODERS)
+def test_modes(encoder):
+    model = build(encoder)
+    assert isinstance(model, MultiTaskModel) and [t.name for t in model.tasks] == NAMES
+    data = model.data_preprocessor(raw_batch(sample(0), sample(1)), True)
+    losses = model(**data, mode='loss')
+    assert list(losses) == [f'loss_{name}' for name in NAMES]
+    model.parse_losses(losses)[0].backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    model.eval()
+    logits = model(data['inputs'])
+    channels = {task['name']: task['channels'] for task in TASKS}
+    assert {k: tuple(v.shape) for k, v in logits.items()} == {
+        name: (2, c, *SIZE) for name, c in channels.items()
+    }
+    found = model(**data, mode='predict')[1].predictions
+    assert torch.equal(found['semseg'], logits['semseg'][1].argmax(0))
+    assert torch.equal(found['sal'], logits['sal'][1, 0].sigmoid())
+    assert torch.equal(found['depth'], logits['depth'][1, 0])
+    assert torch.allclose(found['normals'].norm(dim=0), torch.ones(SIZE))
+    cosine = nn.functional.cosine_similarity(found['normals'], logits['normals'][1], dim=0)
+    assert torch.allclose(cosine, torch.ones(SIZE))
+
+
+@pytest.mark.parametrize('encoder', ENCODERS)
+def test_subset_of_tasks_gives_the_same(encoder):
+    model = build(encoder).eval()
+    images = torch.rand(1, 3, *SIZE)
+    whole, part = model(images), model(images, tasks=['depth', 'semseg'])
+    assert list(part) == ['depth', 'semseg']
+    assert all(torch.equal(part[name], whole[name]) for name in part)
+
+
+def test_losses_are_weighted():
+    model = build().eval()
+    data = model.data_preprocessor(raw_batch(sample(0)))
+    logits = model(data['inputs'])
+    loss = model(**data, mode='loss')['loss_sal']
+    plain = model.losses['sal'](logits['sal'], data['data_samples'][0].labels['sal'][None])
+    assert torch.allclose(loss, 5 * plain)
+
+
+def test_sample_without_a_label_is_left_out():
+    model = build().eval()
+    both = model.data_preprocessor(raw_batch(sample(0), sample(1, keys=('sal',))))
+    first = model.data_preprocessor(raw_batch(sample(0)))
+    losses, expected = model(**both, mode='loss'), model(**first, mode='loss')
+    for name in ('semseg', 'depth', 'normals'):
+        assert torch.allclose(losses[f'loss_{name}'], expected[f'loss_{name}'], atol=1e-6)
+    assert not torch.allclose(losses['loss_sal'], expected['loss_sal'], atol=1e-6)
+
+
+@pytest.mark.parametrize('amp', [False, True])
+def test_batch_without_any_label(amp):
+    model = build()
+    data = model.data_preprocessor(raw_batch(sample(0, keys=()), sample(1, keys=())), True)
+    with torch.autocast('cpu', torch.bfloat16, enabled=amp):
+        total, _ = model.parse_losses(model(**data, mode='loss'))
+    total.backward()
+    assert total.item() == 0
+    for parameter in model.parameters():
+        assert torch.equal(parameter.grad, torch.zeros_like(parameter))
+
+
+@pytest.mark.parametrize('encoder', ENCODERS)
+def test_bfloat16_is_near_float32(encoder):
+    model = build(encoder)
+    routing = {}
+    if encoder == 'supergraph':
+        model.encoder.alpha.data.normal_()
+        routing = dict(weights=model.encoder.sample_weights(1.0))
+    data = model.data_preprocessor(raw_batch(sample(0), sample(1)), True)
+    plain = model(**data, mode='loss', **routing)
+    with warnings.catch_warnings(), torch.autocast('cpu', torch.bfloat16):
+        warnings.simplefilter('error')
+        mixed = model(**data, mode='loss', **routing)
+        model.parse_losses(mixed)[0].backward()
+    for key, value in mixed.items():
+        assert value.dtype == torch.float32
+        assert value.item() == pytest.approx(plain[key].item(), rel=0.05)
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_memory_format_changes_no_result():
+    first, second = (build(channels_last=flag).eval() for flag in (True, False))
+    images = torch.rand(1, 3, *SIZE)
+    conv = first.heads['semseg'].fuse[0].pointwise.conv.weight
+    assert conv.is_contiguous(memory_format=torch.channels_last)
+    for name, logits in first(images).items():
+        assert torch.allclose(logits, second(images)[name], atol=1e-6)
+
+
+def test_initial_weights_survive_the_runner():
+    model = build()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    model.init_weights()
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize('encoder', ENCODERS)
+def test_sharing_counts_name_all_parts(encoder):
+    encoder = build(encoder).encoder
+    counts = encoder.sharing_counts()
+    covered = sum(p.numel() for name in counts for p in encoder.get_submodule(name).parameters())
+    logits = getattr(encoder, 'alpha', torch.empty(0)).numel()
+    assert covered + logits == sum(p.numel() for p in encoder.parameters())
+
+
+@pytest.mark.parametrize(
+    'labels, message',
+    [
+        (
+            dict(semseg=torch.zeros(8, 8, dtype=torch.int64)),
+            r"'semseg' of image 'x' has .*\(8, 8\)",
+        ),
+        (dict(normals=torch.zeros(SIZE)), r"'normals' of image 'x' .* needs \(3, 32, 48\)"),
+        (dict(semseg=torch.full(SIZE, 5)), "'semseg' of image 'x': class id 5, but there are 5"),
+    ],
+)
+def test_faulty_labels(labels, message):
+    model = build()
+    faulty = MultiTaskSample(labels=TaskMaps(labels), metainfo=dict(img_id='x'))
+    with pytest.raises(ValueError, match=message):
+        model(**model.data_preprocessor(raw_batch(sample(0), faulty), True), mode='loss')
+
+
+def test_faulty_calls():
+    model = build()
+    images = torch.rand(1, 3, *SIZE)
+    with pytest.raises(ValueError, match='unknown forward mode'):
+        model(images, mode='train')
+    with pytest.raises(ValueError, match="unknown task 'edge'"):
+        model(images, tasks=['edge'])
+    with pytest.raises(ValueError, match='needs data_samples'):
+        model(images, mode='loss')
+    with pytest.raises(ValueError, match='1 images but 2 samples'):
+        model(images, [sample(0), sample(1)], mode='loss')
+    with pytest.raises(ValueError, match='inputs must be'):
+        model(images[:0])
+
+
+def test_preprocessor_ranges():
+    images = torch.tensor([0, 127.5, 255]).view(1, 1, 1, 3).expand(1, 3, 1, 3)
+    unit = MODELS.build(dict(type='MultiTaskPreprocessor'))(dict(inputs=images))
+    assert torch.equal(unit['inputs'][0, 0, 0], torch.tensor([-1.0, 0, 1]))
+    assert unit['data_samples'] is None
+    imagenet = MODELS.build(dict(type='MultiTaskPreprocessor', normalize='imagenet'))
+    found = imagenet(dict(inputs=images))['inputs'][0, :, 0, 2]
+    assert torch.allclose(
+        found, (1 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    )
+
+
+@pytest.mark.parametrize(
+    'inputs, message',
+    [
+        ([], 'the batch is empty'),
+        ([torch.zeros(3, 4, 4), torch.zeros(3, 4, 5)], 'differ in size'),
+        ([torch.zeros(1, 4, 4)], r'\(3, H, W\)'),
+    ],
+)
+def test_preprocessor_errors(inputs, message):
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(dict(type='MultiTaskPreprocessor'))(dict(inputs=inputs))
+
+
+def test_preprocessor_rejects_unknown_ranges():
+    with pytest.raises(ValueError, match='unknown normalize'):
+        MODELS.build(dict(type='MultiTaskPreprocessor', normalize='zero'))
+
+
+def base_configs():
+    """Every base config of a model; the fast tests build one of each kind."""
+    for path in sorted((ROOT / 'configs/_base_/models').glob('*.py')):
+        fast = path.stem.startswith(('mobilenetv2', 'resnet18'))
+        yield pytest.param(path, id=path.stem, marks=() if fast else pytest.mark.slow)
+
+
+@pytest.mark.parametrize('path', base_configs())
+def test_base_configs_build(path):
+    cfg = Config.fromfile(path).model
+    cfg.encoder.backbone.weights = None
+    if path.stem.endswith('_branched'):
+        cfg.encoder.routes = 'separate'
+    with torch.device('meta'):
+        model = MODELS.build(dict(cfg, tasks=TASKS[:2]))
+    assert set(model.heads) == set(NAMES[:2])
