@@ -1,0 +1,224 @@
+"""Run every method of docs/comparison.md through the tools, on the same data and schedule.
+
+    python benchmarks/comparison.py --jobs 2
+
+One folder per seed and method under work_dirs/comparison; what is finished is skipped, so that the
+script can be stopped and started again. The trees of the methods that take a budget get the cost of
+the tree that BMTAS found at its larger lambda with the same seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[1]
+CONFIGS = Path('configs/comparison')
+LAMBDAS = {'bmtas_1': 60.0, 'bmtas_2': 15.0}
+REFERENCE = 'bmtas_1'
+"""The search whose tree's cost the other trees are drawn at."""
+
+
+@dataclass
+class Job:
+    """One method with one seed: commands in order, and what must be finished before."""
+
+    name: str
+    out: Path
+    commands: Callable[[], list[Sequence[str]]]
+    after: tuple[str, ...] = field(default=())
+
+    @property
+    def finished(self) -> bool:
+        return (self.out / 'results.json').is_file()
+
+
+def _train(config: str, out: Path, seed: int, iters: int, *options: str, tree: Path | None = None):
+    """Commands that train and test one network."""
+    cfg_options = ['--cfg-options', f'randomness.seed={seed}', f'train_cfg.max_iters={iters}']
+    common = [str(CONFIGS / f'{config}.py'), '--work-dir', str(out)]
+    single = out.parent / 'single' / 'results.json'
+    train = ['train', *common, *(['--branching', str(tree)] if tree else [])]
+    test = ['test', *common, str(out / f'iter_{iters}.pth')]
+    if config != 'single':
+        test += ['--baseline', str(single)]
+    return [[*train, *cfg_options, *options], [*test, *cfg_options, *options]]
+
+
+def _cost(branching: Path) -> int:
+    return int(json.loads(branching.read_text())['cost'])
+
+
+def jobs_of_seed(root: Path, seed: int, iters: int) -> list[Job]:
+    """All jobs of one seed, in an order that a single worker could follow."""
+    jobs: list[Job] = []
+
+    def add(name: str, commands: Callable[[Path], list[Sequence[str]]], after: Sequence[str] = ()):
+        out = root / f'seed{seed}' / name
+        jobs.append(Job(f'{seed}/{name}', out, lambda: commands(out), tuple(after)))
+
+    def tree(out: Path) -> Path:
+        return out / 'search' / 'branching.json'
+
+    def found(config: str, out: Path, *options: str) -> list[Sequence[str]]:
+        """Search and train."""
+        search = ['search', str(CONFIGS / f'{config}.py'), '--work-dir', str(out / 'search')]
+        search += ['--cfg-options', f'randomness.seed={seed}', *options]
+        done = tree(out).is_file()
+        return [*([] if done else [search]), *_train('branched', out, seed, iters, tree=tree(out))]
+
+    here = root / f'seed{seed}'
+    reference = tree(here / REFERENCE)
+    single = here / 'single' / f'iter_{iters}.pth'
+    shared = here / 'shared' / f'iter_{iters}.pth'
+    add('single', lambda out: _train('single', out, seed, iters))
+    need_single = [f'{seed}/single']
+    for name, weight in LAMBDAS.items():
+        add(
+            name,
+            lambda out, w=weight: found('search', out, f'resource_loss.weight={w}'),
+            need_single,
+        )
+    add('shared', lambda out: _train('shared', out, seed, iters), need_single)
+    need_tree = [f'{seed}/{REFERENCE}']
+    add(
+        'vanilla', lambda out: found('vanilla', out, f'search.target={_cost(reference)}'), need_tree
+    )
+    for index in range(2):
+        add(
+            f'permutation_{index}',
+            lambda out, i=index: found(
+                'permutation',
+                out,
+                f'search.branching={reference}',
+                f'search.index={i}',
+                'search.count=2',
+                f'search.seed={seed}',
+            ),
+            need_tree,
+        )
+        add(
+            f'random_{index}',
+            lambda out, i=index: found(
+                'random', out, f'search.target={_cost(reference)}', f'search.seed={10 * seed + i}'
+            ),
+            need_tree,
+        )
+    add(
+        'fafs',
+        lambda out: found(
+            'fafs',
+            out,
+            f'search.target={_cost(reference)}',
+            f'search.checkpoint={shared}',
+            'search.num_images=300',
+        ),
+        [*need_tree, f'{seed}/shared'],
+    )
+    add(
+        'bmn',
+        lambda out: found(
+            'bmn',
+            out,
+            f'search.budget={round(_cost(reference) * 1.001)}',
+            f'search.checkpoint={single}',
+            'search.num_images=150',
+        ),
+        [*need_tree, *need_single],
+    )
+    for name in ('cross_stitch', 'nddr'):
+        add(
+            name,
+            lambda out, n=name: _train(n, out, seed, iters, f'model.encoder.init_from={single}'),
+            need_single,
+        )
+    add('mtan', lambda out: _train('mtan', out, seed, iters), need_single)
+    return jobs
+
+
+def run_commands(job: Job, commands: list[Sequence[str]]) -> None:
+    """Run a job's commands in this (forked) process, output into its log file."""
+    job.out.mkdir(parents=True, exist_ok=True)
+    log = os.open(job.out / 'log.txt', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    from bmtas.engine.cli import run_tool
+
+    for tool, *argv in commands:
+        path = REPO / 'tools' / f'{tool}.py'
+        spec = importlib.util.spec_from_file_location(f'tool_{tool}', path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        code = run_tool(module.main, argv)
+        sys.stdout.flush()
+        if code:
+            sys.exit(code)
+
+
+def run_all(jobs: list[Job], workers: int) -> list[str]:
+    """Run the jobs whose requirements are finished, ``workers`` at a time; returns the failed."""
+    # a forked process has torch and mmengine loaded already
+    context = multiprocessing.get_context('fork')
+    waiting = [job for job in jobs if not job.finished]
+    finished = {job.name for job in jobs if job.finished}
+    running: dict[str, tuple[Job, multiprocessing.Process, float]] = {}
+    failed: list[str] = []
+    while waiting or running:
+        for job in [job for job in waiting if set(job.after) <= finished]:
+            if len(running) < workers:
+                process = context.Process(target=run_commands, args=(job, job.commands()))
+                process.start()
+                running[job.name] = (job, process, time.time())
+                waiting.remove(job)
+        if not running:
+            return failed + [job.name for job in waiting]
+        time.sleep(1)
+        for name, (job, process, start) in list(running.items()):
+            if process.is_alive():
+                continue
+            del running[name]
+            good = process.exitcode == 0 and job.finished
+            (finished.add if good else failed.append)(name)
+            state = 'done' if good else f'FAILED, see {job.out / "log.txt"}'
+            print(f'{name:24s} {time.time() - start:6.0f} s  {state}', flush=True)
+    return failed
+
+
+def main() -> None:
+    """Run the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--root', type=Path, default=Path('work_dirs/comparison'))
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
+    parser.add_argument('--iters', type=int, default=300, help='updates of every training')
+    parser.add_argument('--jobs', type=int, default=2, help='runs side by side')
+    parser.add_argument('--only', nargs='+', help='names of jobs, e.g. 0/single')
+    args = parser.parse_args()
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+    import torch
+
+    import bmtas.engine.launch
+    import bmtas.models  # noqa: F401  (loaded once, for all forked processes)
+
+    torch.set_num_threads(1)
+    os.chdir(REPO)
+    root = args.root
+    jobs = [job for seed in args.seeds for job in jobs_of_seed(root, seed, args.iters)]
+    if args.only:
+        jobs = [job for job in jobs if job.name in args.only]
+    start = time.time()
+    failed = run_all(jobs, args.jobs)
+    print(f'{(time.time() - start) / 60:.1f} min')
+    if failed:
+        sys.exit(f'not finished: {", ".join(failed)}')
+
+
+if __name__ == '__main__':
+    main()

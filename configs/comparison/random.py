@@ -1,0 +1,3 @@
+_base_ = ['./_train.py', '../_base_/models/mobilenetv2_branched.py']
+model = dict(encoder=dict(backbone=dict(weights=None)))
+search = dict(type='RandomSearch')
