@@ -1,8 +1,24 @@
+# A search on 45 real images that two CPU cores finish in half an hour, at half resolution.
 _base_ = [
     '../_base_/datasets/tabletop.py',
     '../_base_/models/mobilenetv2_supergraph.py',
-    '../_base_/schedules/search_paper.py',
+    '../_base_/schedules/search_short.py',
     '../_base_/default_runtime.py',
 ]
-train_cfg = dict(warmup_updates=200, weight_updates=4000)
-resource_loss = dict(weight=0.5)
+train_dataloader = dict(
+    batch_size=4,
+    dataset=dict(
+        pipeline=[
+            dict(type='Resize', factor=0.5, lines=['edge']),
+            dict(type='RandomScale', scales=[0.75, 1.0, 1.25, 1.5]),
+            dict(type='RandomCrop', size=(96, 128)),
+            dict(type='RandomHorizontalFlip'),
+            dict(type='PackSample'),
+        ]
+    ),
+)
+train_cfg = dict(
+    warmup_updates=100, weight_updates=160, alpha_phase=20, weight_phase=20, hard=True
+)
+optim_wrapper = dict(alpha=dict(optimizer=dict(lr=0.1)))
+resource_loss = dict(weight=1.0)

@@ -5,4 +5,6 @@ _base_ = [
     '../_base_/schedules/retrain_paper.py',
     '../_base_/default_runtime.py',
 ]
-train_cfg = dict(max_iters=4000, val_interval=1000)
+train_dataloader = dict(batch_size=4)
+train_cfg = dict(max_iters=300, val_interval=300)
+optim_wrapper = dict(optimizer=dict(lr=0.01))
