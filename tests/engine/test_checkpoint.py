@@ -1,0 +1,98 @@
+"""Checkpoints survive a kill and are loaded without running code."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+from mmengine.fileio import dump, get_file_backend
+from mmengine.logging import HistoryBuffer
+
+from bmtas.engine.checkpoint import (
+    AtomicLocalBackend,
+    find_resumable,
+    load_from_local,
+    pack_history,
+    to_plain,
+    write_text,
+)
+
+
+def save(path, value=1.0):
+    torch.save(dict(meta={}, state_dict={'w': torch.tensor(value)}), path)
+
+
+def test_mmengine_writes_through_the_atomic_backend(tmp_path):
+    assert isinstance(get_file_backend(str(tmp_path / 'x.pth')), AtomicLocalBackend)
+    dump({'a': 1}, tmp_path / 'x.json')
+    assert (tmp_path / 'x.json').read_text() == '{"a": 1}'
+
+
+@pytest.mark.parametrize('moment', ['fsync', 'replace'])
+def test_a_kill_during_writing_leaves_the_older_checkpoint(tmp_path, moment):
+    save(tmp_path / 'iter_5.pth')
+    old = (tmp_path / 'iter_5.pth').read_bytes()
+    child = os.fork()
+    if child == 0:  # dies in the middle of overwriting one file and of writing another
+        setattr(os, moment, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        AtomicLocalBackend().put(
+            b'x' * 100_000, tmp_path / ('iter_5.pth', 'iter_10.pth')[moment == 'fsync']
+        )
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert (tmp_path / 'iter_5.pth').read_bytes() == old
+    assert find_resumable(tmp_path) == (tmp_path / 'iter_5.pth', [])
+
+
+def test_resume_takes_the_newest_that_loads(tmp_path):
+    assert find_resumable(tmp_path) == (None, [])
+    for step in (9, 10):
+        save(tmp_path / f'iter_{step}.pth')
+    save(tmp_path / 'best_semseg_mIoU_iter_99.pth')
+    whole = (tmp_path / 'iter_10.pth').read_bytes()
+    (tmp_path / 'iter_20.pth').write_bytes(whole[: len(whole) // 2])
+    (tmp_path / 'iter_30.pth').write_bytes(b'')
+    path, notes = find_resumable(tmp_path)
+    assert path.name == 'iter_10.pth'
+    assert [f'iter_{n}.pth' in note for n, note in zip((30, 20), notes)] == [True, True]
+
+
+class Malicious:
+    def __reduce__(self):
+        return os.mkdir, ('created_by_a_pickle',)
+
+
+def test_code_in_a_pickle_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({'state_dict': Malicious()}, 'bad.pth')
+    with pytest.raises(ValueError, match='bad.pth cannot be loaded'):
+        load_from_local('bad.pth')
+    assert not os.path.exists('created_by_a_pickle')
+    with pytest.raises(FileNotFoundError, match='none.pth does not exist'):
+        load_from_local('none.pth')
+
+
+def test_plain_values_load_with_weights_only(tmp_path):
+    value = dict(a=np.float64(1.5), b=np.arange(3), c=('x', None), d={1, 2}, e=object)
+    torch.save(to_plain(value), tmp_path / 'plain.pth')
+    plain = load_from_local(tmp_path / 'plain.pth')
+    assert plain == dict(a=1.5, b=[0, 1, 2], c=('x', None), d=[1, 2], e="<class 'object'>")
+    assert type(plain['a']) is float
+
+
+def test_history_keeps_its_last_values():
+    buffer = HistoryBuffer()
+    for number in range(1500):
+        buffer.update(float(number))
+    packed = pack_history(buffer)
+    assert packed['values'] == [float(n) for n in range(500, 1500)]
+    assert HistoryBuffer(packed['values'], packed['counts']).mean(50) == buffer.mean(50)
+
+
+def test_a_failed_write_leaves_no_litter(tmp_path):
+    with pytest.raises(TypeError):
+        AtomicLocalBackend().put('text, not bytes', tmp_path / 'x.bin')
+    write_text('new', tmp_path / 'y.txt')
+    assert [path.name for path in tmp_path.iterdir()] == ['y.txt']
