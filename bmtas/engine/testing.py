@@ -19,7 +19,7 @@ from bmtas.engine.checkpoint import write_text
 from bmtas.engine.dist import unwrap
 from bmtas.engine.launch import build_runner, routes_from_checkpoint
 from bmtas.evaluation import compare_results, load_results
-from bmtas.resources import count_model
+from bmtas.resources import count_model, without_weights
 from bmtas.structures import Task
 from bmtas.visualization import draw_predictions
 
@@ -122,6 +122,8 @@ def run_test(
         load_results(baseline)  # its faults show before the test, not after
     routes_from_checkpoint(cfg, checkpoint)
     cfg.load_from = str(checkpoint)
+    # all weights come from the checkpoint; files to start a training from need not be there
+    cfg.model = without_weights(cfg.model)
     runner = build_runner(cfg, 'test')
     context = torch.autocast(get_device(), torch.bfloat16) if amp else nullcontext()
     with context:

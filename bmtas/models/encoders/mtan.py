@@ -63,9 +63,10 @@ class MTANEncoder(Encoder):
                 f'{self.low_level_index} is not among {self._ends}'
             )
         self.stem = backbone.copy_stem()
-        context = backbone.num_layers - 1
-        self.layers = nn.ModuleList(backbone.copy_layer(index) for index in range(context))
-        self.contexts = nn.ModuleDict({task: backbone.copy_layer(context) for task in self.tasks})
+        last = backbone.num_layers - 1
+        self.layers = nn.ModuleList(backbone.copy_layer(index) for index in range(last))
+        # the context module once for each task
+        self.layers.append(nn.ModuleDict({task: backbone.copy_layer(last) for task in self.tasks}))
         # u_j has as many channels as the layer before the stage's last one puts out
         before = [backbone.stem_channels, *backbone.out_channels]
         u = [before[end] for end in self._ends]
@@ -91,7 +92,7 @@ class MTANEncoder(Encoder):
         self.task_indices(tasks)
         x, carry, low = self.stem(images), {}, {}
         stage = 0
-        for index, layer in enumerate(self.layers):
+        for index, layer in enumerate(self.layers[:-1]):
             u, x = x, layer(x)
             if index != self._ends[stage]:
                 continue
@@ -102,7 +103,7 @@ class MTANEncoder(Encoder):
             if stage < len(self.carries):
                 carry = {task: self.carries[stage](value) for task, value in attended.items()}
             stage += 1
-        return {task: (self.contexts[task](carry[task]), low[task]) for task in tasks}
+        return {task: (self.layers[-1][task](carry[task]), low[task]) for task in tasks}
 
     def _attend(self, stage: int, task: str, u: Tensor, carry: Tensor | None, p: Tensor) -> Tensor:
         """Mask the stage's output for one task."""
@@ -111,8 +112,10 @@ class MTANEncoder(Encoder):
 
     def sharing_counts(self) -> dict[str, int]:
         """T for the backbone and the carries, 1 for attention and context modules."""
-        shared = dict.fromkeys(('stem', 'layers', 'carries'), len(self.tasks))
-        return {**shared, 'attention': 1, 'contexts': 1}
+        last = self.num_layers - 1
+        backbone = ['stem', 'carries', *(f'layers.{index}' for index in range(last))]
+        own = ['attention', *(f'layers.{last}.{task}' for task in self.tasks)]
+        return {**dict.fromkeys(backbone, len(self.tasks)), **dict.fromkeys(own, 1)}
 
 
 def _pool_to(x: Tensor, like: Tensor) -> Tensor:

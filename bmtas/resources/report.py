@@ -1,0 +1,142 @@
+"""What one config's network costs, part by part, as data, as text and as a row of a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from bmtas.registry import MODELS
+from bmtas.resources.build import count_model, table_from_cfg, without_weights
+from bmtas.resources.table import ResourceTable
+
+SCALES = {
+    'MAdds': (1e9, 'GMAdds'),
+    'params': (1e6, 'M'),
+    'bytes': (2**20, 'MiB'),
+    'us': (1e3, 'ms'),
+}
+"""Unit of a table -> divisor and the unit people read."""
+
+
+def copies_of(encoder: nn.Module) -> tuple[int, list[int]]:
+    """How often an encoder holds the stem and each layer, from the names it counts sharing by."""
+    names = encoder.sharing_counts()
+    stems = sum(re.match(r'stems?(\.|$)', name) is not None for name in names)
+    layers = [0] * encoder.num_layers
+    for name in names:
+        found = re.match(r'layers\.(\d+)(\.|$)', name)
+        if found:
+            layers[int(found[1])] += 1
+    return stems, layers
+
+
+def is_open(cfg: Mapping[str, Any]) -> bool:
+    """Whether the config leaves the tree open: a supergraph, or a branched network without one."""
+    encoder = cfg['model']['encoder']
+    kind = str(encoder.get('type'))
+    return kind == 'SupergraphEncoder' or (
+        kind == 'BranchedEncoder' and encoder.get('routes') is None
+    )
+
+
+def cost_report(cfg: Mapping[str, Any], tree: Any = None, **options: Any) -> dict[str, Any]:
+    """Cost of the network of a config.
+
+    Args:
+        cfg: Complete config with ``model``, ``tasks`` and ``input_size``.
+        tree: A BranchingTree for a config that leaves it open. Without one the report is that of
+            the shared network, one copy of each layer: the table a search starts from.
+        options: Arguments of ``count_table``: convention, quantity, device.
+
+    Returns:
+        dict(unit, convention, input_size, stem, layers, heads, other, total, params): ``layers``
+        are the L costs of all copies of a layer, ``other`` is what stands beside stem, layers and
+        heads (NDDR units, attention modules); stem, layers, heads and other add up to total.
+        All numbers are integers.
+    """
+    table = table_from_cfg(cfg, **options)
+    stems, copies, other = 1, [1] * table.num_layers, 0
+    params = table.params.total(copies)
+    if tree is not None:
+        copies = list(tree.num_groups)
+        params = table.params.total(copies)
+    elif not is_open(cfg):
+        with torch.device('meta'):
+            model = MODELS.build(without_weights(dict(cfg['model'], tasks=cfg['tasks'])))
+        stems, copies = copies_of(model.encoder)
+        counted = count_model(
+            model,
+            cfg['input_size'],
+            options.get('convention', table.convention) if table.unit == 'MAdds' else 'mac',
+        )
+        params = counted['params']
+        if table.unit == 'MAdds':
+            other = counted['madds'] - table.total(copies, stems)
+        elif table.unit == 'params':
+            other = params - table.total(copies, stems)
+    return dict(
+        unit=table.unit,
+        convention=table.convention,
+        input_size=list(table.input_size),
+        stem=stems * table.stem,
+        layers=[n * c for n, c in zip(copies, table.layers)],
+        heads=dict(table.heads),
+        other=other,
+        total=table.total(copies, stems) + other,
+        params=params,
+    )
+
+
+def readable(value: int, unit: str) -> str:
+    """``15.7 GMAdds``: one decimal as in published tables, more below 1."""
+    scale, name = SCALES[unit]
+    scaled = value / scale
+    return f'{scaled:.1f} {name}' if scaled >= 1 or not scaled else f'{scaled:.3g} {name}'
+
+
+def report_text(report: Mapping[str, Any], layer_names: Sequence[str]) -> str:
+    """The report as lines of text."""
+    unit = report['unit']
+    parts = [('stem', report['stem']), *zip(layer_names, report['layers'])]
+    parts += [(f'head {task}', cost) for task, cost in report['heads'].items()]
+    if report['other']:
+        parts.append(('other', report['other']))
+    height, width = report['input_size']
+    lines = [f'{"part":<20}{unit:>18}{"share":>8}']
+    total = max(1, report['total'])
+    lines += [f'{name:<20}{cost:>18,}{100 * cost / total:>7.1f}%' for name, cost in parts]
+    lines.append(f'{"total":<20}{report["total"]:>18,}')
+    lines.append(
+        f'{readable(report["total"], unit)} ({report["convention"]} convention, {height}x{width}), '
+        f'{report["params"] / 1e6:.3f} M parameters'
+    )
+    return '\n'.join(lines)
+
+
+def table_row(name: str, cfg: Mapping[str, Any], **options: Any) -> list[str]:
+    """Name, tasks, input, cost and parameters of one config; a range where the tree is open."""
+    if is_open(cfg):
+        table: ResourceTable = table_from_cfg(cfg, **options)
+        low, high = table.shared, table.separate
+        few, many = table.params.shared, table.params.separate
+        cost = f'{readable(low, table.unit).split()[0]} to {readable(high, table.unit)}'
+        params = f'{few / 1e6:.3f} to {many / 1e6:.3f}'
+        size, tasks = table.input_size, len(table.heads)
+    else:
+        report = cost_report(cfg, **options)
+        cost, params = readable(report['total'], report['unit']), f'{report["params"] / 1e6:.3f}'
+        size, tasks = report['input_size'], len(report['heads'])
+    return [name, str(tasks), f'{size[0]}x{size[1]}', cost, params]
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns line up in plain text, too."""
+    cells = [list(header), *map(list, rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    lines = ['| ' + ' | '.join(c.ljust(w) for c, w in zip(row, widths)) + ' |' for row in cells]
+    lines.insert(1, '|' + '|'.join('-' * (w + 2) for w in widths) + '|')
+    return '\n'.join(lines)

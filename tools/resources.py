@@ -1,0 +1,109 @@
+#!/usr/bin/env python
+"""What a network costs: multiply-adds, parameters, memory or time of each part."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bmtas.engine.cli import Options, ToolParser, run_tool
+
+ROOT = Path(__file__).resolve().parents[1]
+HEADER = ('config', 'tasks', 'input', 'cost', 'params (M)')
+
+
+def parse_args(argv: Sequence[str] | None):
+    """Parse the command line."""
+    parser = ToolParser(
+        description='Cost of the network of a config, part by part. A search config without '
+        '--branching gives the costs of one copy of each layer.'
+    )
+    parser.add_argument('config', metavar='CONFIG', nargs='?', help='config file, see configs/')
+    parser.add_argument('--branching', metavar='FILE', help='tree written by tools/search.py')
+    parser.add_argument(
+        '--convention',
+        choices=('mac', 'paper'),
+        help='mac: multiply-accumulates of convolutions, linear layers and products; paper: half '
+        'of all multiplications and additions, pooling included. Default: the config, or mac',
+    )
+    parser.add_argument(
+        '--quantity',
+        choices=('madds', 'params', 'activations', 'latency'),
+        help='activations: bytes that training keeps per image. Default: the config, or madds',
+    )
+    parser.add_argument('--device', help='where latency is measured. Default: the config, or cpu')
+    parser.add_argument('--json', action='store_true', help='print JSON with integers')
+    parser.add_argument(
+        '--table',
+        nargs='*',
+        metavar='CONFIG',
+        help='compare these configs, or all of configs/, in a Markdown table',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Options,
+        metavar='KEY=VALUE',
+        help='override any key of the config: a.b=c',
+    )
+    args = parser.parse_args(argv)
+    if args.config is None and args.table is None:
+        parser.error('CONFIG or --table is needed')
+    return args
+
+
+def all_configs() -> list[Path]:
+    """The experiments shipped with the project."""
+    return sorted(p for p in (ROOT / 'configs').glob('*/*.py') if p.parent.name != '_base_')
+
+
+def print_table(args, options: dict) -> None:
+    """One row for each config."""
+    from bmtas.engine.config import load_config
+    from bmtas.resources.report import markdown, table_row
+
+    shipped = not args.table and args.config is None
+    paths = [Path(p) for p in ([args.config] if args.config else []) + (args.table or [])]
+    rows = []
+    for path in all_configs() if shipped else paths:
+        cfg = load_config(path, args.cfg_options)
+        if not shipped or _has_network(cfg):
+            name = f'{path.resolve().parent.name}/{path.stem}'
+            print(f'counting {name}', file=sys.stderr)
+            rows.append(table_row(name, cfg, **options))
+    print(markdown(HEADER, rows))
+
+
+def _has_network(cfg) -> bool:
+    return 'encoder' in (cfg.get('model') or {}) and 'input_size' in cfg
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the tool."""
+    args = parse_args(argv)
+    keys = ('convention', 'quantity', 'device')
+    options = {key: getattr(args, key) for key in keys if getattr(args, key)}
+    if args.table is not None:
+        print_table(args, options)
+        return
+    from bmtas.branching import BranchingTree
+    from bmtas.engine.config import load_config
+    from bmtas.resources import table_from_cfg
+    from bmtas.resources.report import cost_report, report_text
+
+    cfg = load_config(args.config, args.cfg_options)
+    if not _has_network(cfg):
+        raise ValueError(f'{args.config}: model.encoder and input_size: missing, nothing to count')
+    table = table_from_cfg(cfg, **options)
+    tree = None
+    if args.branching:
+        names = [task['name'] for task in cfg.tasks]
+        tree = BranchingTree.from_file(args.branching, names, table.num_layers)
+    report = cost_report(cfg, tree, **options)
+    print(json.dumps(report) if args.json else report_text(report, table.layer_names))
+
+
+if __name__ == '__main__':
+    sys.exit(run_tool(main))
