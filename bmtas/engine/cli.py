@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import traceback
@@ -11,6 +12,10 @@ from typing import Any, NoReturn
 
 USER_ERRORS = (ValueError, KeyError, FileNotFoundError, NotADirectoryError, PermissionError)
 """Exceptions that a user's mistake raises; each carries one sentence for the user."""
+
+
+# imported by torch on the way; without a GPU it warns
+logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
 
 
 class ToolParser(argparse.ArgumentParser):

@@ -68,11 +68,8 @@ def cost_report(cfg: Mapping[str, Any], tree: Any = None, **options: Any) -> dic
         with torch.device('meta'):
             model = MODELS.build(without_weights(dict(cfg['model'], tasks=cfg['tasks'])))
         stems, copies = copies_of(model.encoder)
-        counted = count_model(
-            model,
-            cfg['input_size'],
-            options.get('convention', table.convention) if table.unit == 'MAdds' else 'mac',
-        )
+        convention = table.convention if table.unit == 'MAdds' else 'mac'
+        counted = count_model(model, cfg['input_size'], convention)
         params = counted['params']
         if table.unit == 'MAdds':
             other = counted['madds'] - table.total(copies, stems)

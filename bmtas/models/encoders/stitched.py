@@ -40,6 +40,9 @@ class StitchedEncoder(SingleTaskEncoder):
         tasks: Sequence[str],
         init_from: str | Sequence[str] | None,
     ) -> None:
+        if init_from is not None and isinstance(backbone, Mapping):
+            # every weight comes from the trained networks
+            backbone = {**backbone, 'weights': None}
         backbone = build_backbone(backbone)
         super().__init__(backbone, tasks)
         if self.low_level_index not in backbone.stage_ends:

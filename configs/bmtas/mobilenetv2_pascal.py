@@ -1,0 +1,8 @@
+# The paper's search; the budget is set by resource_loss.weight (lambda).
+_base_ = [
+    '../_base_/datasets/pascal_search.py',
+    '../_base_/models/mobilenetv2_supergraph.py',
+    '../_base_/schedules/search_paper.py',
+    '../_base_/default_runtime.py',
+]
+resources = dict(convention='paper')

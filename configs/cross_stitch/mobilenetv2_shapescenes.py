@@ -1,0 +1,18 @@
+# Starts from the trained single-task networks of configs/single/mobilenetv2_shapescenes.py.
+_base_ = [
+    '../_base_/datasets/shapescenes.py',
+    '../_base_/models/mobilenetv2_cross_stitch.py',
+    '../_base_/schedules/retrain_short.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    encoder=dict(
+        backbone=dict(weights=None),
+        init_from='work_dirs/single/mobilenetv2_shapescenes/iter_600.pth',
+    )
+)
+# the units' values are no weights that should shrink
+optim_wrapper = dict(
+    constructor='DefaultOptimWrapperConstructor',
+    paramwise_cfg=dict(custom_keys={'encoder.units': dict(decay_mult=0.0)}),
+)
