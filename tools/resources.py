@@ -90,19 +90,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         return
     from bmtas.branching import BranchingTree
     from bmtas.engine.config import load_config
-    from bmtas.resources import table_from_cfg
     from bmtas.resources.report import cost_report, report_text
 
     cfg = load_config(args.config, args.cfg_options)
     if not _has_network(cfg):
         raise ValueError(f'{args.config}: model.encoder and input_size: missing, nothing to count')
-    table = table_from_cfg(cfg, **options)
     tree = None
     if args.branching:
-        names = [task['name'] for task in cfg.tasks]
-        tree = BranchingTree.from_file(args.branching, names, table.num_layers)
+        tree = BranchingTree.from_file(args.branching, [task['name'] for task in cfg.tasks])
     report = cost_report(cfg, tree, **options)
-    print(json.dumps(report) if args.json else report_text(report, table.layer_names))
+    print(json.dumps(report) if args.json else report_text(report))
 
 
 if __name__ == '__main__':

@@ -19,6 +19,7 @@ from bmtas.resources.counting import (
     count_params,
     count_saved_bytes,
     evaluation_mode,
+    free_modules_skipped,
 )
 from bmtas.resources.latency import measure_latency
 from bmtas.resources.table import Costs, ResourceTable
@@ -196,7 +197,7 @@ def count_model(
             model = MODELS.build(without_weights(model))
     shadow = _MetaCall(model)
     image = torch.empty(1, 3, *input_size, device='meta')
-    with evaluation_mode(model):
+    with evaluation_mode(model), free_modules_skipped(model):
         madds = count_madds(shadow, image, convention=convention, mode='tensor', **routing)
     return dict(
         madds=madds,

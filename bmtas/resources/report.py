@@ -16,7 +16,7 @@ from bmtas.resources.table import ResourceTable
 SCALES = {
     'MAdds': (1e9, 'GMAdds'),
     'params': (1e6, 'M'),
-    'bytes': (2**20, 'MiB'),
+    'bytes': (1e6, 'MB'),
     'us': (1e3, 'ms'),
 }
 """Unit of a table -> divisor and the unit people read."""
@@ -53,9 +53,9 @@ def cost_report(cfg: Mapping[str, Any], tree: Any = None, **options: Any) -> dic
         options: Arguments of ``count_table``: convention, quantity, device.
 
     Returns:
-        dict(unit, convention, input_size, stem, layers, heads, other, total, params): ``layers``
-        are the L costs of all copies of a layer, ``other`` is what stands beside stem, layers and
-        heads (NDDR units, attention modules); stem, layers, heads and other add up to total.
+        dict(unit, convention, input_size, stem, layers, layer_names, heads, other, total, params):
+        ``layers`` are the L costs of all copies of a layer, ``other`` is what stands beside stem,
+        layers and heads (NDDR units, attention); stem, layers, heads and other add up to total.
         All numbers are integers.
     """
     table = table_from_cfg(cfg, **options)
@@ -63,6 +63,10 @@ def cost_report(cfg: Mapping[str, Any], tree: Any = None, **options: Any) -> dic
     params = table.params.total(copies)
     if tree is not None:
         copies = list(tree.num_groups)
+        if len(copies) != table.num_layers:
+            raise ValueError(
+                f'the branching tree has {len(copies)} layers, the network {table.num_layers}'
+            )
         params = table.params.total(copies)
     elif not is_open(cfg):
         with torch.device('meta'):
@@ -81,6 +85,7 @@ def cost_report(cfg: Mapping[str, Any], tree: Any = None, **options: Any) -> dic
         input_size=list(table.input_size),
         stem=stems * table.stem,
         layers=[n * c for n, c in zip(copies, table.layers)],
+        layer_names=list(table.layer_names),
         heads=dict(table.heads),
         other=other,
         total=table.total(copies, stems) + other,
@@ -95,10 +100,10 @@ def readable(value: int, unit: str) -> str:
     return f'{scaled:.1f} {name}' if scaled >= 1 or not scaled else f'{scaled:.3g} {name}'
 
 
-def report_text(report: Mapping[str, Any], layer_names: Sequence[str]) -> str:
+def report_text(report: Mapping[str, Any]) -> str:
     """The report as lines of text."""
     unit = report['unit']
-    parts = [('stem', report['stem']), *zip(layer_names, report['layers'])]
+    parts = [('stem', report['stem']), *zip(report['layer_names'], report['layers'])]
     parts += [(f'head {task}', cost) for task, cost in report['heads'].items()]
     if report['other']:
         parts.append(('other', report['other']))
@@ -116,18 +121,23 @@ def report_text(report: Mapping[str, Any], layer_names: Sequence[str]) -> str:
 
 def table_row(name: str, cfg: Mapping[str, Any], **options: Any) -> list[str]:
     """Name, tasks, input, cost and parameters of one config; a range where the tree is open."""
+    wanted = {**(cfg.get('resources') or {}), **options}
     if is_open(cfg):
         table: ResourceTable = table_from_cfg(cfg, **options)
         low, high = table.shared, table.separate
         few, many = table.params.shared, table.params.separate
         cost = f'{readable(low, table.unit).split()[0]} to {readable(high, table.unit)}'
         params = f'{few / 1e6:.3f} to {many / 1e6:.3f}'
-        size, tasks = table.input_size, len(table.heads)
+    elif wanted.get('quantity', 'madds') == 'madds':
+        # no need of the parts
+        model = dict(cfg['model'], tasks=cfg['tasks'])
+        counted = count_model(model, cfg['input_size'], wanted.get('convention', 'mac'))
+        cost, params = readable(counted['madds'], 'MAdds'), f'{counted["params"] / 1e6:.3f}'
     else:
         report = cost_report(cfg, **options)
         cost, params = readable(report['total'], report['unit']), f'{report["params"] / 1e6:.3f}'
-        size, tasks = report['input_size'], len(report['heads'])
-    return [name, str(tasks), f'{size[0]}x{size[1]}', cost, params]
+    height, width = cfg['input_size']
+    return [name, str(len(cfg['tasks'])), f'{height}x{width}', cost, params]
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

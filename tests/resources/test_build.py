@@ -42,7 +42,14 @@ SETTINGS = [
         (254.4803, 122.2851),
         (161.399, 44.269, 161.370),
     ),
-    ('mobilenetv2', NYUD, (11.6056, 4.8759, 11.4539), None, (7.891, 2.109, 7.888)),
+    pytest.param(
+        'mobilenetv2',
+        NYUD,
+        (11.6056, 4.8759, 11.4539),
+        None,
+        (7.891, 2.109, 7.888),
+        marks=pytest.mark.slow,
+    ),
 ]
 
 
@@ -81,8 +88,9 @@ def test_exact_parameter_counts(tables):
     assert (params.shared, params.separate, params.single) == (2151505, 9856465, 9860177)
 
 
-@pytest.mark.parametrize('kind, total', [('single', 'single'), ('shared', 'shared')])
-@pytest.mark.parametrize('convention', ['paper', 'mac'])
+@pytest.mark.parametrize(
+    'kind, total, convention', [('single', 'single', 'paper'), ('shared', 'shared', 'mac')]
+)
 def test_whole_model_equals_the_table(tables, kind, total, convention):
     table = tables('mobilenetv2', PASCAL, convention)
     counted = count_model(
