@@ -1,0 +1,1 @@
+"""What a program that uses bmtas calls: inference, export, pictures of a run, reports."""

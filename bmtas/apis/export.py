@@ -1,0 +1,140 @@
+"""Export a trained network for other runtimes, and prove that the export computes the same."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bmtas.models.multi_task_model import activate
+
+FORMATS = ('onnx', 'torch-export')
+OPSET = 18
+
+
+class Deployed(nn.Module):
+    """A network as one function: images in, one map per task out, nothing else needed.
+
+    Input: (N, 3, H, W) float32 RGB, 0 to 255; the normalisation is inside. Output: a tuple in the
+    order of ``names``: classes (N, H, W) int64, mask probability and depth (N, H, W), normals
+    (N, 3, H, W).
+
+    Args:
+        model: A ``MultiTaskModel`` with weights.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        # the layout of the weights is of no use to an exported program
+        self.model = model.eval().to(memory_format=torch.contiguous_format)
+        self.model.memory_format = torch.contiguous_format
+        self.tasks = model.tasks
+        self.names = [task.name for task in model.tasks]
+        self.register_buffer('mean', model.data_preprocessor.mean.clone())
+        self.register_buffer('std', model.data_preprocessor.std.clone())
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        logits = self.model((images - self.mean) / self.std, mode='tensor')
+        return tuple(activate(task, logits[task.name]) for task in self.tasks)
+
+
+def export_model(
+    model: Any, path: str | Path, fmt: str, input_size: Sequence[int], batch_size: int = 1
+) -> dict[str, float]:
+    """Export a network for one input size and compare it with the original on random images.
+
+    Args:
+        model: A ``MultiTaskModel`` with weights; it is moved to the CPU.
+        path: File to write.
+        fmt: ``onnx`` or ``torch-export`` (a program for ``torch.export.load``).
+        input_size: (H, W) of the images.
+        batch_size: Number of images in a batch.
+
+    Returns:
+        Largest difference of each task's output; for classes the part of pixels that differ.
+
+    Raises:
+        ValueError: Unknown format, a missing package, or an export that computes something else.
+    """
+    if fmt not in FORMATS:
+        raise ValueError(f'--format: unknown {fmt!r}, choose from {list(FORMATS)}')
+    if fmt == 'onnx':
+        _require_onnx()
+    network = Deployed(model.cpu())
+    generator = torch.Generator().manual_seed(0)
+    shape = (batch_size, 3, *input_size)
+    images = 255 * torch.rand(shape, generator=generator)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with torch.no_grad():
+        expected = network(images)
+        run = (_export_onnx if fmt == 'onnx' else _export_program)(network, images, path)
+        found = run(images)
+    return _compare(network, expected, found, path)
+
+
+def _export_program(network: Deployed, images: Tensor, path: Path) -> Callable:
+    program = torch.export.export(network, (images,))
+    torch.export.save(program, path)
+    return torch.export.load(path).module()
+
+
+def _require_onnx() -> None:
+    missing = [name for name in ('onnx', 'onnxscript') if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(
+            f"--format onnx needs {' and '.join(missing)}: pip install 'bmtas[export]', "
+            'or take --format torch-export'
+        )
+
+
+def _export_onnx(network: Deployed, images: Tensor, path: Path) -> Callable:
+    program = torch.onnx.export(
+        network,
+        (images,),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=['images'],
+        output_names=network.names,
+        verbose=False,
+    )
+    program.save(str(path))
+    return lambda batch: _run_onnx(path, batch)
+
+
+def _run_onnx(path: Path, images: Tensor) -> list[Tensor]:
+    """Run a file with onnxruntime if there is one, else with ONNX's reference implementation."""
+    if importlib.util.find_spec('onnxruntime'):
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+    else:
+        from onnx.reference import ReferenceEvaluator
+
+        session = ReferenceEvaluator(str(path))
+    return [torch.as_tensor(out) for out in session.run(None, {'images': images.numpy()})]
+
+
+def _compare(
+    network: Deployed, expected: Sequence[Tensor], found: Sequence[Tensor], path: Path
+) -> dict[str, float]:
+    differences = {}
+    for task, a, b in zip(network.tasks, expected, found):
+        if a.shape != b.shape:
+            raise ValueError(f'{path}: {task.name} is {tuple(b.shape)}, not {tuple(a.shape)}')
+        if task.kind == 'classes':
+            # ties between classes may fall either way
+            difference, limit = float((a != b).double().mean()), 1e-3
+        else:
+            difference, limit = float((a - b).abs().max()), 1e-3 * float(a.abs().max()) + 1e-4
+        if not difference <= limit:
+            raise ValueError(
+                f'{path}: the exported network differs from the original in {task.name} by '
+                f'{difference:.3g}, allowed are {limit:.3g}'
+            )
+        differences[task.name] = difference
+    return differences

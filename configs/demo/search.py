@@ -1,0 +1,24 @@
+# The search of make demo: four tasks, some minutes on two CPU cores.
+_base_ = '../bmtas/mobilenetv2_shapescenes.py'
+
+tasks = [task for task in _base_.tasks if task['name'] in ('semseg', 'normals', 'depth', 'edge')]
+# scenes are rendered once and kept; two cores have better things to do than to run workers
+_loader = dict(num_workers=0, persistent_workers=False)
+train_dataloader = dict(batch_size=8, dataset=dict(length=500), **_loader)
+val_dataloader = dict(dataset=dict(length=60), **_loader)
+test_dataloader = dict(dataset=dict(length=100), **_loader)
+
+train_cfg = dict(warmup_updates=50, weight_updates=40, alpha_phase=8, weight_phase=8)
+optim_wrapper = dict(
+    weights=dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=1e-4)),
+    alpha=dict(optimizer=dict(lr=0.1)),
+)
+custom_hooks = [
+    dict(type='GumbelTemperatureHook', start=5.0, end=0.1),
+    dict(type='ResetBatchNormHook'),
+    dict(type='ResetOptimizerStateHook', weights=False, alpha=False),
+    dict(type='BranchingLogHook', interval=5),
+    dict(type='SaveBranchingHook', interval=0),
+]
+default_hooks = dict(logger=dict(interval=10))
+log_processor = dict(window_size=10)
