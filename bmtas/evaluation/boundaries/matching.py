@@ -95,42 +95,58 @@ def maximum_matching(start, index, offsets, count):
             kept += 1
         remaining = kept
 
-    # breadth-first search of an augmenting path from each free pixel. A search that fails closes
-    # all it has seen for good: no later path can pass there, so failures cost O(edges) in total
-    seen = np.zeros(count, np.int32)
+    # breadth-first search of an augmenting path from each free pixel, in rounds. Within a round
+    # no true pixel is seen twice: a search that runs into pixels of another one of its round is
+    # repeated in the next. A search that fails without that closes all it has seen for good: no
+    # later path can pass there. Both keep the cost of a round within the number of edges
+    roots = 0
+    for i in range(remaining):
+        if reach[free[i]]:
+            free[roots] = free[i]
+            roots += 1
+    # number of the last search that saw a true pixel
+    seen = np.zeros(count, np.int64)
+    closed = np.iinfo(np.int64).max
     reached_from = np.full(count, -1, np.int32)
     queue = np.empty(count + 1, np.int32)
-    closed = len(start) + 1
-    for i in range(remaining):
-        root = free[i]
-        if not reach[root]:
-            continue
-        stamp = i + 1
-        queue[0] = root
-        head, tail = 0, 1
-        end = -1
-        while head < tail and end < 0:
-            p = queue[head]
-            head += 1
-            for offset in offsets:
-                t = index[start[p] + offset]
-                if t < 0 or seen[t] == stamp or seen[t] == closed:
-                    continue
-                seen[t] = stamp
-                reached_from[t] = p
-                if owner[t] < 0:
-                    end = t
-                    break
-                queue[tail] = owner[t]
-                tail += 1
-        if end < 0:
-            for k in range(1, tail):
-                seen[partner[queue[k]]] = closed
-            continue
-        while end >= 0:
-            p = reached_from[end]
-            following = partner[p]
-            partner[p] = end
-            owner[end] = p
-            end = following
+    search = 0
+    while roots > 0:
+        round_start = search
+        repeated = 0
+        for i in range(roots):
+            search += 1
+            queue[0] = free[i]
+            head, tail = 0, 1
+            end = -1
+            blocked = False
+            while head < tail and end < 0:
+                p = queue[head]
+                head += 1
+                for offset in offsets:
+                    t = index[start[p] + offset]
+                    if t < 0 or seen[t] >= search:
+                        continue
+                    if seen[t] > round_start:
+                        blocked = True
+                        continue
+                    seen[t] = search
+                    reached_from[t] = p
+                    if owner[t] < 0:
+                        end = t
+                        break
+                    queue[tail] = owner[t]
+                    tail += 1
+            if end < 0 and blocked:
+                free[repeated] = free[i]
+                repeated += 1
+            elif end < 0:
+                for k in range(1, tail):
+                    seen[partner[queue[k]]] = closed
+            while end >= 0:
+                p = reached_from[end]
+                following = partner[p]
+                partner[p] = end
+                owner[end] = p
+                end = following
+        roots = repeated
     return partner

@@ -33,7 +33,7 @@ def largest_matching(predicted, truth, radius):
 masks = hnp.arrays(bool, st.tuples(st.integers(1, 7), st.integers(1, 7)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(masks, st.data(), st.floats(0.5, 4.0))
 def test_cardinality_is_the_maximum(predicted, data, radius):
     truth = data.draw(hnp.arrays(bool, predicted.shape))
