@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from bmtas.structures import IGNORE, KINDS
@@ -138,17 +139,15 @@ def decode_depth(
     return depth
 
 
-def _unit(normals: np.ndarray) -> np.ndarray:
-    squared = np.einsum('hwc,hwc->hw', normals, normals)
-    np.maximum(squared, np.float32(1e-12), out=squared)
-    normals *= (1 / np.sqrt(squared))[..., None]
-    return normals
-
-
 _BYTE_TO_UNIT = (np.arange(256) / 127.5 - 1).astype(np.float32)
 
 
-def decode_normals(raw: np.ndarray, path: Path, flip: Sequence[int] = (1, 1, 1)) -> np.ndarray:
+def decode_normals(
+    raw: np.ndarray,
+    path: Path,
+    flip: Sequence[int] = (1, 1, 1),
+    valid: np.ndarray | None = None,
+) -> np.ndarray:
     """Unit vectors (H, W, 3) float32, zeros invalid; x right, y down, z forward.
 
     8-bit values decode to v / 127.5 - 1, 16-bit values to v / 32767.5 - 1, floats are taken as
@@ -158,6 +157,7 @@ def decode_normals(raw: np.ndarray, path: Path, flip: Sequence[int] = (1, 1, 1))
         raw: Values of the file (H, W, 3).
         path: For messages.
         flip: Signs (x, y, z) that turn the file's axes into those above.
+        valid: Mask (H, W) of the pixels to keep; all by default.
 
     Raises:
         ValueError: Another shape, or values that are not finite.
@@ -165,7 +165,7 @@ def decode_normals(raw: np.ndarray, path: Path, flip: Sequence[int] = (1, 1, 1))
     if raw.ndim != 3 or raw.shape[2] != 3:
         raise ValueError(f'{path}: normals must be (H, W, 3), this is {raw.shape}')
     if raw.dtype == np.uint8:
-        normals = _BYTE_TO_UNIT[raw]
+        normals = cv2.LUT(raw, _BYTE_TO_UNIT)
     elif raw.dtype == np.uint16:
         normals = raw.astype(np.float32) / np.float32(32767.5) - 1
     else:
@@ -173,9 +173,14 @@ def decode_normals(raw: np.ndarray, path: Path, flip: Sequence[int] = (1, 1, 1))
         if not np.isfinite(normals).all():
             raise ValueError(f'{path}: normals are NaN or infinite')
     if tuple(flip) != (1, 1, 1):
-        normals = normals * np.asarray(flip, np.float32)
-    normals = _unit(normals)
-    normals[(raw == 0).all(-1)] = 0
+        normals *= np.asarray(flip, np.float32)
+    # one factor per pixel makes the length one and invalid vectors zero in a single pass
+    squared = cv2.transform(cv2.multiply(normals, normals), np.ones((1, 3), np.float32))
+    factor = 1 / np.sqrt(np.maximum(squared, np.float32(1e-12)))
+    factor[(raw[..., 0] == 0) & (raw[..., 1] == 0) & (raw[..., 2] == 0)] = 0
+    if valid is not None:
+        factor *= valid
+    normals *= factor[..., None]
     return normals
 
 

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from bmtas.thinning import thin
+
 from .files import read_array, read_mat
 from .label_file import decode_classes, decode_normals
 
@@ -63,9 +65,7 @@ def read_label_map(root: Path, img_id: str) -> np.ndarray:
 
 def edges_from_labels(label_map: np.ndarray) -> np.ndarray:
     """Thinned class boundaries (H, W) uint8: where the 4-neighbour Laplacian is not zero."""
-    from skimage.morphology import thin
-
-    laplacian = cv2.Laplacian(label_map, cv2.CV_64F)
+    laplacian = cv2.Laplacian(label_map.astype(np.float32), cv2.CV_32F)  # small integers: exact
     return thin(laplacian != 0).astype(np.uint8)
 
 
@@ -147,16 +147,16 @@ class ContextNormalsReader(_Reader):
 
     def read(self, root: Path, img_id: str) -> np.ndarray:
         path = self.paths(root, img_id)[0]
-        normals = decode_normals(read_array(path), path)
-        if self.valid is not None:
-            label_map = read_label_map(root, img_id)
-            if label_map.shape != normals.shape[:2]:
-                raise ValueError(
-                    f'{path}: normals are {normals.shape[0]}x{normals.shape[1]}, the label map of '
-                    f'the image is {label_map.shape[0]}x{label_map.shape[1]}; they must agree'
-                )
-            normals[~self.valid[label_map]] = 0
-        return normals
+        raw = read_array(path)
+        if self.valid is None:
+            return decode_normals(raw, path)
+        label_map = read_label_map(root, img_id)
+        if label_map.shape != raw.shape[:2]:
+            raise ValueError(
+                f'{path}: normals are {raw.shape[0]}x{raw.shape[1]}, the label map of the image '
+                f'is {label_map.shape[0]}x{label_map.shape[1]}; they must agree'
+            )
+        return decode_normals(raw, path, valid=self.valid[label_map])
 
 
 class PersonPartsReader(_Reader):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
@@ -13,13 +14,19 @@ from bmtas.structures import MultiTaskSample, TaskMaps
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'pad')
 
 
+def _channels_first(array: np.ndarray) -> np.ndarray:
+    """(H, W, 3) to (3, H, W), contiguous."""
+    planes = np.empty((array.shape[2], *array.shape[:2]), array.dtype)
+    cv2.split(np.ascontiguousarray(array), list(planes))
+    return planes
+
+
 def _label_to_tensor(array: np.ndarray, kind: str) -> torch.Tensor:
-    array = np.ascontiguousarray(array)
     if kind in ('classes', 'mask'):
         return torch.from_numpy(array.astype(np.int64))
     if kind == 'normals':
-        array = np.ascontiguousarray(array.transpose(2, 0, 1))
-    return torch.from_numpy(array.astype(np.float32))
+        array = _channels_first(array)
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
 
 
 @TRANSFORMS.register_module()
@@ -31,7 +38,6 @@ class PackSample:
     """
 
     def __call__(self, results: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-        img = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
         sample = MultiTaskSample(
             metainfo=dict(
                 {key: results.get(key) for key in META_KEYS}, img_shape=results['img'].shape[:2]
@@ -43,5 +49,7 @@ class PackSample:
                 for name, array in results['labels'].items()
             }
         )
-        inputs = torch.from_numpy(img)
-        return dict(inputs=inputs if img.dtype == np.uint8 else inputs.float(), data_samples=sample)
+        inputs = torch.from_numpy(_channels_first(results['img']))
+        return dict(
+            inputs=inputs if inputs.dtype == torch.uint8 else inputs.float(), data_samples=sample
+        )

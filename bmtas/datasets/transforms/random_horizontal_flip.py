@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 
 from bmtas.registry import TRANSFORMS
@@ -12,10 +13,10 @@ from .common import map_labels
 
 
 def _flip_label(array: np.ndarray, kind: str) -> np.ndarray:
-    array = array[:, ::-1]
+    flipped = cv2.flip(array, 1)
     if kind == 'normals':
-        return array * np.array([-1, 1, 1], array.dtype)
-    return array
+        np.negative(flipped[..., 0], out=flipped[..., 0])
+    return flipped
 
 
 @TRANSFORMS.register_module()
@@ -34,4 +35,6 @@ class RandomHorizontalFlip:
     def __call__(self, results: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
         if rng.random() >= self.prob:
             return results
-        return dict(results, img=results['img'][:, ::-1], labels=map_labels(results, _flip_label))
+        return dict(
+            results, img=cv2.flip(results['img'], 1), labels=map_labels(results, _flip_label)
+        )

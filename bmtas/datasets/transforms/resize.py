@@ -11,6 +11,7 @@ from PIL import Image
 
 from bmtas.registry import TRANSFORMS
 from bmtas.structures import IGNORE
+from bmtas.thinning import thin
 
 from .common import resize_nearest, to_pair
 
@@ -28,8 +29,6 @@ def resize_lines(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     A target pixel is 1 where any line pixel falls on it; the result is thinned again. Ignored
     pixels are those whose nearest source pixel is ignored and on which no line falls.
     """
-    from skimage.morphology import thin
-
     if mask.shape == size:
         return mask
     rows, columns = np.nonzero(mask == 1)

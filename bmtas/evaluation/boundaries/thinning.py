@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
+from bmtas import thinning
 from bmtas.evaluation.boundaries.jit import have_numba, jit
+from bmtas.thinning import deletion_tables
 
 
 def thin(mask: np.ndarray) -> np.ndarray:
     """Thin to convergence, as ``skimage.morphology.thin`` (MATLAB's ``bwmorph(..., 'thin')``).
 
     With numba a kernel that visits only pixels whose neighbourhood has changed gives the same
-    result in a tenth of the time; without it scikit-image does the work.
+    result in a tenth of the time; without it ``bmtas.thinning`` does the work.
 
     Args:
         mask: (H, W) bool.
@@ -23,32 +23,10 @@ def thin(mask: np.ndarray) -> np.ndarray:
     """
     mask = np.asarray(mask, bool)
     if not have_numba():
-        from skimage.morphology import thin as skimage_thin
-
-        return skimage_thin(mask)
+        return thinning.thin(mask)
     padded = np.pad(mask, 1).astype(np.uint8)
     thin_in_place(padded.ravel(), padded.shape[1], deletion_tables())
     return padded[1:-1, 1:-1].astype(bool)
-
-
-@functools.cache
-def deletion_tables() -> np.ndarray:
-    """(2, 256) bool: is a pixel deleted in the first and second sub-iteration.
-
-    The eight neighbours from east counter-clockwise are the bits 0 to 7. Conditions G1, G2, G3
-    and G3' of Lam, Lee and Suen (1992), section V-A, after Guo and Hall (1989).
-    """
-    codes = np.arange(256)
-    x = [(codes >> (i % 8)) & 1 == 1 for i in range(9)]
-    # pairs (x1,x2,x3), (x3,x4,x5), ... of the definition: a corner of the neighbourhood and sides
-    crossings = sum((~x[i] & (x[i + 1] | x[i + 2])).astype(int) for i in range(0, 8, 2))
-    first = sum((x[i] | x[i + 1]).astype(int) for i in range(0, 8, 2))
-    second = sum((x[i + 1] | x[i + 2]).astype(int) for i in range(0, 8, 2))
-    smaller = np.minimum(first, second)
-    common = (crossings == 1) & (smaller >= 2) & (smaller <= 3)
-    north_east = (x[1] | x[2] | ~x[7]) & x[0]
-    south_west = (x[5] | x[6] | ~x[3]) & x[4]
-    return np.stack([common & ~north_east, common & ~south_west])
 
 
 @jit
