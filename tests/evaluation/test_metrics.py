@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bmtas.evaluation import DepthError, EdgeFMeasure, MeanIoU, NormalsError, SaliencyIoU
+from bmtas.evaluation.base import threshold_counts
 from bmtas.registry import METRICS
 from bmtas.structures import MultiTaskSample, TaskMaps
 
@@ -91,6 +92,14 @@ def test_saliency_against_a_loop_over_thresholds():
     found = run(SaliencyIoU('sal', 1), pairs)
     assert found['maxIoU'] == pytest.approx(100 * max(iou))
     assert found['maxF'] == pytest.approx(100 * max(scores))
+
+
+@pytest.mark.parametrize('strict, expected', [(True, [2, 1, 0]), (False, [3, 2, 1])])
+def test_probability_equal_to_a_threshold(strict, expected):
+    values = torch.tensor([0.25, 0.5, 0.75])
+    predicted, hit = threshold_counts(values, torch.tensor([1, 0, 1]), values, strict)
+    assert predicted.tolist() == expected
+    assert hit.tolist() == [int((values[k:] != 0.5).sum()) for k in range(strict, 3 + strict)]
 
 
 def test_edge_by_hand():

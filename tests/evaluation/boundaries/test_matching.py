@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from bmtas.evaluation.boundaries import BoundaryMatcher
 from bmtas.evaluation.boundaries import jit as jit_module
@@ -51,6 +53,16 @@ def test_long_augmenting_path():
     truth[0, 2:41:2] = True
     assert BoundaryMatcher(truth, 1).match(predicted).sum() == 19
     assert BoundaryMatcher(truth, 2).match(predicted).sum() == 20
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_crowded_maps_need_several_rounds(seed):
+    """Searches run into each other here; against SciPy's matching on the explicit graph."""
+    rng = np.random.default_rng(seed)
+    truth, predicted = rng.random((2, 40, 40)) < 0.5
+    distance = ((np.argwhere(predicted)[:, None] - np.argwhere(truth)) ** 2).sum(-1)
+    expected = (maximum_bipartite_matching(csr_matrix(distance <= 4)) >= 0).sum()
+    assert BoundaryMatcher(truth, 2).match(predicted).sum() == expected
 
 
 def test_plain_python_gives_the_same(monkeypatch):
