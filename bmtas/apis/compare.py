@@ -1,0 +1,230 @@
+"""Lay finished runs side by side: means over seeds, Delta_m, the Pareto front."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bmtas.evaluation import compare_results, load_results
+from bmtas.resources.report import markdown
+
+RESULTS = 'results.json'
+BASELINE_METHOD = 'single'
+_SEED = re.compile(r'(?<![a-z])(randomness\.)?seed[=_-]?\d+', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Value:
+    """Mean and sample deviation (n - 1) over runs; the deviation of one run is None."""
+
+    mean: float
+    deviation: float | None = None
+
+    @classmethod
+    def of(cls, values: Sequence[float | None]) -> Value | None:
+        """None if there are no values, or one is missing."""
+        if not values or any(v is None or not math.isfinite(v) for v in values):
+            return None
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        return cls(statistics.fmean(values), spread)
+
+    def text(self, digits: int = 2, scale: float = 1.0) -> str:
+        """``12.34 ± 0.05``."""
+        text = f'{self.mean / scale:.{digits}f}'
+        if self.deviation is not None:
+            text += f' ± {self.deviation / scale:.{digits}f}'
+        return text
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row: runs that differ in their seed only.
+
+    Args:
+        name: What the row is called.
+        method: The runs' method, which gives the colour in the picture.
+        runs: Contents of their ``results.json``.
+        delta_m: Delta_m in percent, per run first, then averaged; None without a baseline.
+    """
+
+    name: str
+    method: str
+    runs: tuple[Mapping[str, Any], ...]
+    delta_m: Value | None
+
+    def value(self, key: str) -> Value | None:
+        """``madds`` or ``params`` over the runs."""
+        return Value.of([run[key] for run in self.runs])
+
+    def score(self, task: str) -> Value | None:
+        """A task's score over the runs."""
+        return Value.of([run['scores'][task] for run in self.runs])
+
+
+def find_results(path: str | Path) -> list[Path]:
+    """The results files at, in or below a path.
+
+    Raises:
+        FileNotFoundError: No such path, or no results in it.
+    """
+    path = Path(path)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise FileNotFoundError(f'{path}: no such work dir')
+    found = sorted(path.rglob(RESULTS))
+    if not found:
+        raise FileNotFoundError(f'{path}: no {RESULTS} in it; tools/test.py writes it')
+    return found
+
+
+def group_name(path: Path, method: str) -> str:
+    """Name of the row of a results file: its method, and its folder without the seed."""
+    parts = [_SEED.sub('', part).strip(' ,_-') for part in path.parent.parts]
+    folder = next((part for part in reversed(parts) if part not in ('', 'train', 'test')), '')
+    return method if folder in ('', method) else f'{method} {folder}'
+
+
+def read_entries(
+    work_dirs: Iterable[str], baseline: str | Path | None = None
+) -> tuple[list[Entry], Mapping[str, Any] | None]:
+    """Read all runs and group those that differ in their seed only.
+
+    Args:
+        work_dirs: Folders or results files, each may be given a name: ``NAME=FOLDER``; all runs in
+            a named folder are one row.
+        baseline: Results of single-task networks. By default the mean over the runs of method
+            ``single``, if there are any; else each run's own ``delta_m`` stands.
+
+    Returns:
+        The entries by rising MAdds, and the baseline.
+
+    Raises:
+        FileNotFoundError: A folder without results.
+        ValueError: Runs that cannot be compared: other tasks, scores, convention or image size.
+    """
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    first: tuple[Path, Mapping[str, Any]] | None = None
+    for argument in work_dirs:
+        name, path = _split_name(argument)
+        for file in find_results(path):
+            run = load_results(file)
+            run.setdefault('method', file.parent.name)
+            first = first or (file, run)
+            _check_comparable(file, run, *first)
+            groups.setdefault((name or group_name(file, run['method']), run['method']), []).append(
+                run
+            )
+    if not groups:
+        raise ValueError('compare: no work dirs given')
+    reference = load_results(baseline) if baseline else _mean_single(groups)
+    entries = [
+        Entry(name, method, tuple(runs), Value.of([_gain(run, reference) for run in runs]))
+        for (name, method), runs in groups.items()
+    ]
+    return sorted(entries, key=lambda e: (e.value('madds').mean, e.name)), reference
+
+
+def _split_name(argument: str) -> tuple[str | None, str]:
+    """``NAME=FOLDER``; a folder whose own name holds an equals sign stays whole."""
+    name, sign, path = str(argument).partition('=')
+    if sign and '/' not in name and not Path(argument).exists():
+        return name, path
+    return None, str(argument)
+
+
+def _check_comparable(
+    file: Path, run: Mapping[str, Any], first_file: Path, first: Mapping[str, Any]
+) -> None:
+    for key in ('madds', 'params'):
+        if not isinstance(run.get(key), int):
+            raise ValueError(f'{file}: key {key!r} is missing; test the run again')
+    for key in ('score_names', 'higher_is_better', 'convention', 'input_size'):
+        if run.get(key) != first.get(key):
+            raise ValueError(
+                f'{file}: {key} is {run.get(key)}, but {first_file} has {first.get(key)}; '
+                'only runs with the same tasks, counting convention and image size compare'
+            )
+
+
+def _mean_single(groups: Mapping[tuple[str, str], list]) -> Mapping[str, Any] | None:
+    runs = [run for (_, method), found in groups.items() for run in found
+            if method == BASELINE_METHOD]  # fmt: skip
+    if not runs:
+        return None
+    scores = {t: statistics.fmean(run['scores'][t] for run in runs) for t in runs[0]['scores']}
+    return {**runs[0], 'scores': scores}
+
+
+def _gain(run: Mapping[str, Any], reference: Mapping[str, Any] | None) -> float | None:
+    return run.get('delta_m') if reference is None else compare_results(run, reference)
+
+
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Indices of the points (cost, gain) that no other point beats, by rising cost.
+
+    A point is beaten by one of at most its cost and at least its gain that is better in one.
+    """
+    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
+    front, best = [], (math.inf, -math.inf)
+    for index in order:
+        if points[index][1] > best[1] or points[index] == best:
+            front.append(index)
+            best = points[index]
+    return front
+
+
+def on_front(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries on the Pareto front of mean MAdds and mean Delta_m."""
+    rated = [entry for entry in entries if entry.delta_m is not None]
+    points = [(entry.value('madds').mean, entry.delta_m.mean) for entry in rated]
+    return [rated[index] for index in pareto_front(points)]
+
+
+def comparison_table(entries: Sequence[Entry]) -> str:
+    """Markdown; an asterisk marks the Pareto front."""
+    first = entries[0].runs[0]
+    front = {entry.name for entry in on_front(entries)}
+    arrows = {t: '↑' if up else '↓' for t, up in first['higher_is_better'].items()}
+    titles = [f'{t} {first["score_names"][t]} {arrows[t]}' for t in first['score_names']]
+    header = ['method', 'runs', 'GMAdds', 'params (M)', *titles, 'Delta_m (%)']
+    rows = []
+    for entry in entries:
+        scores = [entry.score(task) for task in first['score_names']]
+        gain = entry.delta_m
+        mark = ' *' if entry.name in front else ''
+        rows.append(
+            [
+                entry.name,
+                str(len(entry.runs)),
+                entry.value('madds').text(3, 1e9),
+                entry.value('params').text(3, 1e6),
+                *('-' if s is None else s.text(4 if abs(s.mean) < 1 else 2) for s in scores),
+                '-' if gain is None else gain.text() + mark,
+            ]
+        )
+    return markdown(header, rows)
+
+
+def comparison_csv(entries: Sequence[Entry]) -> str:
+    """One line per entry, mean and deviation in columns of their own, full precision."""
+    tasks = list(entries[0].runs[0]['score_names'])
+    columns = ['madds', 'params', *tasks, 'delta_m']
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator='\n')
+    writer.writerow(
+        ['name', 'method', 'runs', *(f'{c}_{part}' for c in columns for part in ('mean', 'std'))]
+    )
+    for entry in entries:
+        values = [entry.value('madds'), entry.value('params'), *map(entry.score, tasks)]
+        cells = [(None, None) if v is None else (v.mean, v.deviation) for v in
+                 [*values, entry.delta_m]]  # fmt: skip
+        writer.writerow([entry.name, entry.method, len(entry.runs), *(x for c in cells for x in c)])
+    return stream.getvalue()

@@ -1,0 +1,155 @@
+"""Comparison of synthetic runs against figures computed by hand."""
+
+import csv
+import importlib.util
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from bmtas.apis.compare import (
+    Value,
+    comparison_csv,
+    comparison_table,
+    group_name,
+    on_front,
+    pareto_front,
+    read_entries,
+)
+from bmtas.engine.cli import run_tool
+
+ROOT = Path(__file__).parents[2]
+
+
+def write(folder, method, iou, error, madds, **changes):
+    folder.mkdir(parents=True)
+    run = dict(
+        version=1,
+        method=method,
+        tasks=['semseg', 'normals'],
+        metrics={},
+        scores=dict(semseg=iou, normals=error),
+        score_names=dict(semseg='mIoU', normals='mean'),
+        higher_is_better=dict(semseg=True, normals=False),
+        delta_m=None,
+        baseline=None,
+        madds=madds,
+        params=1000,
+        convention='mac',
+        input_size=[64, 64],
+        seed=0,
+    )
+    (folder / 'results.json').write_text(json.dumps({**run, **changes}))
+
+
+@pytest.fixture
+def runs(tmp_path):
+    write(tmp_path / 'single' / 'seed0', 'single', 50.0, 20.0, 10_000)
+    write(tmp_path / 'single' / 'seed1', 'single', 50.0, 20.0, 10_000)
+    # + 2 % and + 4 %, mean 3; then + 4 % and + 6 %, mean 5
+    write(tmp_path / 'bmtas' / 'lambda=1,seed=0', 'branched', 51.0, 19.2, 4_000)
+    write(tmp_path / 'bmtas' / 'lambda=1,seed=1', 'branched', 52.0, 18.8, 6_000)
+    # - 10 % and 0
+    write(tmp_path / 'shared' / 'seed0', 'shared', 45.0, 20.0, 3_000)
+    # beaten by bmtas in both
+    write(tmp_path / 'mtan' / 'seed0', 'mtan', 45.0, 22.0, 9_000)
+    return tmp_path
+
+
+def test_mean_and_deviation_over_seeds(runs):
+    entries, baseline = read_entries([str(runs)])
+    found = {entry.name: entry for entry in entries}
+    assert [e.name for e in entries] == ['shared', 'branched lambda=1', 'mtan', 'single']
+    assert baseline['scores'] == dict(semseg=50.0, normals=20.0)
+    gain = found['branched lambda=1'].delta_m
+    assert gain.mean == pytest.approx(4) and gain.deviation == pytest.approx(2**0.5)
+    assert found['branched lambda=1'].value('madds') == Value(5000, pytest.approx(2000 / 2**0.5))
+    assert found['shared'].delta_m == Value(-5.0) and found['single'].delta_m.mean == 0
+    assert [e.name for e in on_front(entries)] == ['shared', 'branched lambda=1']
+
+
+def test_table_and_csv(runs):
+    entries, _ = read_entries([str(runs)])
+    lines = comparison_table(entries).split('\n')
+    assert 'semseg mIoU ↑' in lines[0] and 'normals mean ↓' in lines[0]
+    assert '4.00 ± 1.41 *' in lines[3] and '-10.00' in lines[4] and '*' not in lines[4]
+    rows = list(csv.DictReader(io.StringIO(comparison_csv(entries))))
+    assert rows[1]['name'] == 'branched lambda=1' and float(rows[1]['semseg_mean']) == 51.5
+    assert rows[0]['delta_m_std'] == '' and float(rows[0]['delta_m_mean']) == -5
+
+
+def test_named_folders_and_given_baseline(runs):
+    arguments = [f'ours={runs}/bmtas', f'{runs}/shared']
+    entries, _ = read_entries(arguments, baseline=runs / 'shared' / 'seed0' / 'results.json')
+    assert [e.name for e in entries] == ['shared', 'ours']
+    assert entries[0].delta_m.mean == 0 and len(entries[1].runs) == 2
+
+
+def test_stored_delta_m_stands_without_a_baseline(tmp_path):
+    write(tmp_path / 'a', 'x', 1.0, 1.0, 10, delta_m=-1.5)
+    write(tmp_path / 'b', 'y', 1.0, 1.0, 20)
+    entries, baseline = read_entries([str(tmp_path)])
+    assert baseline is None and [e.delta_m for e in entries] == [Value(-1.5), None]
+
+
+@pytest.mark.parametrize(
+    'path, method, name',
+    [
+        ('work/bmtas/l0.5_seed3/results.json', 'bmtas', 'bmtas l0.5'),
+        ('work/mtan/seed_12/train/results.json', 'mtan', 'mtan'),
+        ('work/x,randomness.seed=2/results.json', 'm', 'm x'),
+        ('work/linseed3/results.json', 'm', 'm linseed3'),
+    ],
+)
+def test_group_name(path, method, name):
+    assert group_name(Path(path), method) == name
+
+
+def test_pareto_front():
+    points = [(1, 0), (2, 5), (2, 4), (3, 5), (4, 7), (2, 5)]
+    assert pareto_front(points) == [0, 1, 5, 4]
+    assert pareto_front([]) == []
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (dict(convention='paper'), 'convention is paper, but'),
+        (dict(input_size=[32, 32]), r'input_size is \[32, 32\], but'),
+        (dict(madds=None), "key 'madds' is missing"),
+    ],
+)
+def test_what_cannot_be_compared_is_named(runs, change, message):
+    write(runs / 'odd', 'odd', 1.0, 1.0, **{'madds': 10, **change})
+    with pytest.raises(ValueError, match=message) as error:
+        read_entries([str(runs)])
+    assert str(runs / 'odd') in str(error.value)
+
+
+def load_tool(name):
+    spec = importlib.util.spec_from_file_location(f'{name}_tool', ROOT / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def test_tool(runs, capsys):
+    out = runs / 'out'
+    arguments = [
+        str(runs),
+        '--out',
+        f'{out}/c.md',
+        '--csv',
+        f'{out}/c.csv',
+        '--plot',
+        f'{out}/c.png',
+    ]
+    assert run_tool(load_tool('compare'), arguments) == 0
+    assert (out / 'c.md').read_text() == capsys.readouterr().out
+    assert (out / 'c.png').read_bytes()[:4] == b'\x89PNG' and (out / 'c.csv').is_file()
+    assert run_tool(load_tool('compare'), [str(runs / 'none')]) == 2
+    assert 'none: no such work dir' in capsys.readouterr().err
+    (runs / 'empty').mkdir()
+    assert run_tool(load_tool('compare'), [str(runs / 'empty')]) == 2
+    assert 'no results.json in it' in capsys.readouterr().err
