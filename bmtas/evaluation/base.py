@@ -12,6 +12,8 @@ from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from bmtas.structures import crop_padding
+
 
 class TaskMetric(BaseMetric):
     """Metric of one task, an addition of small sums over images.
@@ -116,7 +118,7 @@ class TaskMetric(BaseMetric):
         return values
 
     def _maps(self, sample: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """Prediction and label of a sample on the prediction's device, checked."""
+        """Prediction and label of a sample on the prediction's device, checked, without padding."""
         where = f'task {self.task!r}, image {sample.get("img_id", "?")!r}'
         if self.task not in sample['predictions']:
             raise ValueError(f'{where}: the model gave no prediction of this task')
@@ -132,7 +134,9 @@ class TaskMetric(BaseMetric):
                 f'{where}: the prediction holds NaN or infinite values; '
                 'the network has diverged, lower the learning rate or go back to a checkpoint'
             )
-        return prediction, target
+        # without the padding of the test pipeline: lengths relative to the image's size count
+        pad = sample.get('pad')
+        return crop_padding(prediction, pad), crop_padding(target, pad)
 
 
 def merge_sums(records: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -80,8 +80,8 @@ tasks = [
         channels=1,
         loss=dict(type='WeightedBCELoss', pos_weight=0.8),
         weight=50.0,
-        metric=dict(type='EdgeFMeasure'),
-        score='F',
+        metric=dict(type='BoundaryFMeasure', tolerance=0.011, workers=4),
+        score='odsF',
     ),
 ]
 
