@@ -32,8 +32,8 @@ tasks = [
         channels=1,
         loss=dict(type='WeightedBCELoss', pos_weight=0.95),
         weight=50.0,
-        metric=dict(type='EdgeFMeasure'),
-        score='F',
+        metric=dict(type='BoundaryFMeasure', tolerance=0.0075),
+        score='odsF',
     ),
     dict(
         name='sal',
