@@ -22,7 +22,7 @@ class ToolParser(argparse.ArgumentParser):
     """Argument parser whose errors are one line."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault('formatter_class', argparse.ArgumentDefaultsHelpFormatter)
+        kwargs.setdefault('allow_abbrev', False)  # --resum is a mistake
         super().__init__(**kwargs)
 
     def error(self, message: str) -> NoReturn:
@@ -92,6 +92,8 @@ def run_tool(main: Callable[[Sequence[str] | None], Any], argv: Sequence[str] | 
         The exit code: 0, or 2 after a mistake of the user. With the environment variable
         ``BMTAS_DEBUG=1`` the traceback is shown before the line.
     """
+    # on a machine without a GPU but with CUDA's compiler torch would warn before every message
+    logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
     try:
         main(argv)
     except USER_ERRORS as error:

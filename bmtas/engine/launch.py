@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,9 @@ from bmtas.datasets.preflight import check_datasets
 from bmtas.engine.checkpoint import load_from_local
 from bmtas.engine.config import load_config
 from bmtas.engine.dist import init_distributed
+from bmtas.engine.loops import BranchingSearchLoop
 from bmtas.engine.runner import MultiTaskRunner
+from bmtas.registry import LOOPS
 from bmtas.resources import ResourceTable, table_from_cfg
 
 TABLE = 'resources.json'
@@ -103,6 +106,17 @@ def routes_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
 
 
 def _prepare_search(cfg: Config) -> None:
+    loop = LOOPS.get(cfg.train_cfg.get('type'))
+    if not (inspect.isclass(loop) and issubclass(loop, BranchingSearchLoop)):
+        raise ValueError(
+            f'{cfg.filename}: train_cfg.type: {cfg.train_cfg.get("type")} is no search; give '
+            'tools/search.py a config with BranchingSearchLoop or with the key search'
+        )
+    if _encoder_type(cfg) != 'SupergraphEncoder':
+        raise ValueError(
+            f'{cfg.filename}: model.encoder.type: a search by gradients needs a '
+            f'SupergraphEncoder, not {_encoder_type(cfg)}'
+        )
     resource_table(cfg)
     cfg.train_cfg.table = str(Path(cfg.work_dir) / TABLE)
     if cfg.get('resource_loss'):

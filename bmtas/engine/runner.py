@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 import torch
@@ -18,9 +20,6 @@ from torch import nn
 from bmtas.engine.checkpoint import PlainCheckpointHook, find_resumable
 from bmtas.engine.dist import convert_sync_batchnorm
 from bmtas.registry import LOOPS
-
-# mmengine's report of the environment imports it; without a GPU it warns
-logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
 
 # what the file keeps and the console need not show
 _QUIET = (
@@ -117,7 +116,9 @@ class MultiTaskRunner(Runner):
         initialises = self._train_loop is not None and not self._resume
         kwargs.setdefault('strict', not initialises)
         try:
-            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+            # mmengine prints the path, past every logger
+            with redirect_stdout(io.StringIO()):
+                checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         except RuntimeError as error:
             lines = [line.strip() for line in str(error).split('\n') if line.strip()]
             raise ValueError(

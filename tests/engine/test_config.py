@@ -1,0 +1,132 @@
+"""Configs: every shipped one is complete, every mistake is one line with a hint."""
+
+from pathlib import Path
+
+import pytest
+
+from bmtas.engine.config import load_config
+from bmtas.engine.config_check import accepted_arguments, nearest
+from bmtas.registry import MODELS
+from bmtas.resources import without_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted(
+    path
+    for path in (ROOT / 'configs').glob('*/*.py')
+    if not path.name.startswith('_') and path.parent.name != '_base_'
+)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: f'{path.parent.name}/{path.stem}')
+def test_every_config_is_complete(path):
+    cfg = load_config(path)
+    assert cfg.work_dir == f'work_dirs/{path.parent.name}/{path.stem}'
+    assert cfg.default_scope == 'bmtas'
+    assert cfg.randomness.seed is not None
+    if 'tasks' in cfg:
+        assert cfg.model.tasks == cfg.tasks
+        assert [metric['task'] for metric in cfg.val_evaluator] == [t.name for t in cfg.tasks]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: f'{path.parent.name}/{path.stem}')
+def test_every_config_builds_its_model(path):
+    cfg = load_config(path)
+    if cfg.model.get('encoder', {}).get('type') == 'BranchedEncoder':
+        cfg.model.encoder.routes = cfg.model.encoder.get('routes') or 'separate'
+    model = MODELS.build(without_weights(cfg.model))
+    assert sum(p.numel() for p in model.parameters()) > 0
+
+
+def write(tmp_path, text):
+    path = tmp_path / 'c.py'
+    path.write_text(text)
+    return path
+
+
+GOOD = f"_base_ = ['{ROOT}/configs/shared/mobilenetv2_shapescenes.py']\n"
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'optim_wraper.type': 'SGD'}, "optim_wraper: .* did you mean 'optim_wrapper'"),
+        ({'model.encoder.routs': 'shared'}, "model.encoder.routs: BranchedEncoder .* 'routes'"),
+        ({'model.head.withd': 64}, "model.head.withd: DeepLabV3PlusHead .* 'width'"),
+        ({'model.encoder.type': 'BranchEncoder'}, "model.encoder.type: .* 'BranchedEncoder'"),
+        ({'tasks.0.weigth': 2}, "has unknown key 'weigth'; did you mean 'weight'"),
+        ({'tasks.0.loss.type': 'CrossEntropy'}, "tasks.0.loss.type: .* 'CrossEntropyLoss'"),
+        ({'tasks.0.kind': 'class'}, "unknown kind 'class'"),
+        ({'tasks.9.weight': 2}, 'Index 9 exceeds'),
+        ({'train_cfg.max_iter': 2}, "train_cfg.max_iter: .* 'max_iters'"),
+        ({'train_dataloader.batchsize': 2}, "train_dataloader.batchsize: .* 'batch_size'"),
+        ({'train_dataloader.sampler.sed': 2}, "sampler.sed: PositionSampler .* 'seed'"),
+        ({'train_dataloader.dataset.pipeline.0.p': 2}, 'pipeline.0.p: RandomHorizontalFlip'),
+        ({'param_scheduler.0.powr': 2}, "param_scheduler.0.powr: PolyLR .* 'power'"),
+        ({'default_hooks.checkpoint.intervall': 2}, "intervall: CheckpointHook .* 'interval'"),
+        ({'default_hooks.checkpoint.max_keep_ckpts': 1}, 'take 2 or more'),
+        ({'randomness.sead': 2}, "randomness.sead: .* 'seed'"),
+        ({'optim_wrapper.optimizer.momentun': 0.5}, "momentun: SGD .* 'momentum'"),
+        ({'env_cfg.cudnn_bench': True}, "'cudnn_benchmark'"),
+        ({'randomness': 3}, 'randomness: must be a dict'),
+    ],
+)
+def test_mistakes_are_one_line_with_a_hint(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        load_config(write(tmp_path, GOOD), options)
+    assert '\n' not in str(error.value)
+
+
+def test_options_reach_every_key(tmp_path):
+    cfg = load_config(
+        write(tmp_path, GOOD), {'tasks.0.weight': 3.0, 'randomness.seed': 7}, work_dir='elsewhere'
+    )
+    assert cfg.model.tasks[0].weight == 3.0
+    assert cfg.train_dataloader.dataset.augmentation_seed == 7
+    assert cfg.work_dir == 'elsewhere'
+    assert set(cfg.train_dataloader.dataset.labels) == {task.name for task in cfg.tasks}
+
+
+def test_data_root_reaches_data_sets_that_take_one(tmp_path):
+    cfg = load_config(ROOT / 'configs/shared/mobilenetv2_tabletop.py', data_root='/data/here')
+    for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        assert cfg[key].dataset.data_root == '/data/here'
+    rendered = load_config(write(tmp_path, GOOD), data_root='/data/here')
+    assert 'data_root' not in rendered.train_dataloader.dataset
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('a = (\n', r'c.py:1: .*never closed'),
+        ("_base_ = './none.py'\n", r'c.py: .*none.py'),
+        ('a = 1 / 0\n', 'c.py: ZeroDivisionError'),
+        ('tasks = []\n', 'tasks: the table is empty'),
+    ],
+)
+def test_unreadable_configs(tmp_path, text, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        load_config(write(tmp_path, text))
+
+
+def test_missing_config_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='none.py does not exist'):
+        load_config(tmp_path / 'none.py')
+
+
+def test_helper_variables_are_allowed(tmp_path):
+    assert load_config(write(tmp_path, GOOD + '_size = 3\n'))._size == 3
+
+
+def test_arguments_of_a_class_with_kwargs_are_those_of_its_bases():
+    class Base:
+        def __init__(self, a, b=1):
+            pass
+
+    class Child(Base):
+        def __init__(self, c, **kwargs):
+            super().__init__(**kwargs)
+
+    assert accepted_arguments(Child) == {'a', 'b', 'c'}
+    assert accepted_arguments(lambda x, **kwargs: x) is None
+    assert nearest('zzz', ['a', 'b']) == 'known: a, b'
