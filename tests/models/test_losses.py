@@ -150,3 +150,46 @@ def test_options_out_of_range():
         MODELS.build(dict(type='WeightedBCELoss', pos_weight=1.0))
     with pytest.raises(ValueError, match='margin'):
         MODELS.build(dict(type='BalancedBCELoss', margin=0.5))
+
+
+@pytest.mark.parametrize('name', SHAPES)
+def test_two_processes_average_to_the_gradient_of_one(name, monkeypatch):
+    """Each process sees one image; reductions are replayed with the counts of both."""
+    target, logits = draw_labels(name)
+    target[1, ..., :3, :] = unlabelled(name)[0][1, ..., :3, :]
+    loss = MODELS.build(dict(type=name))
+
+    def gradient(part):
+        inputs = logits[part].clone().requires_grad_()
+        loss(inputs, target[part]).backward()
+        return inputs.grad
+
+    expected = gradient(slice(None))
+    counts = [[], []]
+    halves = (slice(0, 1), slice(1, 2))
+    for rank, part in enumerate(halves):
+        monkeypatch.setattr(
+            'bmtas.models.losses.reduce.all_reduce',
+            lambda count, op, rank=rank: counts[rank].append(count.clone()),
+        )
+        gradient(part)
+    means = [torch.stack(pair).mean(0) for pair in zip(*counts)]
+    for part in halves:
+        replay = iter(means)
+        monkeypatch.setattr(
+            'bmtas.models.losses.reduce.all_reduce',
+            lambda count, op, replay=replay: count.copy_(next(replay)),
+        )
+        # the wrapper averages the gradients of the processes
+        assert torch.allclose(gradient(part) / 2, expected[part], atol=1e-7)
+
+
+def test_no_reduction_without_gradients(monkeypatch):
+    def fail(*_):
+        raise AssertionError('processes would wait for each other')
+
+    monkeypatch.setattr('bmtas.models.losses.reduce.all_reduce', fail)
+    for name in SHAPES:
+        target, logits = draw_labels(name)
+        with torch.no_grad():
+            MODELS.build(dict(type=name))(logits, target)

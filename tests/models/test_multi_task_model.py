@@ -248,7 +248,7 @@ def base_configs():
         yield pytest.param(path, id=path.stem, marks=() if fast else pytest.mark.slow)
 
 
-@pytest.mark.parametrize('path', base_configs())
+@pytest.mark.parametrize('path', list(base_configs()))
 def test_base_configs_build(path):
     cfg = Config.fromfile(path).model
     cfg.encoder.backbone.weights = None
