@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from matplotlib.transforms import Bbox
+
 from .canvas import new_figure, plain, save
 from .palettes import FAINT, INK, task_colours
 
@@ -51,23 +53,49 @@ def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | P
             label=method,
             zorder=2,
         )
-    _name_points(axes, points)
     axes.axhline(0, color=FAINT, lw=0.8, ls=':')
     axes.margins(0.12, 0.12)
+    _name_points(figure, axes, points)
     axes.set_xlabel('GMAdds', color=INK)
     axes.set_ylabel('Delta_m (%), higher is better', color=INK)
     axes.legend(frameon=False, fontsize=8, loc='best')
     return save(figure, path)
 
 
-def _name_points(axes, points: Sequence[Point]) -> None:
-    """Write the names, neighbours in cost on alternating sides."""
-    for index, point in enumerate(sorted(points, key=lambda p: p['madds'])):
-        axes.annotate(
-            str(point['name']),
-            (point['madds'] / 1e9, point['delta_m']),
-            xytext=(6, 6 if index % 2 == 0 else -11),
-            textcoords='offset points',
-            fontsize=7,
-            color=INK,
-        )
+# places of a name around its point: offset in points, horizontal and vertical alignment
+_PLACES = (
+    ((6, 4), 'left', 'bottom'),
+    ((6, -4), 'left', 'top'),
+    ((-6, 4), 'right', 'bottom'),
+    ((-6, -4), 'right', 'top'),
+    ((0, 12), 'center', 'bottom'),
+    ((0, -12), 'center', 'top'),
+)
+
+
+def _name_points(figure, axes, points: Sequence[Point]) -> None:
+    """Write each name at the place where it covers the fewest points and names."""
+    renderer = figure.canvas.get_renderer()
+    where = axes.transData.transform([(p['madds'] / 1e9, p['delta_m']) for p in points])
+    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in where]
+    for point in points:
+        texts = [
+            axes.annotate(
+                str(point['name']),
+                (point['madds'] / 1e9, point['delta_m']),
+                xytext=offset,
+                textcoords='offset points',
+                ha=ha,
+                va=va,
+                fontsize=7,
+                color=INK,
+            )
+            for offset, ha, va in _PLACES
+        ]
+        boxes = [text.get_window_extent(renderer) for text in texts]
+        covered = [box.count_overlaps(taken) for box in boxes]
+        best = covered.index(min(covered))
+        taken.append(boxes[best])
+        for index, text in enumerate(texts):
+            if index != best:
+                text.remove()
