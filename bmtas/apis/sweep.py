@@ -1,0 +1,263 @@
+"""A series of runs over a grid of options: search, train, test, one folder for each point."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bmtas.engine.checkpoint import checkpoints_of, write_text
+from bmtas.engine.config import load_config
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+ALIASES = {'lambda': 'resource_loss.weight', 'seed': 'randomness.seed'}
+"""Short names of the options that are swept most."""
+POINT, RESULTS, LOG = 'point.json', 'results.json', 'sweep.log'
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of the grid and all that is needed to run it.
+
+    Args:
+        name: Its folder below the sweep's, e.g. ``lambda=0.5,seed=1``.
+        folder: Path of that folder.
+        method: What the results are called, the folder of the first config.
+        search: Config of the search, or None.
+        train: Config of the (re)training.
+        options: ``key=value`` of the grid, for the first of the two; the seed for both.
+        train_options: More options of the training.
+        extra: Arguments for every tool, e.g. ``--data-root``.
+        baseline: Results of single-task networks, or None.
+    """
+
+    name: str
+    folder: str
+    method: str
+    search: str | None
+    train: str
+    options: tuple[str, ...]
+    train_options: tuple[str, ...]
+    extra: tuple[str, ...]
+    baseline: str | None
+
+    def is_finished(self) -> bool:
+        """Whether the point has been tested."""
+        return (Path(self.folder) / RESULTS).is_file()
+
+    def to_file(self) -> None:
+        """Write ``point.json`` into the point's folder."""
+        write_text(json.dumps(asdict(self), indent=1) + '\n', Path(self.folder) / POINT)
+
+    @classmethod
+    def from_folder(cls, folder: str | Path) -> Point:
+        """Read the point of a folder.
+
+        Raises:
+            FileNotFoundError: The folder is not one of a sweep.
+        """
+        path = Path(folder) / POINT
+        if not path.is_file():
+            raise FileNotFoundError(f'{path}: not found, {folder} is no point of a sweep')
+        data = json.loads(path.read_text())
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+
+
+def parse_grid(entries: Sequence[str]) -> dict[str, list[str]]:
+    """``['lambda=0.1,1', 'seed=0,1']`` -> values by name.
+
+    A list in brackets is one value: ``size=(64,64),(96,96)``.
+
+    Raises:
+        ValueError: Not of the form key=v1,v2, or a key given twice.
+    """
+    grid: dict[str, list[str]] = {}
+    for entry in entries:
+        key, sign, values = entry.partition('=')
+        found = _split_values(values)
+        if not (key and sign and all(found)):
+            raise ValueError(f'--grid {entry}: must be of the form key=v1,v2,...')
+        if key in grid:
+            raise ValueError(f'--grid {entry}: {key} is given twice')
+        grid[key] = list(dict.fromkeys(found))
+    return grid
+
+
+def _split_values(text: str) -> list[str]:
+    parts, depth = [''], 0
+    for letter in text:
+        depth += (letter in '([') - (letter in ')]')
+        if letter == ',' and depth == 0:
+            parts.append('')
+        else:
+            parts[-1] += letter
+    return parts
+
+
+def make_points(
+    config: str,
+    grid: Mapping[str, Sequence[str]],
+    work_dir: str | Path,
+    retrain: str | None = None,
+    train_options: Sequence[str] = (),
+    extra: Sequence[str] = (),
+    baseline: str | None = None,
+) -> list[Point]:
+    """The points of a grid; both configs are read once with each point's options.
+
+    Raises:
+        ValueError: An option that the config does not know, a search without ``retrain``, or a
+            training with it.
+        FileNotFoundError: A config does not exist.
+    """
+    searches = _searches(config)
+    if searches and retrain is None:
+        raise ValueError(f'{config} is a search: give --retrain CONFIG for its trees')
+    if not searches and retrain is not None:
+        raise ValueError(f'{config} is no search, --retrain has no meaning for it')
+    points = []
+    for values in itertools.product(*grid.values()):
+        options = {ALIASES.get(key, key): value for key, value in zip(grid, values)}
+        load_config(config, {key: _literal(value) for key, value in options.items()})
+        name = ','.join(f'{k}={v}' for k, v in zip(grid, values)).replace('/', '_') or 'run'
+        points.append(
+            Point(
+                name=name,
+                folder=str(Path(work_dir) / name),
+                method=Path(config).resolve().parent.name,
+                search=config if searches else None,
+                train=retrain or config,
+                options=tuple(f'{k}={v}' for k, v in options.items()),
+                train_options=tuple(train_options),
+                extra=tuple(extra),
+                baseline=baseline,
+            )
+        )
+    if retrain is not None:
+        given = dict(option.split('=', 1) for option in train_options)
+        load_config(retrain, {key: _literal(value) for key, value in given.items()})
+    return points
+
+
+def _literal(text: str) -> Any:
+    """A number, list or truth value if the text is one, else the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _searches(config: str) -> bool:
+    cfg = load_config(config)
+    kind = str((cfg.get('train_cfg') or {}).get('type'))
+    return bool(cfg.get('search')) or kind == 'BranchingSearchLoop'
+
+
+def stages(point: Point) -> list[tuple[str, Callable[[], list[str]]]]:
+    """Name and command of each stage; a command is made when the stages before it are done."""
+    folder = Path(point.folder)
+    seed = [option for option in point.options if option.startswith('randomness.seed=')]
+    options = point.options if point.search is None else [*seed, *point.train_options]
+    if point.search is None:
+        options = [*options, *point.train_options]
+
+    def tool(name: str, *args: str, options: Sequence[str] = ()) -> list[str]:
+        command = [sys.executable, '-u', str(TOOLS / f'{name}.py'), *args, *point.extra]
+        return [*command, '--cfg-options', *options] if options else command
+
+    def search() -> list[str]:
+        place = ['--work-dir', str(folder / 'search'), '--resume']
+        return tool('search', point.search, *place, options=point.options)
+
+    def train() -> list[str]:
+        args = [point.train, '--work-dir', str(folder / 'train'), '--resume']
+        if point.search is not None:
+            args += ['--branching', str(folder / 'search' / 'branching.json')]
+        return tool('train', *args, options=options)
+
+    def test() -> list[str]:
+        found = checkpoints_of(folder / 'train')
+        if not found:
+            raise ValueError(f'{folder / "train"}: the training left no checkpoint')
+        args = [point.train, str(found[0]), '--work-dir', str(folder / 'train')]
+        args += ['--out', str(folder / f'.{RESULTS}')]
+        args += ['--baseline', point.baseline] if point.baseline else []
+        return tool('test', *args, options=options)
+
+    return [*([('search', search)] if point.search else []), ('train', train), ('test', test)]
+
+
+def run_point(folder: str | Path) -> None:
+    """Run what is left of a point; a stage that has ended well is not run again.
+
+    The tools' output goes to ``sweep.log``. The results get the point's method and name.
+
+    Raises:
+        ValueError: A stage failed; the message names it and the log.
+    """
+    point = Point.from_folder(folder)
+    folder = Path(folder)
+    if point.is_finished():
+        return
+    log = folder / LOG
+    for name, command in stages(point):
+        marker = folder / f'{name}.done'
+        if marker.is_file() and name != 'test':
+            continue
+        arguments = command()
+        with open(log, 'a') as stream:
+            stream.write(f'\n$ {shlex.join(arguments)}\n')
+            stream.flush()
+            code = subprocess.run(
+                arguments, stdout=stream, stderr=subprocess.STDOUT, env=_environment()
+            ).returncode
+        if code:
+            raise ValueError(f'{point.name}: {name} ended with code {code}, see {log}')
+        marker.touch()
+    results = json.loads((folder / f'.{RESULTS}').read_text())
+    results.update(method=point.method, sweep=dict(name=point.name, options=list(point.options)))
+    write_text(json.dumps(results, indent=1) + '\n', folder / RESULTS)
+    (folder / f'.{RESULTS}').unlink()
+
+
+def _environment() -> dict[str, str]:
+    path = [str(TOOLS.parent), os.environ.get('PYTHONPATH', '')]
+    return dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, path)))
+
+
+def launch(point: Point, template: str) -> str:
+    """Hand a point to a scheduler and return what it said.
+
+    Args:
+        point: Its ``point.json`` is written first.
+        template: Command with ``{command}``, optionally ``{name}`` and ``{folder}``, e.g.
+            ``sbatch --job-name={name} --gres=gpu:1 --output={folder}/slurm.log --wrap={command}``.
+
+    Raises:
+        ValueError: The template lacks ``{command}``, has other fields, or its command fails.
+    """
+    command = shlex.join([sys.executable, str(TOOLS / 'sweep.py'), '--point', point.folder])
+    fields: dict[str, Any] = dict(command=command, name=point.name, folder=point.folder)
+    if '{command}' not in template:
+        raise ValueError(f'--launcher-template {template!r}: must contain {{command}}')
+    try:
+        line = template.format(**{key: shlex.quote(value) for key, value in fields.items()})
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(
+            f'--launcher-template {template!r}: unknown field {error}; known: {sorted(fields)}'
+        ) from None
+    point.to_file()
+    done = subprocess.run(
+        shlex.split(line), capture_output=True, text=True, check=False, env=_environment()
+    )
+    if done.returncode:
+        raise ValueError(f'{point.name}: the launcher failed: {done.stderr.strip() or line}')
+    return done.stdout.strip()

@@ -1,0 +1,158 @@
+"""A sweep whose tools are replaced by a script that writes what they would write."""
+
+import importlib.util
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from bmtas.apis import sweep
+from bmtas.apis.sweep import Point, launch, make_points, parse_grid, run_point, stages
+from bmtas.engine.cli import run_tool
+
+ROOT = Path(__file__).parents[2]
+SEARCH = str(ROOT / 'configs' / 'bmtas' / 'mobilenetv2_shapescenes.py')
+BRANCHED = str(ROOT / 'configs' / 'branched' / 'mobilenetv2_shapescenes.py')
+SHARED = str(ROOT / 'configs' / 'shared' / 'mobilenetv2_shapescenes.py')
+
+FAKE = """
+import json, sys
+from pathlib import Path
+args = sys.argv[1:]
+tool = Path(sys.argv[0]).stem
+here = Path(args[args.index('--work-dir') + 1])
+here.mkdir(parents=True, exist_ok=True)
+with open(here.parent / 'calls', 'a') as stream:
+    stream.write(tool + '\\n')
+if (here.parent.parent / 'fail').is_file() and tool == 'train':
+    sys.exit(3)
+if tool == 'search':
+    (here / 'branching.json').write_text('{}')
+elif tool == 'train':
+    (here / 'iter_20.pth').touch()
+    (here / 'iter_100.pth').touch()
+else:
+    assert args[1].endswith('iter_100.pth')
+    Path(args[args.index('--out') + 1]).write_text(json.dumps(dict(method='branched', args=args)))
+"""
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    folder = tmp_path / 'tools'
+    folder.mkdir()
+    for name in ('search', 'train', 'test'):
+        (folder / f'{name}.py').write_text(FAKE)
+    monkeypatch.setattr(sweep, 'TOOLS', folder)
+    return tmp_path / 'work'
+
+
+@pytest.fixture(scope='module')
+def main():
+    spec = importlib.util.spec_from_file_location('sweep_tool', ROOT / 'tools' / 'sweep.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def calls(folder):
+    return (folder / 'calls').read_text().split()
+
+
+def test_grid():
+    assert parse_grid(['lambda=0.1,1', 'size=(64,64),(96,96)']) == {
+        'lambda': ['0.1', '1'],
+        'size': ['(64,64)', '(96,96)'],
+    }
+    for entry in ('lambda', '=1', 'a=', 'a=1,,2'):
+        with pytest.raises(ValueError, match='must be of the form key=v1,v2'):
+            parse_grid([entry])
+    with pytest.raises(ValueError, match='a is given twice'):
+        parse_grid(['a=1', 'a=2'])
+
+
+def test_points_are_the_product_and_carry_their_options(tools):
+    grid = parse_grid(['lambda=0.1,1', 'seed=0,1'])
+    points = make_points(SEARCH, grid, tools, BRANCHED, ['train_cfg.max_iters=5'])
+    assert [p.name for p in points] == [
+        'lambda=0.1,seed=0',
+        'lambda=0.1,seed=1',
+        'lambda=1,seed=0',
+        'lambda=1,seed=1',
+    ]
+    names, commands = zip(*stages(points[3]))
+    assert names == ('search', 'train', 'test')
+    search, train = commands[0](), commands[1]()
+    assert search[-2:] == ['resource_loss.weight=1', 'randomness.seed=1']
+    assert train[-2:] == ['randomness.seed=1', 'train_cfg.max_iters=5']
+    assert train[train.index('--branching') + 1].endswith('lambda=1,seed=1/search/branching.json')
+
+
+def test_sweep_runs_skips_and_resumes(tools, main, capsys):
+    arguments = [SEARCH, '--retrain', BRANCHED, '--grid', 'seed=0,1', '--work-dir', str(tools)]
+    tools.mkdir()
+    (tools / 'fail').touch()
+    assert run_tool(main, arguments) == 2
+    error = capsys.readouterr().err
+    assert '2 of 2 points failed' in error and 'train ended with code 3, see' in error
+    (tools / 'fail').unlink()
+    assert run_tool(main, arguments) == 0
+    # the search that ended well was not run again
+    assert calls(tools / 'seed=1') == ['search', 'train', 'train', 'test']
+    results = json.loads((tools / 'seed=1' / 'results.json').read_text())
+    assert results['method'] == 'bmtas' and results['sweep']['options'] == ['randomness.seed=1']
+    capsys.readouterr()
+    assert run_tool(main, arguments) == 0
+    assert capsys.readouterr().out.count('finished') == 2
+    assert len(calls(tools / 'seed=1')) == 4
+
+
+def test_training_alone(tools, main):
+    point = make_points(SHARED, {}, tools, extra=['--amp'])[0]
+    point.to_file()
+    assert Point.from_folder(point.folder) == point
+    run_point(point.folder)
+    assert calls(tools / 'run') == ['train', 'test']
+    assert '--amp' in json.loads((tools / 'run' / 'results.json').read_text())['args']
+
+
+def test_launcher_template(tools):
+    point = make_points(SHARED, parse_grid(['seed=0']), tools)[0]
+    echo = f'{sys.executable} -c "import sys; print(sys.argv[1:])" {{name}} --wrap={{command}}'
+    said = launch(point, echo)
+    command = shlex.join([sys.executable, str(sweep.TOOLS / 'sweep.py'), '--point', point.folder])
+    assert said == str(['seed=0', f'--wrap={command}'])
+    assert (Path(point.folder) / 'point.json').is_file()
+    for template, message in (
+        ('sbatch {name}', 'must contain {command}'),
+        ('sbatch {command} {gpu}', "unknown field 'gpu'"),
+        (f'{sys.executable} -c "import sys; sys.exit(\'full\')" {{command}}', 'failed: full'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            launch(point, template)
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ([SEARCH, '--grid', 'lambda=1'], 'is a search: give --retrain CONFIG'),
+        ([SHARED, '--retrain', BRANCHED], 'is no search, --retrain has no meaning'),
+        ([SHARED, '--grid', 'model.encodr.x=1'], 'encodr'),
+        (['none.py'], 'config none.py does not exist'),
+        ([], 'give either CONFIG or --point'),
+        (['--point', 'none'], 'none is no point of a sweep'),
+    ],
+)
+def test_mistakes_end_in_one_line(tools, main, capsys, arguments, message):
+    assert run_tool(main, arguments) == 2
+    error = capsys.readouterr().err.strip()
+    assert message in error and '\n' not in error
+
+
+def test_dry_run_lists_and_writes_nothing(tools, main, capsys):
+    assert (
+        run_tool(main, [SHARED, '--grid', 'seed=0,1', '--dry-run', '--work-dir', str(tools)]) == 0
+    )
+    assert capsys.readouterr().out.count('to do') == 2 and not tools.exists()
