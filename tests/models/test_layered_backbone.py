@@ -169,7 +169,8 @@ def test_context_module_trains_on_a_single_image():
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(arch='alexmet'), 'no classification model'),
+        (dict(arch='resnet81'), "no classification model 'resnet81'; did you mean 'resnet18'"),
+        (dict(arch='fcn_resnet50'), 'no classification model'),
         (dict(arch='densenet121'), 'no recipe for arch'),
         (dict(arch='resnet18', stem=['conv1']), 'given together'),
         (dict(arch='resnet18', stem=['conv1'], layers=['layer7']), "no child 'layer7'"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import difflib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torchvision
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import get_model, list_models
@@ -66,8 +68,7 @@ class LayeredBackbone:
     ) -> None:
         if (stem is None) != (layers is None):
             raise ValueError('backbone: stem and layers are given together or not at all')
-        if arch not in list_models():
-            raise ValueError(f'backbone: torchvision has no classification model {arch!r}')
+        _check_arch(arch)
         model = get_model(arch, weights=None)
         if weights is not None:
             load_weights(model, arch, weights)
@@ -153,6 +154,15 @@ def strip_last_affine(layer: nn.Module) -> None:
     new = type(old)(old.num_features, eps=old.eps, momentum=old.momentum, affine=False)
     new.load_state_dict(old.state_dict(), strict=False)
     layer.set_submodule(name, new)
+
+
+def _check_arch(arch: str) -> None:
+    # of the one module, as building a detector would download its backbone
+    known = list_models(module=torchvision.models)
+    if arch not in known:
+        near = difflib.get_close_matches(arch, known, 1)
+        hint = f'; did you mean {near[0]!r}?' if near else ''
+        raise ValueError(f'backbone: torchvision has no classification model {arch!r}{hint}')
 
 
 def _cut(model: nn.Module, part: Sequence[str], arch: str) -> nn.Module:
