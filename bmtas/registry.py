@@ -17,7 +17,10 @@ from mmengine.registry import Registry
 
 # datasets: each yields dict(inputs, data_samples)
 DATASETS = Registry(
-    'dataset', parent=MMENGINE_DATASETS, scope='bmtas', locations=['bmtas.datasets']
+    'dataset',
+    parent=MMENGINE_DATASETS,
+    scope='bmtas',
+    locations=['bmtas.datasets', 'bmtas.ncp'],
 )
 # callables (results, rng) -> results of a dataset's pipeline
 TRANSFORMS = Registry(
@@ -36,7 +39,9 @@ METRICS = Registry(
     'metric', parent=MMENGINE_METRICS, scope='bmtas', locations=['bmtas.evaluation', 'bmtas.ncp']
 )
 # side effects of a run: log, save, anneal, reset
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='bmtas', locations=['bmtas.engine.hooks'])
+HOOKS = Registry(
+    'hook', parent=MMENGINE_HOOKS, scope='bmtas', locations=['bmtas.engine.hooks', 'bmtas.ncp']
+)
 # control flow of a run: which data, which optimizer, in which order
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='bmtas', locations=['bmtas.engine.loops'])
 # the lines that a run prints

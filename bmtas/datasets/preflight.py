@@ -27,7 +27,8 @@ def dataset_configs(
     seen = []
     for key in dataloaders:
         for dataset in walk((cfg.get(key) or {}).get('dataset')):
-            dataset['pipeline'] = []
+            if 'pipeline' in dataset:
+                dataset['pipeline'] = []
             if dataset not in seen:
                 seen.append(dataset)
                 yield dataset

@@ -177,6 +177,11 @@ class PlainCheckpointHook(Hook):
             resumed_keys=to_plain(hub['resumed_keys']),
         )
         checkpoint['meta'] = to_plain(checkpoint['meta'])
+        schedulers = checkpoint.get('param_schedulers') or []
+        for states in schedulers.values() if isinstance(schedulers, Mapping) else [schedulers]:
+            for state in states:  # OneCycleLR keeps its function; a resumed one has its own
+                for key in [key for key, value in state.items() if callable(value)]:
+                    del state[key]
         model = getattr(runner.model, 'module', runner.model)
         tree = getattr(getattr(model, 'encoder', None), 'tree', None)
         if tree is not None:  # what tools/test.py rebuilds the network from

@@ -13,10 +13,11 @@ from bmtas.branching import BranchingTree
 from bmtas.datasets.preflight import check_datasets
 from bmtas.engine.checkpoint import load_from_local
 from bmtas.engine.config import load_config
+from bmtas.engine.config_check import accepted_arguments
 from bmtas.engine.dist import init_distributed
 from bmtas.engine.loops import BranchingSearchLoop
 from bmtas.engine.runner import MultiTaskRunner
-from bmtas.registry import LOOPS
+from bmtas.registry import LOOPS, MODELS
 from bmtas.resources import ResourceTable, table_from_cfg
 
 TABLE = 'resources.json'
@@ -49,6 +50,12 @@ def _require(cfg: Config, *keys: str) -> None:
     for key in keys:
         if not cfg.get(key):
             raise ValueError(f'{cfg.filename}: {key}: missing, this tool needs it')
+
+
+def takes_tasks(cfg: Config) -> bool:
+    """Whether the config's model has a task table; a predictor of network codes has none."""
+    model = MODELS.get(str(cfg.model.get('type')))
+    return model is None or 'tasks' in (accepted_arguments(model) or {'tasks'})
 
 
 def _encoder_type(cfg: Config) -> str:
@@ -131,7 +138,9 @@ def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
         purpose: 'search', 'train' or 'test'; the parts of the others are dropped. Validation during
             search and training takes place if the config has a ``val_cfg``.
     """
-    _require(cfg, 'model', 'tasks', *(_TRAIN[:3] if purpose != 'test' else _TEST[:1]))
+    _require(cfg, 'model', *(_TRAIN[:3] if purpose != 'test' else _TEST[:1]))
+    if takes_tasks(cfg):
+        _require(cfg, 'tasks')
     init_distributed(cfg.get('launcher', 'none'))
     dropped = set(_TEST)
     if purpose == 'test':

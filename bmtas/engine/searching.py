@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -81,8 +82,11 @@ def run_gradient_search(cfg: Config) -> BranchingTree:
     return tree
 
 
-def run_strategy(cfg: Config) -> BranchingTree:
+def run_strategy(cfg: Config) -> Any:
     """Search by the strategy of the config's key ``search``, in one process.
+
+    A strategy with ``uses_tree = False`` (a search of network codes) needs neither tasks nor a
+    resource table, writes its own result and returns it.
 
     Raises:
         ValueError: Bad arguments, or a distributed launcher.
@@ -92,6 +96,8 @@ def run_strategy(cfg: Config) -> BranchingTree:
     check_datasets(cfg)
     strategy = STRATEGIES.build(dict(cfg.search))
     work_dir = Path(cfg.work_dir)
+    if not getattr(strategy, 'uses_tree', True):
+        return strategy.run(SimpleNamespace(cfg=cfg, work_dir=work_dir, log=print))
     table = resource_table(cfg)
     tasks = build_tasks(task.to_dict() for task in cfg.tasks)
     tree = strategy.run(SearchContext(cfg, table, tasks, work_dir))

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from contextlib import nullcontext
+from logging import Logger
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from mmengine.dist import is_main_process
 
 from bmtas.engine.checkpoint import write_text
 from bmtas.engine.dist import unwrap
-from bmtas.engine.launch import build_runner, routes_from_checkpoint
+from bmtas.engine.launch import build_runner, routes_from_checkpoint, takes_tasks
 from bmtas.evaluation import compare_results, load_results
+from bmtas.ncp.report import predictor_results, predictor_table
 from bmtas.resources import count_model, without_weights
 from bmtas.structures import Task
 from bmtas.visualization import draw_predictions
@@ -129,6 +131,11 @@ def run_test(
     with context:
         metrics = runner.test()
     model = unwrap(runner.model)
+    if not takes_tasks(cfg):
+        results = predictor_results(metrics, sum(p.numel() for p in model.parameters()))
+        results |= dict(seed=runner.seed, config=str(cfg.filename), checkpoint=str(checkpoint))
+        _write(cfg, results, out, predictor_table(results), runner.logger)
+        return results
     convention = (cfg.get('resources') or {}).get('convention', 'mac')
     results = collect_results(model.tasks, metrics, count_model(model, cfg.input_size, convention))
     tree = getattr(model.encoder, 'tree', None)
@@ -142,10 +149,19 @@ def run_test(
         branching=tree and dict(tasks=list(tree.tasks), config=tree.routes.tolist()),
     )
     if is_main_process():
-        target = Path(out or Path(cfg.work_dir) / RESULTS)
-        write_text(json.dumps(results, indent=1) + '\n', target)
-        runner.logger.info(f'results in {target}:\n{results_table(results)}')
+        target = _write(cfg, results, out, results_table(results), runner.logger)
         picture = draw_sheet(runner, sheet, target.parent / 'vis' / 'predictions.png')
         if picture is not None:
             runner.logger.info(f'predictions drawn in {picture}')
     return results
+
+
+def _write(
+    cfg: Config, results: Mapping[str, Any], out: str | Path | None, table: str, logger: Logger
+) -> Path:
+    """Write results.json, show it as a table; returns the file."""
+    target = Path(out or Path(cfg.work_dir) / RESULTS)
+    if is_main_process():
+        write_text(json.dumps(results, indent=1) + '\n', target)
+        logger.info(f'results in {target}:\n{table}')
+    return target

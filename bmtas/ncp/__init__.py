@@ -3,24 +3,47 @@
 from .codes import CodeError, NetworkCode
 from .cost import CostModel
 from .data import RecordTable, load_records, load_settings
+from .dataset import NetworkCodeDataset
+from .hooks import PredictorHook
+from .metric import CodePredictionMetric
+from .nasbench201 import CellSpace
 from .network import (
     MultiResolutionClassificationHead,
     MultiResolutionNetwork,
     MultiResolutionSegmentationHead,
     build_network,
 )
-from .spaces import MultiResolutionSpace
+from .objective import Goal, Objective
+from .predictor import CodePredictor, load_predictor
+from .propagation import Steps, propagate
+from .spaces import Budget, MultiResolutionSpace
+from .strategies import CodeEvolution, CodeLocalSearch, CodePropagation, CodeRandomSearch
 
 __all__ = [
+    'Budget',
+    'CellSpace',
     'CodeError',
+    'CodeEvolution',
+    'CodeLocalSearch',
+    'CodePredictionMetric',
+    'CodePredictor',
+    'CodePropagation',
+    'CodeRandomSearch',
     'CostModel',
+    'Goal',
     'MultiResolutionClassificationHead',
     'MultiResolutionNetwork',
     'MultiResolutionSegmentationHead',
     'MultiResolutionSpace',
     'NetworkCode',
+    'NetworkCodeDataset',
+    'Objective',
+    'PredictorHook',
     'RecordTable',
+    'Steps',
     'build_network',
+    'load_predictor',
     'load_records',
     'load_settings',
+    'propagate',
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,39 +50,88 @@ def stem_strides(input_stride: int) -> tuple[int, int]:
     return strides[input_stride]
 
 
-class _Tally:
-    """Running sums over the layers of a network: conv, norm, upsample, bias, params."""
+KINDS = ('conv', 'norm', 'upsample', 'bias', 'params')
+_ONE = LENGTH  # position of the constant 1 behind the code, then of repeats - 1 of each stage
+
+
+class _Terms:
+    """A cost as a sum of products of at most four of the code's numbers.
+
+    A row of ``factors`` names the positions that are multiplied, the same row of ``weights`` by
+    how much the product adds to each of ``KINDS``.
+    """
 
     def __init__(self) -> None:
-        self.sums: dict[str, Any] = dict.fromkeys(('conv', 'norm', 'upsample', 'bias', 'params'), 0)
+        self.factors: list[tuple[int, ...]] = []
+        self.weights: list[tuple[int, ...]] = []
 
-    def conv(self, c_in: Any, c_out: Any, kernel: int, pixels: int, times: Any = 1) -> None:
-        """Add a bias-free convolution with batch norm, ``times`` over."""
-        weights = c_in * c_out * kernel**2 * times
-        self.sums['conv'] = self.sums['conv'] + weights * pixels
-        self.sums['norm'] = self.sums['norm'] + c_out * pixels * times
-        self.sums['params'] = self.sums['params'] + weights + 2 * c_out * times
+    def add(self, *factors: int, **weights: int) -> None:
+        """Add one product."""
+        self.factors.append(factors + (_ONE,) * (4 - len(factors)))
+        self.weights.append(tuple(weights.get(kind, 0) for kind in KINDS))
 
-    def fuse(self, c_in: list, c_out: list, sizes: list[tuple[int, int]], times: Any = 1) -> None:
+    def conv(
+        self, c_in: int, c_out: int, kernel: int, pixels: int, *times: int, scale: int = 1
+    ) -> None:
+        """Add a bias-free convolution, ``scale`` times the numbers at ``times``, without norm."""
+        weights = kernel**2 * scale
+        self.add(c_in, c_out, *times, conv=weights * pixels, params=weights)
+
+    def norm(self, channels: int, pixels: int, *times: int, scale: int = 1) -> None:
+        """Add a batch norm."""
+        self.add(channels, *times, norm=pixels * scale, params=2 * scale)
+
+    def layer(
+        self, c_in: int, c_out: int, kernel: int, pixels: int, *times: int, scale: int = 1
+    ) -> None:
+        """Add a convolution and its batch norm."""
+        self.conv(c_in, c_out, kernel, pixels, *times, scale=scale)
+        self.norm(c_out, pixels, *times, scale=scale)
+
+    def fuse(
+        self, c_in: Sequence[int], c_out: Sequence[int], pixels: Sequence[int], *times: int
+    ) -> None:
         """Add the exchange between neighbouring branches, and the new branch if there is one."""
-        old, pixels = len(c_in), [h * w for h, w in sizes]
+        old = len(c_in)
         for i in range(old):
             if i:
-                self.conv(c_in[i - 1], c_out[i], 3, pixels[i], times)
-            self.conv(c_in[i], c_out[i], 3, pixels[i], times)
+                self.layer(c_in[i - 1], c_out[i], 3, pixels[i], *times)
+            self.layer(c_in[i], c_out[i], 3, pixels[i], *times)
             if i + 1 < old:
-                self.conv(c_in[i + 1], c_out[i], 1, pixels[i + 1], times)
-                upsampled = c_out[i] * (4 * pixels[i + 1]) * times
-                self.sums['upsample'] = self.sums['upsample'] + upsampled
+                self.layer(c_in[i + 1], c_out[i], 1, pixels[i + 1], *times)
+                self.add(c_out[i], *times, upsample=4 * pixels[i + 1])
         if len(c_out) > old:
-            self.conv(c_out[old - 1], c_out[old], 3, pixels[old], times)
+            self.layer(c_out[old - 1], c_out[old], 3, pixels[old], *times)
 
-    def head(self, c_in: list, width: Any, classes: int, pixels: int, outputs: int) -> None:
-        """Add the fusing 1x1 layer and the classifier at ``outputs`` positions."""
-        self.conv(sum(c_in), width, 1, pixels)
-        self.sums['conv'] = self.sums['conv'] + width * classes * outputs
-        self.sums['bias'] = self.sums['bias'] + classes * outputs
-        self.sums['params'] = self.sums['params'] + width * classes + classes
+
+@lru_cache(maxsize=64)
+def _terms(
+    input_size: tuple[int, int], head: str, classes: int, input_stride: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Factors (n, 4) and weights (n, kinds) of the network with its head."""
+    pixels = [height * width for height, width in branch_sizes(input_size, input_stride)]
+    stem, pixels = pixels[1:3], pixels[3:]
+    terms = _Terms()
+    terms.conv(_ONE, 0, 3, stem[0], scale=3)  # three input channels
+    terms.norm(0, stem[0])
+    terms.layer(0, 1, 3, stem[1])
+    before: Sequence[int] = (1,)
+    for stage, repeats in enumerate(REPEATS, start=1):
+        units = range(repeats + 1, repeats + 1 + stage)
+        channels = range(repeats + 1 + stage, repeats + 1 + 2 * stage)
+        terms.fuse(before, channels, pixels)
+        terms.fuse(channels, channels, pixels, _ONE + stage)  # repeats - 1
+        for n, c, count in zip(units, channels, pixels):
+            terms.layer(c, c, 3, count, n, repeats, scale=2)
+        before = channels
+    level = 0 if head == 'segmentation' else STAGES - 1
+    last, outputs = LENGTH - 1, pixels[0] if head == 'segmentation' else 1
+    for channels in before:
+        terms.conv(channels, last, 1, pixels[level])
+    terms.norm(last, pixels[level])
+    terms.add(last, conv=classes * outputs, params=classes)
+    terms.add(bias=classes * outputs, params=classes)
+    return np.array(terms.factors), np.array(terms.weights)
 
 
 @dataclass(frozen=True)
@@ -119,25 +169,18 @@ class CostModel:
     def tally(self, codes: Any) -> dict[str, Any]:
         """Sums by kind: ``conv`` multiply-accumulates, ``norm`` input elements, ``upsample``
         output elements, ``bias`` additions, ``params``; each of the shape (...)."""
-        columns = _columns(codes)
-        sizes = branch_sizes(self.input_size, self.input_stride)
-        stem, sizes = sizes[1:3], sizes[3:]
-        tally = _Tally()
-        tally.conv(3, columns[0], 3, stem[0][0] * stem[0][1])
-        tally.conv(columns[0], columns[1], 3, stem[1][0] * stem[1][1])
-        before = [columns[1]]
-        for stage, start in enumerate(REPEATS, start=1):
-            repeats, middle = columns[start], start + 1 + stage
-            units, channels = columns[start + 1 : middle], columns[middle : middle + stage]
-            tally.fuse(before, channels, sizes)
-            tally.fuse(channels, channels, sizes, repeats - 1)
-            for n, c, (height, width) in zip(units, channels, sizes):
-                tally.conv(c, c, 3, height * width, 2 * n * repeats)
-            before = channels
-        height, width = sizes[0] if self.head == 'segmentation' else sizes[STAGES - 1]
-        outputs = height * width if self.head == 'segmentation' else 1
-        tally.head(before, columns[-1], self.classes, height * width, outputs)
-        return tally.sums
+        factors, weights = _terms(self.input_size, self.head, self.classes, self.input_stride)
+        numbers = _extended(codes)
+        if torch.is_tensor(numbers):
+            # one gather: its backward pass is what the gradient of a cost takes its time for.
+            # Integers are summed as float64, which is exact far beyond any cost
+            weights = torch.as_tensor(weights, dtype=numbers.dtype, device=numbers.device)
+            chosen = torch.as_tensor(factors, device=numbers.device).T.reshape(-1)
+            parts = numbers.index_select(-1, chosen).unflatten(-1, (4, -1)).unbind(-2)
+        else:
+            parts = [numbers[..., column] for column in factors.T]
+        sums = (parts[0] * parts[1] * parts[2] * parts[3]) @ weights
+        return {kind: sums[..., column] for column, kind in enumerate(KINDS)}
 
     def madds(self, codes: Any) -> Any:
         """Multiply-adds under the convention, shape (...)."""
@@ -160,13 +203,17 @@ RECORD_COST = CostModel(convention='record')
 """The cost that the benchmark records: 128x128 pixels, 50 classes, whatever the setting."""
 
 
-def _columns(codes: Any) -> list[Any]:
-    """The 27 numbers, each of the shape of the batch."""
+def _extended(codes: Any) -> Any:
+    """Codes (..., 27) with a one and the four repeats less one behind, (..., 32)."""
     if isinstance(codes, NetworkCode):
         codes = codes.array()
     if not torch.is_tensor(codes):
         codes = np.asarray(codes)
         codes = codes.astype(np.float64 if codes.dtype.kind == 'f' else np.int64)
+    elif not codes.is_floating_point():
+        codes = codes.double()
     if codes.shape[-1:] != (LENGTH,):
         raise ValueError(f'codes of shape (..., {LENGTH}) expected, got {tuple(codes.shape)}')
-    return [codes[..., position] for position in range(LENGTH)]
+    repeats = codes[..., list(REPEATS)] - 1
+    join = torch.cat if torch.is_tensor(codes) else np.concatenate
+    return join([codes, repeats[..., :1] * 0 + 1, repeats], -1)

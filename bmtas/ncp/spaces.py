@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,32 @@ def resolve_positions(patterns: Iterable[str | int], names: Sequence[str]) -> np
     return np.array(sorted(chosen), dtype=np.int64)
 
 
+@dataclass(frozen=True)
+class Budget:
+    """Hard limits of a search.
+
+    Args:
+        madds: Most multiply-adds, in G; None for no limit.
+        params: Most parameters, in M; None for no limit.
+    """
+
+    madds: float | None = None
+    params: float | None = None
+
+    def holds(self, madds: Any, params: Any) -> np.ndarray:
+        """Which costs (...), in G and M, keep the limits."""
+        fits = np.ones(np.shape(madds), dtype=bool)
+        for cost, limit in ((madds, self.madds), (params, self.params)):
+            if limit is not None:
+                fits &= np.asarray(cost) <= limit
+        return fits
+
+    def __str__(self) -> str:
+        limits = [f'{self.madds:g} GMAdds'] if self.madds is not None else []
+        limits += [f'{self.params:g} M parameters'] if self.params is not None else []
+        return 'budget of ' + (' and '.join(limits) or 'nothing')
+
+
 class MultiResolutionSpace:
     """Codes of multi-resolution networks within bounds.
 
@@ -87,6 +114,7 @@ class MultiResolutionSpace:
         names: Names of the positions.
         values: Allowed values of each position, ascending.
         lower, upper: (27,) float64 bounds.
+        spread: (27,) deviation of each position's values on the recorded grid.
         free: (27,) bool, False where frozen.
     """
 
@@ -111,6 +139,7 @@ class MultiResolutionSpace:
                 self.values[position] = inside
         self.lower = np.array([values[0] for values in self.values], dtype=np.float64)
         self.upper = np.array([values[-1] for values in self.values], dtype=np.float64)
+        self.spread = np.array([values.std() for values in grid_values('recorded')])
         self.free = np.ones(LENGTH, dtype=bool)
         self.free[resolve_positions(freeze, POSITIONS)] = False
         self._grid = np.full((LENGTH, max(map(len, self.values))), np.inf)
@@ -171,19 +200,93 @@ class MultiResolutionSpace:
                 found.append(neighbour)
         return np.stack(found) if found else np.empty((0, LENGTH), dtype=np.int64)
 
-    def steps(self, codes: np.ndarray, upward: np.ndarray) -> np.ndarray:
-        """Signed distance to the next grid value of each position, 0 where there is none.
+    def best_move(self, codes: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """Codes after the one grid step that the gradient promises most of.
 
         Args:
             codes: (S, 27) codes on the grid.
-            upward: (S, 27) bool, the direction.
+            gradient: (S, 27) of what shall grow.
         """
-        codes = np.asarray(codes, dtype=np.float64)
-        difference = self._grid - codes[..., None]
+        difference = self._grid - np.asarray(codes, dtype=np.float64)[..., None]
         above = np.where(difference > 0, difference, np.inf).min(-1)
         below = np.where(difference < 0, difference, -np.inf).max(-1)
-        step = np.where(upward, above, below)
-        return np.where(np.isfinite(step) & self.free, step, 0.0)
+        step = np.where(gradient > 0, above, below)
+        step = np.where(np.isfinite(step) & self.free, step, 0.0)
+        position = (step * gradient).argmax(-1)
+        moved = np.array(codes, dtype=np.int64)
+        rows = np.arange(len(moved))
+        moved[rows, position] += step[rows, position].astype(np.int64)
+        return moved
+
+    def within(self, points: np.ndarray, start: np.ndarray, budget: Budget) -> np.ndarray:
+        """Points moved down the gradient of what exceeds the budget until their rounded codes keep
+        it; those that this does not bring there are drawn towards the lower bounds.
+
+        Args:
+            points: (S, 27) float.
+            start: (S, 27) codes whose frozen positions stand.
+            budget: The limits.
+
+        Raises:
+            ValueError: Even the lower bounds exceed the budget.
+        """
+        points = np.array(points, dtype=np.float64)
+
+        def holds(candidates: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            return budget.holds(*self.costs(self.round(candidates, start[rows])))
+
+        over = np.flatnonzero(~holds(points, np.arange(len(points))))
+        if not len(over):
+            return points
+        low = np.where(self.free, self.lower, start[over])
+        if not holds(low, over).all():
+            raise ValueError(f'{budget} is less than the smallest code within the bounds costs')
+        outside = points[over]
+        down = np.where(self.free, -self._excess(outside, budget) * self.spread**2, 0.0)
+        far, reach = outside, 0.5
+        for _ in range(5):
+            far = np.clip(outside + reach * down, np.minimum(low, outside), outside)
+            if holds(far, over).all():
+                break
+            reach *= 2
+        inside = np.where(holds(far, over)[:, None], far, low)
+        for _ in range(10):
+            middle = (inside + outside) / 2
+            fits = holds(middle, over)[:, None]
+            inside, outside = np.where(fits, middle, inside), np.where(fits, outside, middle)
+        points[over] = inside
+        return points
+
+    def _excess(self, points: np.ndarray, budget: Budget) -> np.ndarray:
+        """Gradient (S, 27) of the logarithms of the limited costs."""
+        leaf = torch.as_tensor(points).requires_grad_(True)
+        madds, params = self.costs(leaf)
+        total = sum(
+            (cost / limit).log().clamp(min=0).sum()
+            for cost, limit in ((madds, budget.madds), (params, budget.params))
+            if limit is not None
+        )
+        # a point within the budget whose rounded code is not: any cost will do
+        total = total + 1e-3 * (madds.log().sum() + params.log().sum())
+        return torch.autograd.grad(total, leaf)[0].numpy()
+
+    def typical_costs(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Mean and deviation of multiply-adds (G) and of parameters (M) over 512 random codes of
+        the recorded grid, whatever the bounds: the unit of the cost term."""
+        codes = MultiResolutionSpace('recorded').random(512, np.random.default_rng(0))
+        return tuple((float(c.mean()), float(c.std())) for c in self.costs(codes))
+
+    def cross(
+        self, one: np.ndarray, other: np.ndarray, generator: np.random.Generator
+    ) -> np.ndarray:
+        """Codes (S, 27), each number from one of two parents."""
+        return np.where(generator.random(one.shape) < 0.5, one, other)
+
+    def mutate(self, codes: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """Codes (S, 27) with about two free positions each drawn anew."""
+        fresh = self.random(len(codes), generator)
+        chosen = generator.random(codes.shape) < 2 / max(int(self.free.sum()), 1)
+        return np.where(chosen & self.free, fresh, codes)
 
     def costs(self, codes: Any) -> tuple[Any, Any]:
         """Exact multiply-adds (G) and parameters (M) of codes (..., 27); differentiable."""

@@ -20,7 +20,7 @@ from bmtas.ncp.codes import (
     CodeValueError,
     NetworkCode,
 )
-from bmtas.ncp.spaces import GRIDS, MultiResolutionSpace, pareto_rows, resolve_positions
+from bmtas.ncp.spaces import GRIDS, Budget, MultiResolutionSpace, pareto_rows, resolve_positions
 
 RECORD_508 = [16, 64, 1, 3, 128, 3, 3, 3, 32, 48, 2, 2, 3, 2, 16, 32, 16, 1, 2, 4, 1, 1]
 RECORD_508 += [96, 112, 48, 80, 112]
@@ -159,13 +159,34 @@ def test_bounds_and_frozen_positions():
         resolve_positions(['stage9'], POSITIONS)
 
 
-def test_steps_reach_the_next_grid_value():
-    space = MultiResolutionSpace('recorded')
-    code = np.array(RECORD_508)[None]
-    up, down = space.steps(code, code > 0), space.steps(code, code < 0)
-    assert up[0, 1] == 0 and down[0, 1] == -16
-    assert up[0, 4] == 0 and down[0, 4] == -16
-    assert up[0, 2] == 1 and down[0, 2] == 0
+def test_the_best_move_is_the_best_of_all_single_steps():
+    space = MultiResolutionSpace('recorded', freeze=['stage3'])
+    generator = np.random.default_rng(2)
+    codes = space.random(6, generator)
+    gradient = generator.normal(size=codes.shape)
+    moved = space.best_move(codes, gradient)
+    for code, slope, after in zip(codes, gradient, moved):
+        gains = [(slope * (near - code)).sum() for near in space.neighbours(code)]
+        assert (slope * (after - code)).sum() == pytest.approx(max(gains))
+
+
+def test_points_are_drawn_inside_the_budget():
+    space = MultiResolutionSpace('recorded', freeze=['stem'])
+    small = MultiResolutionSpace('fine').random(10, np.random.default_rng(3))
+    start = np.concatenate([space.random(10, np.random.default_rng(2)), small])
+    points = start + 0.3
+    budget = Budget(madds=1.0, params=4.0)
+    inside = space.round(space.within(points, start, budget), start)
+    assert budget.holds(*space.costs(inside)).all()
+    kept = budget.holds(*space.costs(space.round(points, start)))
+    assert kept.any() and not kept.all()
+    assert np.array_equal(inside[kept], space.round(points, start)[kept])
+    assert (inside[:, :2] == start[:, :2]).all()
+    # not merely the smallest code: most of the budget is used
+    madds, params = space.costs(inside[~kept])
+    assert (np.maximum(madds / 1.0, params / 4.0) > 0.8).mean() > 0.8
+    with pytest.raises(ValueError, match='budget of 0.001 GMAdds'):
+        space.within(points, start, Budget(madds=0.001))
 
 
 def test_pareto_rows_against_all_pairs():

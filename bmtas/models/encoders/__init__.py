@@ -4,6 +4,7 @@ from bmtas.models.encoders.base import Encoder, Features
 from bmtas.models.encoders.branched import BranchedEncoder, resolve_routes
 from bmtas.models.encoders.cross_stitch import CrossStitchEncoder
 from bmtas.models.encoders.mtan import MTANEncoder
+from bmtas.models.encoders.multi_resolution import MultiResolutionEncoder
 from bmtas.models.encoders.nddr import NDDREncoder
 from bmtas.models.encoders.single_task import SingleTaskEncoder
 from bmtas.models.encoders.supergraph import SupergraphEncoder
@@ -15,6 +16,7 @@ __all__ = [
     'Encoder',
     'Features',
     'MTANEncoder',
+    'MultiResolutionEncoder',
     'NDDREncoder',
     'SingleTaskEncoder',
     'SupergraphEncoder',

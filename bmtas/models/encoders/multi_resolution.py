@@ -1,0 +1,55 @@
+"""A network code as the encoder of a multi-task network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from bmtas.models.encoders.base import Encoder, Features
+from bmtas.ncp.network import FusedHead, MultiResolutionNetwork
+from bmtas.registry import MODELS
+
+
+class _Template:
+    """What ``Encoder`` asks of a backbone: two layers, the branches and their fusion."""
+
+    layer_names = ('branches', 'fuse')
+    low_level_index = 0
+
+    def __init__(self, network: MultiResolutionNetwork) -> None:
+        self.out_channels = (network.out_channels[0], network.code.last)
+
+
+@MODELS.register_module()
+class MultiResolutionEncoder(Encoder):
+    """All tasks share one multi-resolution network.
+
+    The low-level feature is the first branch (stride 4), the deep feature all four branches fused
+    at its resolution by the code's 1x1 layer: the network of the benchmark up to its classifier.
+
+    Args:
+        backbone: A MultiResolutionNetwork or its config.
+        tasks: Task names.
+    """
+
+    def __init__(
+        self, backbone: MultiResolutionNetwork | Mapping[str, Any], tasks: Sequence[str]
+    ) -> None:
+        if not isinstance(backbone, nn.Module):
+            backbone = MODELS.build(dict(backbone))
+        super().__init__(_Template(backbone), tasks)
+        self.branches = backbone
+        self.fuse = FusedHead(backbone.out_channels, backbone.code.last, level=0)
+
+    def forward(self, images: Tensor, tasks: Sequence[str]) -> Features:
+        """Encode images (N, 3, H, W): the same pair for every task."""
+        self.task_indices(tasks)
+        branches = self.branches(images)
+        features = (self.fuse(branches), branches[0])
+        return dict.fromkeys(tasks, features)
+
+    def sharing_counts(self) -> dict[str, int]:
+        """All tasks use everything."""
+        return dict.fromkeys(('branches', 'fuse'), len(self.tasks))

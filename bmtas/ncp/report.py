@@ -1,0 +1,214 @@
+"""What a search of codes found, as ``ncp.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .data import RecordTable
+from .judge import KernelJudge
+from .objective import Evaluation, Objective
+from .propagation import Path
+from .spaces import Budget
+
+VERSION = 1
+
+
+def describe(objective: Objective, evaluation: Evaluation, row: int) -> dict[str, Any]:
+    """One code: forms, exact costs, objective, and predictions.
+
+    ``std`` of a prediction joins the ensemble's deviation (``spread``) and the predictor's error on
+    validation rows.
+    """
+    value = float(evaluation.value[row])
+    return {
+        **objective.space.describe(evaluation.codes[row]),
+        'objective': value if np.isfinite(value) else None,
+        'madds_g': float(evaluation.madds[row]),
+        'params_m': float(evaluation.params[row]),
+        'predicted': {
+            name: {
+                'mean': float(evaluation.mean[row, column]),
+                'std': float(np.hypot(evaluation.std[row, column], objective.noise[column])),
+                'spread': float(evaluation.std[row, column]),
+            }
+            for column, name in enumerate(objective.names)
+        },
+    }
+
+
+class Records:
+    """The recorded codes beside a search.
+
+    Args:
+        table: Records of all settings of the objective, metrics as ``<setting>/<metric>``.
+        objective: The objective of the search.
+    """
+
+    def __init__(self, table: RecordTable, objective: Objective) -> None:
+        self.table, self.objective = table, objective
+        self.madds, self.params = objective.space.costs(table.codes)
+        self.rows = table.rows()
+        self.metrics = [name for name in objective.names if name in table.columns]
+
+    def measured(self, code: Sequence[int]) -> dict[str, float] | None:
+        """Recorded metrics of a code, None if it was never trained."""
+        row = self.rows.get(tuple(int(value) for value in code))
+        return None if row is None else self._metrics(row)
+
+    def _metrics(self, row: int) -> dict[str, float]:
+        return {name: float(self.table[name][row]) for name in self.metrics}
+
+    def score(self) -> np.ndarray:
+        """(N,) the goals, combined as in the objective, of the recorded metrics."""
+        columns = []
+        for goal, column in zip(self.objective.goals, self.objective.columns):
+            predictor = self.objective.predictors[goal.setting]
+            name = self.objective.names[column]
+            place = predictor.names.index(name.split('/', 1)[1])
+            mean, std = (float(getattr(predictor, f'target_{k}')[place]) for k in ('mean', 'std'))
+            columns.append((self.table[name] - mean) / std)
+        scores = np.stack(columns, axis=1)
+        if self.objective.combine == 'worst':
+            return scores.min(1)
+        return scores @ self.objective.weights.numpy()
+
+    def best(self, budget: Budget, number: int = 3) -> list[dict[str, Any]]:
+        """The best records by combined measured score within a budget, best first."""
+        score = np.where(budget.holds(self.madds, self.params), self.score(), -np.inf)
+        order = [row for row in np.argsort(-score)[:number] if np.isfinite(score[row])]
+        return [self._describe(row) for row in order]
+
+    def nearest(self, code: Sequence[int]) -> dict[str, Any]:
+        """The record whose standardised numbers are nearest, with the distance."""
+        scale = self.table.codes.std(0) + 1e-12
+        distance = np.sqrt((((self.table.codes - np.asarray(code)) / scale) ** 2).sum(1))
+        row = int(distance.argmin())
+        return {**self._describe(row), 'distance': float(distance[row])}
+
+    def _describe(self, row: int) -> dict[str, Any]:
+        return {
+            'row': int(row),
+            **self.objective.space.describe(self.table.codes[row]),
+            'madds_g': float(self.madds[row]),
+            'params_m': float(self.params[row]),
+            'measured': self._metrics(row),
+        }
+
+    def judged(self, code: Sequence[int]) -> dict[str, float]:
+        """The judge's estimate of each metric of a code."""
+        judge = KernelJudge(self.table.codes, self.table.values(self.metrics))
+        return dict(zip(self.metrics, map(float, judge(np.asarray(code)[None])[0])))
+
+
+def trajectory(objective: Objective, path: Path, start: int) -> list[dict[str, Any]]:
+    """The iterations of one start; baselines have one start."""
+    steps = []
+    for number, evaluation in enumerate(path.evaluations):
+        steps.append({'step': number, 'calls': path.calls[number]})
+        steps[-1].update(describe(objective, evaluation, start))
+        steps[-1].pop('operations', None)
+    return steps
+
+
+def build_report(
+    objective: Objective, path: Path, records: Records | None, judge: bool
+) -> dict[str, Any]:
+    """The content of ``ncp.json`` but for what the strategy adds.
+
+    ``records_within_budget`` are judged against the budget, or where there is none against the
+    cost of the chosen code.
+    """
+    step, start = path.best()
+    chosen = describe(objective, path.evaluations[step], start)
+    values = path.values()
+    report: dict[str, Any] = {
+        'version': VERSION,
+        'goals': [_goal(objective, position) for position in range(len(objective.goals))],
+        'combine': objective.combine,
+        'pessimism': objective.pessimism,
+        'budget': {'madds_g': objective.budget.madds, 'params_m': objective.budget.params},
+        'predictor_calls': objective.calls,
+        'chosen': {**chosen, 'step': step, 'start': start},
+        'starts': [
+            describe(objective, path.evaluations[int(values[:, s].argmax())], s)
+            for s in range(values.shape[1])
+        ],
+        'trajectory': trajectory(objective, path, start),
+        'records_within_budget': None,
+    }
+    if records is not None:
+        budget = objective.budget
+        if budget == Budget():
+            budget = Budget(madds=chosen['madds_g'])
+        report['chosen']['measured'] = records.measured(chosen['code'])
+        report['records_within_budget'] = records.best(budget)
+        report['nearest_record'] = records.nearest(chosen['code'])
+        if judge:
+            report['chosen']['judged'] = records.judged(chosen['code'])
+    return report
+
+
+def _goal(objective: Objective, position: int) -> dict[str, Any]:
+    goal = objective.goals[position]
+    return {'name': objective.names[objective.columns[position]], 'weight': goal.weight}
+
+
+def summary(report: Mapping[str, Any]) -> str:
+    """The report in a few lines of text."""
+    chosen = report['chosen']
+    lines = [
+        f'chosen {chosen["text"]}',
+        f'  {chosen["madds_g"]:.4g} GMAdds, {chosen["params_m"]:.4g} M parameters '
+        f'(exact), {report["predictor_calls"]} predictor calls',
+    ]
+    best = (report['records_within_budget'] or [None])[0]
+    for goal in report['goals']:
+        name = goal['name']
+        parts = [
+            '  {}: predicted {mean:.2f} +- {std:.2f}'.format(name, **chosen['predicted'][name])
+        ]
+        if chosen.get('judged'):
+            parts.append(f'independent judge {chosen["judged"][name]:.2f}')
+        if chosen.get('measured'):
+            parts.append(f'recorded {chosen["measured"][name]:.2f}')
+        if best:
+            parts.append(
+                f'best record within the cost {best["measured"][name]:.2f} '
+                f'at {best["madds_g"]:.4g} G'
+            )
+        lines.append(', '.join(parts))
+    return '\n'.join(lines)
+
+
+def predictor_results(metrics: Mapping[str, float], params: int) -> dict[str, Any]:
+    """The scores of a predictor in the layout of results.json: its outputs stand for tasks.
+
+    Args:
+        metrics: ``<output>/<score>`` of ``CodePredictionMetric``.
+        params: Parameters of the predictor.
+    """
+    by_name: dict[str, dict[str, float]] = {}
+    for key, value in metrics.items():
+        name, score = key.rsplit('/', 1)
+        by_name.setdefault(name, {})[score] = float(value)
+    return {
+        'version': VERSION,
+        'tasks': list(by_name),
+        'metrics': by_name,
+        'scores': {name: scores['tau'] for name, scores in by_name.items()},
+        'score_names': dict.fromkeys(by_name, 'tau'),
+        'higher_is_better': dict.fromkeys(by_name, True),
+        'params': params,
+    }
+
+
+def predictor_table(results: Mapping[str, Any]) -> str:
+    """The scores of a predictor as text, one line for each output."""
+    lines = []
+    for name, scores in results['metrics'].items():
+        shown = '  '.join(f'{score} {value:.4f}' for score, value in scores.items())
+        lines.append(f'  {name:<10}{shown}')
+    return '\n'.join(lines)

@@ -1,0 +1,258 @@
+"""Searches of codes as registered strategies: what ``tools/search.py`` runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+
+from bmtas.registry import STRATEGIES
+from bmtas.visualization.propagation import draw_search
+
+from .baselines import evolutionary_search, local_search, random_search
+from .codes import POSITIONS
+from .cost import CostModel
+from .data import load_settings
+from .nasbench201 import CellSpace
+from .objective import Goal, Objective
+from .predictor import load_predictor
+from .propagation import Path, Steps, propagate
+from .report import Records, build_report, summary
+from .spaces import Budget, MultiResolutionSpace
+
+RESULT = 'ncp.json'
+REFERENCE_START = (64, 64, *(2, 2, 64), *(2, 2, 2, 64, 64), *(2, 2, 2, 2, 64, 64, 64))
+REFERENCE_START += (2, 2, 2, 2, 2, 64, 64, 64, 64, 64)
+"""The code from which the public tool starts."""
+
+
+class CodeSearch:
+    """What all searches of codes share.
+
+    Args:
+        predictors: File of an exported predictor by setting. The first one's deviations are the
+            unit of the code.
+        goals: Metrics to improve, each ``dict(setting=..., metric=..., weight=...)``, by default
+            the main metric of every predictor.
+        combine: How goals are joined: ``sum``, ``mean``, ``weighted`` or ``worst``.
+        pessimism: Deviations of the ensemble to subtract from each prediction.
+        cost: ``dict(measure='madds'|'params', weight=0.5, source='exact'|'predicted')``.
+        count: Arguments of ``CostModel``: how multiply-adds are counted.
+        budget: ``dict(madds=..., params=...)`` in G and M; hard limits.
+        grid, bounds, freeze, exclude: See ``MultiResolutionSpace`` and ``CellSpace``.
+        start: ``default``, ``random``, ``records`` (best recorded codes), a code in any form, the
+            ``ncp.json`` of another search, or a list of codes.
+        starts: Number of starts for ``random`` and ``records``.
+        seed: Seed of all draws; the config's by default.
+        judge: Ask an independent judge about the chosen code (multi-resolution codes, needs the
+            records).
+        picture: Draw ``vis/ncp.png``.
+    """
+
+    uses_tree = False  # tells the tool that there is neither a task table nor a resource table
+
+    def __init__(
+        self,
+        predictors: Mapping[str, str],
+        goals: Sequence[Mapping[str, Any]] = (),
+        combine: str = 'sum',
+        pessimism: float = 0.0,
+        cost: Mapping[str, Any] | None = None,
+        count: Mapping[str, Any] | None = None,
+        budget: Mapping[str, float] | None = None,
+        grid: str | None = None,
+        bounds: Mapping[str, Sequence[int]] | None = None,
+        freeze: Sequence[str | int] = (),
+        exclude: Sequence[str] = (),
+        start: Any = 'default',
+        starts: int = 1,
+        seed: int | None = None,
+        judge: bool = True,
+        picture: bool = True,
+    ) -> None:
+        self.predictors = {name: load_predictor(path) for name, path in predictors.items()}
+        if not self.predictors:
+            raise ValueError('search.predictors: at least one is needed')
+        dimensions = {p.dimension for p in self.predictors.values()}
+        if len(dimensions) > 1:
+            raise ValueError('search.predictors: they are for codes of different kinds')
+        options = {'freeze': tuple(freeze), 'bounds': bounds}
+        if dimensions == {len(POSITIONS)}:
+            if exclude:
+                raise ValueError('search.exclude: only nas-bench-201 cells have operations')
+            options |= {'grid': grid or 'recorded', 'cost': CostModel(**(count or {}))}
+            self.space: Any = MultiResolutionSpace(**options)
+            self.judge = judge
+        else:
+            self.space = CellSpace(exclude=exclude, grid=grid, cost=count, **options)
+            self.judge = False  # every cell is a record
+        cost = {'measure': 'madds', 'weight': 0.5, 'source': 'exact', **(cost or {})}
+        self.objective = Objective(
+            self.space,
+            self.predictors,
+            [Goal(**goal) for goal in goals] or [Goal(name) for name in self.predictors],
+            combine,
+            pessimism,
+            cost.pop('measure'),
+            cost.pop('weight'),
+            cost.pop('source'),
+            Budget(**(budget or {})),
+        )
+        if cost:
+            raise ValueError(f'search.cost: unknown key {next(iter(cost))!r}')
+        self.start, self.starts, self.seed, self.picture = start, starts, seed, picture
+
+    def run(self, context: Any) -> dict[str, Any]:
+        """Search, write ``ncp.json`` and the picture into the work dir; returns the report.
+
+        Args:
+            context: Has ``cfg`` (``data_root``: folder of the records), ``work_dir`` and ``log``.
+        """
+        cfg, work_dir = context.cfg, FilePath(context.work_dir)
+        seed = self.seed
+        if seed is None:
+            seed = (cfg.get('randomness') or {}).get('seed') or 0
+        generator = np.random.default_rng(seed)
+        records = self._records(cfg.get('data_root'), context.log)
+        starts = self._starts(records, generator)
+        began = time.process_time(), time.perf_counter()
+        path = self.search(starts, generator)
+        spent = time.process_time() - began[0], time.perf_counter() - began[1]
+        report = build_report(self.objective, path, records, self.judge)
+        report |= {
+            'method': type(self).__name__,
+            'seed': seed,
+            'config': str(getattr(cfg, 'filename', '')),
+            'seconds': {'cpu': spent[0], 'wall': spent[1]},
+        }
+        work_dir.mkdir(parents=True, exist_ok=True)
+        (work_dir / RESULT).write_text(json.dumps(report, indent=1) + '\n')
+        context.log(f'{summary(report)}\nreport in {work_dir / RESULT}')
+        if self.picture:
+            picture = draw_search(report, self._cloud(records), work_dir / 'vis' / 'ncp.png')
+            context.log(f'picture in {picture}')
+        return report
+
+    def search(self, starts: np.ndarray, generator: np.random.Generator) -> Path:
+        """Search from the start codes (S, D)."""
+        raise NotImplementedError
+
+    def _records(self, data_root: str | None, log: Any) -> Records | None:
+        files = [FilePath(data_root or '') / f'{p.setting}.pkl' for p in self.predictors.values()]
+        if data_root is None or not all(path.is_file() for path in files):
+            missing = next((path for path in files if not path.is_file()), 'data_root')
+            log(f'no records ({missing} is missing): the report compares with none')
+            return None
+        settings = {name: p.setting for name, p in self.predictors.items()}
+        renamed = [name for name, setting in settings.items() if name != setting]
+        if renamed:
+            raise ValueError(
+                f'search.predictors: {renamed[0]!r} is a predictor of {settings[renamed[0]]!r}'
+            )
+        return Records(load_settings(data_root, list(settings)), self.objective)
+
+    def _starts(self, records: Records | None, generator: np.random.Generator) -> np.ndarray:
+        if isinstance(self.start, str) and self.start == 'random':
+            return self.space.random(self.starts, generator)
+        if isinstance(self.start, str) and self.start == 'records':
+            if records is None:
+                raise ValueError("search.start: 'records' needs data_root with the records")
+            best = records.best(self.objective.budget, self.starts)
+            if not best:
+                raise ValueError(f'search.start: no record keeps the {self.objective.budget}')
+            return np.array([record['code'] for record in best])
+        if isinstance(self.start, str) and self.start == 'default':
+            if isinstance(self.space, CellSpace):
+                return self.space.parse(['skip_connect'] * 6)[None]
+            return self.space.parse(REFERENCE_START)[None]
+        several = not isinstance(self.start, str) and all(
+            isinstance(entry, str | Sequence) for entry in self.start
+        )
+        return np.stack([self._parse(entry) for entry in (self.start if several else [self.start])])
+
+    def _parse(self, source: Any) -> np.ndarray:
+        if isinstance(source, str) and source.endswith('.json') and FilePath(source).is_file():
+            source = json.loads(FilePath(source).read_text())['chosen']['code']
+        return self.space.parse(source)
+
+    def _cloud(self, records: Records | None) -> dict[str, np.ndarray] | None:
+        """Costs and metrics of all records, for the picture."""
+        if records is None:
+            return None
+        names = [self.objective.names[column] for column in self.objective.columns]
+        return {'madds_g': records.madds, **{name: records.table[name] for name in names}}
+
+
+@STRATEGIES.register_module()
+class CodePropagation(CodeSearch):
+    """Moves codes along the gradient of the predictors.
+
+    Args:
+        steps: Arguments of ``Steps``: number, mode, lr, criterion, increase, decrease, patience.
+        reference: What the public tool does: L1 criterion, the cost that the predictor believes,
+            values 8..128 everywhere; only with one goal and no budget.
+        kwargs: See ``CodeSearch``.
+    """
+
+    def __init__(
+        self, steps: Mapping[str, Any] | None = None, reference: bool = False, **kwargs: Any
+    ) -> None:
+        steps = dict(steps or {})
+        if reference:
+            steps = {'criterion': 'l1', 'increase': 0.1, 'decrease': 0.1, **steps}
+            kwargs = {'grid': 'full', **kwargs}
+            kwargs['cost'] = {'source': 'predicted', **(kwargs.get('cost') or {})}
+            if kwargs.get('budget') or len(kwargs['predictors']) > 1:
+                raise ValueError('search.reference: one predictor and no budget')
+        super().__init__(**kwargs)
+        self.steps = Steps(**steps)
+
+    def search(self, starts: np.ndarray, generator: np.random.Generator) -> Path:
+        """Propagate from all starts at once."""
+        return propagate(self.objective, starts, self.steps)
+
+
+class CodeBaseline(CodeSearch):
+    """A search without gradients from one start.
+
+    Args:
+        calls: Predictor calls to spend; 142 is what 70 steps of propagation from one start spend.
+        kwargs: See ``CodeSearch``.
+    """
+
+    method: Any = None
+
+    def __init__(self, calls: int = 142, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if calls < 2:
+            raise ValueError(f'search.calls: {calls}, at least 2 are needed')
+        self.calls = calls
+
+    def search(self, starts: np.ndarray, generator: np.random.Generator) -> Path:
+        """Search from the first start."""
+        return type(self).method(self.objective, starts[0], self.calls, generator)
+
+
+@STRATEGIES.register_module()
+class CodeRandomSearch(CodeBaseline):
+    """Random codes; arguments as CodeBaseline."""
+
+    method = staticmethod(random_search)
+
+
+@STRATEGIES.register_module()
+class CodeLocalSearch(CodeBaseline):
+    """Best-neighbour ascent with restarts; arguments as CodeBaseline."""
+
+    method = staticmethod(local_search)
+
+
+@STRATEGIES.register_module()
+class CodeEvolution(CodeBaseline):
+    """Evolution; arguments as CodeBaseline."""
+
+    method = staticmethod(evolutionary_search)
