@@ -43,7 +43,7 @@ custom_hooks = [
     dict(type='GumbelTemperatureHook'),
     dict(type='ResetBatchNormHook'),
     dict(type='ResetOptimizerStateHook'),
-    dict(type='BranchingLogHook', interval=2),
+    dict(type='BranchingLogHook', interval=2, heat_maps=7),
     dict(type='SaveBranchingHook', interval=4),
 ]
 """

@@ -118,6 +118,8 @@ def test_a_search_really_resets_and_writes_its_results(search_config, run, tmp_p
     ]
     assert all(row['cost_exact'] <= row['cost_paper'] + 1e-9 for row in rows)
     assert rows[-1]['cost_tree'] == pytest.approx(tree.cost(runner.train_loop.table) / 1e9)
+    maps = (tmp_path / 'run' / 'vis' / 'alpha').iterdir()
+    assert sorted(path.name for path in maps) == ['000007.png', '000014.png']
     log = next((tmp_path / 'run').glob('*/*.log')).read_text()
     assert 'lambda = 0.1 per GMAdd' in log and 'in effect 0.1 per GMAdd' in log and 'eta' in log
     assert [path.name for path in checkpoints_of(tmp_path / 'run')] == [

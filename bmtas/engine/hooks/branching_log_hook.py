@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.image import imread
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
@@ -13,6 +14,7 @@ from bmtas.branching import BranchingTree
 from bmtas.engine.dist import unwrap
 from bmtas.engine.history import FILE, append_history, trim_history
 from bmtas.registry import HOOKS
+from bmtas.visualization import draw_alpha
 
 PAPER_TASKS = 8
 """Largest number of tasks for which the recursion over partitions is logged."""
@@ -46,10 +48,13 @@ class BranchingLogHook(Hook):
 
     Args:
         interval: Updates between two reports; the last update always makes one.
+        heat_maps: Updates between two heat maps of softmax(alpha), ``vis/alpha/<update>.png``; 0
+            for none. tools/search.py draws the last one in any case.
     """
 
-    def __init__(self, interval: int = 50) -> None:
+    def __init__(self, interval: int = 50, heat_maps: int = 0) -> None:
         self.interval = interval
+        self.heat_maps = heat_maps
 
     def before_train(self, runner: Any) -> None:
         """Continue the history of the run that is resumed, or start a new one."""
@@ -68,13 +73,25 @@ class BranchingLogHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Report every ``interval`` updates."""
+        """Report every ``interval`` updates, draw alpha every ``heat_maps`` updates."""
+        if self.every_n_train_iters(runner, self.heat_maps):
+            self._draw_alpha(runner)
         if not (self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)):
             return
         state = cost_state(runner.train_loop, runner.model)
         for key, value in state.items():
             runner.message_hub.update_scalar(f'train/{key}', value)
         self._write_row(runner, state, outputs or {})
+
+    def _draw_alpha(self, runner: Any) -> None:
+        encoder = unwrap(runner.model).encoder
+        update = runner.iter + 1
+        path = Path(runner.work_dir) / 'vis' / 'alpha' / f'{update:06d}.png'
+        probabilities = torch.softmax(encoder.alpha.detach().double(), -1).cpu().numpy()
+        draw_alpha(probabilities, encoder.tasks, encoder.layer_names, path)
+        # to the log's back-ends, e.g. TensorBoard
+        pixels = (imread(path)[..., :3] * 255).round().astype('uint8')
+        runner.visualizer.add_image('alpha', pixels, step=update)
 
     def _write_row(self, runner: Any, state: dict[str, float], outputs: dict[str, Any]) -> None:
         hub, loop = runner.message_hub, runner.train_loop

@@ -14,6 +14,6 @@ custom_hooks = [
     dict(type='GumbelTemperatureHook', start=5.0, end=0.1, by='cycle'),
     dict(type='ResetBatchNormHook'),
     dict(type='ResetOptimizerStateHook', weights=True, alpha=True),
-    dict(type='BranchingLogHook', interval=50),
+    dict(type='BranchingLogHook', interval=50, heat_maps=5000),
     dict(type='SaveBranchingHook', interval=1000),
 ]
