@@ -61,7 +61,7 @@ def test(checkpoint: Path, work_dir: Path) -> dict[str, Any]:
     from bmtas.engine.config import load_config
     from bmtas.engine.testing import run_test
 
-    return run_test(load_config(RETRAIN, work_dir=work_dir), checkpoint, sheet=0)
+    return run_test(load_config(RETRAIN, work_dir=work_dir), checkpoint, sheet=5)
 
 
 def constants(work_dir: Path) -> dict[str, float]:
@@ -82,16 +82,20 @@ def score_table(results: Mapping[str, Any], constant: Mapping[str, float]) -> An
     """Each task's score beside that of the constant predictor."""
     from rich.table import Table
 
-    table = Table(title='Scores on test scenes', title_justify='left')
-    for column in ('task', 'metric', 'branched network', 'constant predictor', ''):
-        table.add_column(column, justify='left' if column in ('task', 'metric', '') else 'right')
+    from bmtas.evaluation.delta import relative_gains
+
+    gains = relative_gains(results['scores'], constant, results['higher_is_better'])
+    table = Table(title='Scores on test scenes (↑ higher is better, ↓ lower)', title_justify='left')
+    for column in ('task', 'metric'):
+        table.add_column(column)
+    for column in ('branched', 'constant', 'gain'):
+        table.add_column(column, justify='right')
     for task in results['tasks']:
+        arrow = '↑' if results['higher_is_better'][task] else '↓'
+        metric = f'{results["score_names"][task]} {arrow}'
         score, floor = results['scores'][task], constant[task]
-        higher = results['higher_is_better'][task]
-        verdict = 'better' if (score > floor) == higher and score != floor else 'NOT better'
-        arrow = 'higher' if higher else 'lower'
-        metric = f'{results["score_names"][task]} ({arrow} is better)'
-        table.add_row(task, metric, f'{score:.4g}', f'{floor:.4g}', verdict)
+        table.add_row(task, metric, f'{score:.4g}', f'{floor:.4g}', f'{gains[task]:+.0f} %')
+    table.caption = 'constant: the best constant prediction, fitted to the training labels'
     return table
 
 
@@ -125,19 +129,6 @@ def cost_table(work_dir: Path, results: Mapping[str, Any]) -> Any:
     return table
 
 
-def sheet(checkpoint: Path, work_dir: Path, path: Path) -> Path:
-    """Draw predictions beside the truth for a few test scenes."""
-    from bmtas.apis.inference import load_model, predict_samples
-    from bmtas.registry import DATASETS
-    from bmtas.visualization import draw_predictions
-
-    cfg, model = load_model(RETRAIN, checkpoint, device='cpu')
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    items = [dataset[index] for index in (1, 4, 6, 9, 12)]
-    samples = predict_samples(model, items)
-    return draw_predictions([item['inputs'] for item in items], samples, model.tasks, path)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
@@ -158,16 +149,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     checkpoint = retrain(work_dir / 'branching.json', trained, args.speed)
     announce('3/3 test it')
     results = test(checkpoint, trained)
-    from bmtas.apis.pictures import search_pictures
-
-    pictures = search_pictures(work_dir)
-    pictures['predictions'] = sheet(checkpoint, work_dir, work_dir / 'vis' / 'predictions.png')
     announce('done')
     console.print(score_table(results, constants(work_dir)))
     console.print(cost_table(work_dir, results))
     console.print('pictures:')
-    for name, path in pictures.items():
-        console.print(f'  {name:<12}{path}', soft_wrap=True, highlight=False)
+    for folder in (work_dir, trained):
+        for path in sorted((folder / 'vis').glob('*.png')):
+            console.print(f'  {path.stem:<12}{path}', soft_wrap=True, highlight=False)
 
 
 if __name__ == '__main__':

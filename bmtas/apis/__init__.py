@@ -1,1 +1,1 @@
-"""What a program that uses bmtas calls: inference, export, pictures of a run, reports."""
+"""What a program that uses bmtas calls: inference, export, reports."""

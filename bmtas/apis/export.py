@@ -64,7 +64,7 @@ def export_model(
         raise ValueError(f'--format: unknown {fmt!r}, choose from {list(FORMATS)}')
     if fmt == 'onnx':
         _require_onnx()
-    network = Deployed(model.cpu())
+    network = Deployed(model.cpu()).eval()
     generator = torch.Generator().manual_seed(0)
     shape = (batch_size, 3, *input_size)
     images = 255 * torch.rand(shape, generator=generator)

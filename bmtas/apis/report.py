@@ -10,11 +10,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from bmtas.branching import BranchingTree
 from bmtas.engine.checkpoint import write_text
 from bmtas.engine.hooks.save_branching_hook import BRANCHING
+from bmtas.engine.searching import PICTURES
 from bmtas.engine.testing import RESULTS
-
-from .pictures import FOLDER, search_pictures
+from bmtas.visualization import draw_tree
 
 KEYS = ('tasks', 'scores', 'score_names', 'higher_is_better', 'madds', 'params')
 CAPTIONS = dict(
@@ -60,7 +61,7 @@ def write_report(work_dirs: Sequence[str | Path], out: str | Path) -> Path:
             raise FileNotFoundError(f'work dir {folder} does not exist')
         searches += sorted(path.parent for path in folder.rglob(BRANCHING))
         tests += sorted(folder.rglob(RESULTS))
-        sheets += sorted(folder.rglob(f'{FOLDER}/predictions*.png'))
+        sheets += sorted(folder.rglob(f'{PICTURES}/predictions*.png'))
     searches, tests, sheets = (list(dict.fromkeys(found)) for found in (searches, tests, sheets))
     if not searches and not tests:
         names = ', '.join(map(str, work_dirs))
@@ -97,9 +98,21 @@ def _figure(path: Path, caption: str = '') -> str:
 
 
 def _search(folder: Path) -> str:
-    with tempfile.TemporaryDirectory() as scratch:
-        pictures = search_pictures(folder, scratch)
-        figures = [_figure(path, CAPTIONS[name]) for name, path in pictures.items()]
+    """Section of a search: its pictures; a tree without one is drawn."""
+    pictures = folder / PICTURES
+    names = [*CAPTIONS, *sorted(path.stem for path in pictures.glob('*.png'))]
+    names = [name for name in dict.fromkeys(names) if not name.startswith('predictions')]
+    figures = [
+        _figure(pictures / f'{name}.png', CAPTIONS.get(name, name))
+        for name in names
+        if (pictures / f'{name}.png').is_file()
+    ]
+    if not (pictures / 'tree.png').is_file():
+        with tempfile.TemporaryDirectory() as scratch:
+            tree = BranchingTree.from_file(folder / BRANCHING)
+            figures.insert(
+                0, _figure(draw_tree(tree, Path(scratch) / 'tree.png'), CAPTIONS['tree'])
+            )
     return _section(f'Search {_code(folder)}', '\n'.join(figures))
 
 

@@ -3,11 +3,12 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
-from bmtas.apis.pictures import search_pictures
 from bmtas.apis.report import write_report
 from bmtas.branching import BranchingTree
+from bmtas.visualization import draw_alpha, draw_tree
 
 
 def results(**changes):
@@ -28,30 +29,18 @@ def results(**changes):
 
 @pytest.fixture
 def runs(tmp_path):
-    """A search and two tests, one folder in the other."""
+    """Two searches, the second without pictures, and two tests, one folder in the other."""
     tree = BranchingTree.from_routes([[0, 0], [0, 1]], ['seg', 'depth'])
     tree.to_file(tmp_path / 'branching.json')
-    alpha = [[[0.0, 1.0], [2.0, 0.0]]] * 2
-    content = dict(updates=2, tasks=['seg', 'depth'], layers=['a', 'b'], alpha=alpha)
-    (tmp_path / 'alpha.json').write_text(json.dumps(content))
-    rows = [
-        dict(update=i, tau=1.0, cost_exact=2.0 - i, losses=dict(loss=3.0, loss_seg=1.0))
-        for i in (0, 1)
-    ]
-    (tmp_path / 'history.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in rows))
+    draw_tree(tree, tmp_path / 'vis' / 'tree.png')
+    draw_alpha(np.full((2, 2, 2), 0.5), tree.tasks, None, tmp_path / 'vis' / 'alpha.png')
+    tree.to_file(tmp_path / 'bare' / 'branching.json')
     for name, changes in dict(
         one=dict(), two=dict(method='<b>', scores=dict(seg=50.0, depth=2.5), delta_m=-3.0)
     ).items():
         (tmp_path / name).mkdir()
         (tmp_path / name / 'results.json').write_text(json.dumps(results(**changes)))
     return tmp_path
-
-
-def test_pictures_of_a_search(runs):
-    pictures = search_pictures(runs)
-    assert list(pictures) == ['tree', 'alpha', 'curves']
-    assert all(path.is_file() and path.parent == runs / 'vis' for path in pictures.values())
-    assert search_pictures(runs / 'one') == {}
 
 
 def test_the_report_is_complete_and_links_nothing(runs):
