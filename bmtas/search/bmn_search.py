@@ -58,7 +58,7 @@ class BMNSearch:
 
     def __init__(
         self,
-        budget: float,
+        budget: float | None = None,
         checkpoint: str | Sequence[str] | None = None,
         affinity: str | None = None,
         locations: str = 'all',
@@ -71,6 +71,8 @@ class BMNSearch:
         pool: int | None = None,
         block: int = 100,
     ) -> None:
+        if budget is None:
+            raise ValueError('search.budget: BMNSearch needs a cost that the tree may not exceed')
         if (checkpoint is None) == (affinity is None):
             raise ValueError('search: BMNSearch needs either checkpoint or affinity')
         if locations not in LOCATIONS:

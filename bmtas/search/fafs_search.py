@@ -42,7 +42,7 @@ class FAFSSearch:
 
     def __init__(
         self,
-        target: float,
+        target: float | None = None,
         checkpoint: str | None = None,
         affinity: str | None = None,
         alphas: Sequence[float] = (1e-2, 1e3, 201),
@@ -52,6 +52,8 @@ class FAFSSearch:
         num_images: int | None = None,
         seed: int = 0,
     ) -> None:
+        if target is None:
+            raise ValueError('search.target: FAFSSearch needs the cost to come near to')
         if (checkpoint is None) == (affinity is None):
             raise ValueError('search: FAFSSearch needs either checkpoint or affinity')
         if branch_cost not in BRANCH_COSTS:

@@ -53,7 +53,11 @@ class PermutationSearch:
         seed: Of the draw.
     """
 
-    def __init__(self, branching: str, index: int = 0, count: int = 5, seed: int = 0) -> None:
+    def __init__(
+        self, branching: str | None = None, index: int = 0, count: int = 5, seed: int = 0
+    ) -> None:
+        if branching is None:
+            raise ValueError('search.branching: PermutationSearch needs the file of a tree')
         if not 0 <= index < count:
             raise ValueError(f'search.index: {index} is not one of {count} permutations')
         self.branching, self.index, self.count, self.seed = branching, index, count, seed

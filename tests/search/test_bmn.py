@@ -208,6 +208,7 @@ def test_features_are_those_of_the_layers(make_context, make_checkpoint):
     'options, message',
     [
         (dict(), 'either checkpoint or affinity'),
+        (dict(checkpoint='x', budget=None), 'search.budget: BMNSearch needs'),
         (dict(checkpoint='x', locations='some'), "search.locations: 'some'"),
         (dict(checkpoint='x', split='test'), "choose 'train' or 'val'"),
         (dict(checkpoint='x', block=0), 'search.block'),
@@ -215,4 +216,4 @@ def test_features_are_those_of_the_layers(make_context, make_checkpoint):
 )
 def test_faulty_options(options, message):
     with pytest.raises(ValueError, match=message):
-        STRATEGIES.build(dict(type='BMNSearch', budget=1, **options))
+        STRATEGIES.build(dict(dict(type='BMNSearch', budget=1), **options))

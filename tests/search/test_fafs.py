@@ -187,6 +187,8 @@ def test_faulty_options(make_context, make_checkpoint, tmp_path):
 
     with pytest.raises(ValueError, match='either checkpoint or affinity'):
         run()
+    with pytest.raises(ValueError, match='search.target: FAFSSearch needs'):
+        STRATEGIES.build(dict(type='FAFSSearch', checkpoint='x'))
     with pytest.raises(ValueError, match="'stride', choose from"):
         run(checkpoint='x', branch_cost='stride')
     with pytest.raises(FileNotFoundError, match='nothing.pth does not exist'):

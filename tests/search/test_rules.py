@@ -41,6 +41,8 @@ def test_permutations_are_written(context, tmp_path):
         run(context, type='PermutationSearch', branching=path)
     with pytest.raises(ValueError, match='5 is not one of 5 permutations'):
         run(context, type='PermutationSearch', branching=path, index=5)
+    with pytest.raises(ValueError, match='needs the file of a tree'):
+        run(context, type='PermutationSearch')
     with pytest.raises(FileNotFoundError, match='none.json does not exist'):
         run(context, type='PermutationSearch', branching=str(tmp_path / 'none.json'))
 
