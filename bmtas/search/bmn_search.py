@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rich.progress import track
 from torch import Tensor
 
 from bmtas.branching import BranchingTree, optimal_tree
 from bmtas.models import MultiTaskModel
 from bmtas.registry import STRATEGIES
 from bmtas.search.affinity_file import read_affinity, save_affinity
-from bmtas.search.base import SearchContext, batches, choose_images
+from bmtas.search.base import SearchContext, batches, choose_images, progress
 from bmtas.search.bmn import (
     bmn_front,
     dissimilarity,
@@ -104,7 +103,7 @@ class BMNSearch:
         lengths = spans(layers, context.num_layers)
         tree = self._choose(context, affinity, lengths)
         self._draw(context, affinity, [backbone.layer_names[layer] for layer in layers], tree)
-        context.log(f'best tree within {self.budget:,}: {context.describe(tree)}')
+        context.log(f'best tree within {self.budget:,.0f}: {context.describe(tree)}')
         return tree
 
     def _choose(
@@ -126,7 +125,7 @@ class BMNSearch:
         context.save('front.json', dict(tasks=list(names), trees=rows))
         if self.budget < rows[0]['cost']:
             raise ValueError(
-                f'search.budget: no tree costs at most {self.budget:,}, '
+                f'search.budget: no tree costs at most {self.budget:,.0f}, '
                 f'the cheapest costs {rows[0]["cost"]:,} {context.table.unit}'
             )
         return trees[front.best(budget)]
@@ -159,8 +158,8 @@ class BMNSearch:
                 ]
                 return [torch.cat([self._reduce(x) for x in maps]) for maps in zip(*parts)]
 
-            def bar(steps: range, task: str = task) -> Iterator[int]:
-                return track(steps, f'representations of {task}', transient=True)
+            def bar(steps: range, task: str = task) -> Iterable[int]:
+                return progress(steps, f'representations of {task}', len(steps))
 
             matrices.append(dissimilarity(features, len(indices), self.block, bar))
         return rank_affinity(np.stack(matrices))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from rich.progress import track
 
 from bmtas.branching import BranchingTree
 from bmtas.registry import STRATEGIES
 from bmtas.search.affinity_file import read_affinity, save_affinity
-from bmtas.search.base import SearchContext, batches, choose_images
+from bmtas.search.base import SearchContext, batches, choose_images, progress
 from bmtas.search.difficulty import KINDS, image_difficulty
 from bmtas.search.fafs import stride_costs, sweep, task_affinity
 
@@ -84,7 +83,8 @@ class FAFSSearch:
             context.log(f'  alpha {alpha:<10.4g} {context.describe(tree)}')
         alpha, tree = min(found, key=lambda item: abs(item[1].cost(context.table) - self.target))
         context.log(
-            f'nearest to the target of {self.target:,}: alpha {alpha:.4g}, {context.describe(tree)}'
+            f'nearest to the target of {self.target:,.0f}: alpha {alpha:.4g}, '
+            f'{context.describe(tree)}'
         )
         return tree
 
@@ -111,9 +111,7 @@ class FAFSSearch:
         dataset = context.dataset(self.split)
         indices = choose_images(len(dataset), self.num_images, self.seed)
         rows = []
-        for batch in track(
-            batches(dataset, indices), 'difficulty of images', len(indices), transient=True
-        ):
+        for batch in progress(batches(dataset, indices), 'difficulty of images', len(indices)):
             batch = model.data_preprocessor(batch)
             rows.append(image_difficulty(model, batch['inputs'], batch['data_samples'][0], kinds))
         return np.array(rows)
