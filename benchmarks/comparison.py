@@ -57,7 +57,7 @@ def _cost(branching: Path) -> int:
     return int(json.loads(branching.read_text())['cost'])
 
 
-def jobs_of_seed(root: Path, seed: int, iters: int) -> list[Job]:
+def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
     """All jobs of one seed, in an order that a single worker could follow."""
     jobs: list[Job] = []
 
@@ -92,7 +92,7 @@ def jobs_of_seed(root: Path, seed: int, iters: int) -> list[Job]:
     add(
         'vanilla', lambda out: found('vanilla', out, f'search.target={_cost(reference)}'), need_tree
     )
-    for index in range(2):
+    for index in range(draws):
         add(
             f'permutation_{index}',
             lambda out, i=index: found(
@@ -100,7 +100,7 @@ def jobs_of_seed(root: Path, seed: int, iters: int) -> list[Job]:
                 out,
                 f'search.branching={reference}',
                 f'search.index={i}',
-                'search.count=2',
+                f'search.count={draws}',
                 f'search.seed={seed}',
             ),
             need_tree,
@@ -197,8 +197,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--root', type=Path, default=Path('work_dirs/comparison'))
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
-    parser.add_argument('--iters', type=int, default=300, help='updates of every training')
+    parser.add_argument('--iters', type=int, default=200, help='updates of every training')
     parser.add_argument('--jobs', type=int, default=2, help='runs side by side')
+    parser.add_argument(
+        '--draws', type=int, default=1, help='permuted and random trees for each seed'
+    )
     parser.add_argument('--only', nargs='+', help='names of jobs, e.g. 0/single')
     args = parser.parse_args()
     os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -210,7 +213,7 @@ def main() -> None:
     torch.set_num_threads(1)
     os.chdir(REPO)
     root = args.root
-    jobs = [job for seed in args.seeds for job in jobs_of_seed(root, seed, args.iters)]
+    jobs = [job for seed in args.seeds for job in jobs_of_seed(root, seed, args.iters, args.draws)]
     if args.only:
         jobs = [job for job in jobs if job.name in args.only]
     start = time.time()

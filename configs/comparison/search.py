@@ -1,4 +1,4 @@
-# BMTAS; lambda is set by the two budgets of benchmarks/comparison.py
+# BMTAS; benchmarks/comparison.py sets lambda
 _base_ = [
     './_data.py',
     '../_base_/models/mobilenetv2_supergraph.py',
@@ -6,6 +6,9 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(encoder=dict(backbone=dict(weights='offline')))
-train_cfg = dict(warmup_updates=100, weight_updates=160, alpha_phase=20, weight_phase=20, hard=True)
-optim_wrapper = dict(alpha=dict(optimizer=dict(lr=0.1)))
+train_cfg = dict(warmup_updates=80, weight_updates=120, alpha_phase=20, weight_phase=20, hard=True)
+optim_wrapper = dict(
+    weights=dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=1e-4)),
+    alpha=dict(optimizer=dict(lr=0.1)),
+)
 resource_loss = dict(weight=20.0)
