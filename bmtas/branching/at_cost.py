@@ -100,8 +100,10 @@ class TreesAtCost:
     def _number(self, layer: int, form: int, spent: float) -> int:
         """Number of continuations after ``layer`` with a total cost in the window."""
         costs, running = self.continuations[layer + 1][form]
-        first = np.searchsorted(costs, self.low - spent)
-        last = np.searchsorted(costs, self.high - spent, 'right')
+        # sums of floats depend on their order; a tree that was counted must stay in reach
+        slack = 0 if costs.dtype.kind == 'i' else 1e-9 * abs(self.high) * (layer + 1)
+        first = np.searchsorted(costs, self.low - spent - slack)
+        last = np.searchsorted(costs, self.high - spent + slack, 'right')
         return int(running[last] - running[first])
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bmtas.branching._text import draw_text, split_group
 from bmtas.branching.tree_io import check_routes, read_tree, write_tree
 
 
@@ -214,27 +215,7 @@ class BranchingTree:
         return f'BranchingTree.from_routes({self.routes.tolist()}, tasks={list(self.tasks)})'
 
     def __str__(self) -> str:
-        lines = ['stem']
-        self._draw(range(self.num_tasks), 0, '', lines)
-        return '\n'.join(lines)
-
-    def _draw(self, members: Sequence[int], layer: int, indent: str, lines: list[str]) -> None:
-        """Append the nodes below ``members``; layers with the same group are one line."""
-        if layer == self.num_layers:
-            return
-        children = _split(self.routes, members, layer)
-        for child in children:
-            last = layer
-            while last + 1 < self.num_layers and len(_split(self.routes, child, last + 1)) == 1:
-                last += 1
-            corner, bar = ('└─ ', '   ') if child is children[-1] else ('├─ ', '│  ')
-            names = ', '.join(self.tasks[t] for t in child)
-            lines.append(f'{indent}{corner}{self._span(layer, last)}: {names}')
-            self._draw(child, last + 1, indent + bar, lines)
-
-    def _span(self, first: int, last: int) -> str:
-        names = self.layers or [str(layer) for layer in range(self.num_layers)]
-        return names[first] if first == last else f'{names[first]} - {names[last]}'
+        return draw_text(self.routes, self.tasks, self.layers)
 
 
 def _as_lists(groups: Sequence[Sequence[Sequence[str]]]) -> list[list[list[str]]]:
@@ -252,14 +233,6 @@ def _canonical(table: np.ndarray) -> np.ndarray:
     return routes
 
 
-def _split(routes: np.ndarray, members: Sequence[int], layer: int) -> list[tuple[int, ...]]:
-    """The groups into which ``members`` (tasks that share the layer before) fall in ``layer``."""
-    groups: dict[int, list[int]] = {}
-    for task in members:
-        groups.setdefault(int(routes[layer, task]), []).append(task)
-    return [tuple(group) for group in groups.values()]
-
-
 def _shape(routes: np.ndarray, members: tuple[int, ...], layer: int) -> tuple[Any, int]:
     """Form of the subtree below ``members`` without task names, and its number of symmetries.
 
@@ -268,7 +241,7 @@ def _shape(routes: np.ndarray, members: tuple[int, ...], layer: int) -> tuple[An
     """
     if layer == len(routes):
         return len(members), factorial(len(members))
-    below = [_shape(routes, child, layer + 1) for child in _split(routes, members, layer)]
+    below = [_shape(routes, child, layer + 1) for child in split_group(routes, members, layer)]
     symmetries = 1
     for _, num in below:
         symmetries *= num

@@ -124,6 +124,15 @@ def test_trees_at_a_cost_are_uniform():
     assert chisquare([draws[tree] for tree in near]).pvalue > 1e-3
 
 
+def test_trees_at_the_edge_of_the_window_with_costs_that_round():
+    table = SimpleNamespace(stem=0.1, layers=(0.1, 0.2, 0.3, 0.7), heads=dict.fromkeys('abc', 0.1))
+    for tree in enumerate_trees(4, 'abc'):
+        target = tree.cost(table)
+        found = TreesAtCost(table, 'abc', target, 1e-12)
+        assert {found.sample(seed).num_groups for seed in range(3)}
+        assert found.sample().cost(table) == pytest.approx(target)
+
+
 def test_trees_at_an_impossible_cost(mobilenet_pascal):
     tasks = tuple(mobilenet_pascal.heads)
     with pytest.raises(ValueError, match='no tree costs 5,000,000,000 within 2.0%; trees cost 5,9'):

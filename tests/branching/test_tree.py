@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -227,3 +229,8 @@ def test_drawing():
     named = BranchingTree.from_routes(ROUTES[:2], TASKS, ['first', 'second'])
     assert 'second: normals' in str(named)
     assert eval(repr(tree)) == tree
+
+
+def test_the_domain_needs_no_mmengine():
+    code = 'import sys, bmtas.branching; sys.exit("mmengine" in sys.modules)'
+    subprocess.run([sys.executable, '-c', code], check=True, timeout=200)
