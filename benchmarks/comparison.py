@@ -43,7 +43,9 @@ class Job:
 
 def _train(config: str, out: Path, seed: int, iters: int, *options: str, tree: Path | None = None):
     """Commands that train and test one network."""
-    cfg_options = ['--cfg-options', f'randomness.seed={seed}', f'train_cfg.max_iters={iters}']
+    method = out.name if out.name in LAMBDAS else out.name.rstrip('_0123456789')
+    cfg_options = ['--cfg-options', f'method={method}', f'randomness.seed={seed}']
+    cfg_options.append(f'train_cfg.max_iters={iters}')
     common = [str(CONFIGS / f'{config}.py'), '--work-dir', str(out)]
     single = out.parent / 'single' / 'results.json'
     train = ['train', *common, *(['--branching', str(tree)] if tree else [])]

@@ -18,6 +18,7 @@ from bmtas import registry as bmtas_registry
 EXTRA_TOP_LEVEL = {
     # read by bmtas
     'tasks': 'the task table',
+    'method': 'name in results.json and in comparisons; by default the folder of the config',
     'input_size': '(H, W) at which resources are counted',
     'data_root': 'folder handed to every data set that takes one',
     'resources': 'convention and quantity of the resource table',

@@ -140,7 +140,7 @@ def run_test(
     results = collect_results(model.tasks, metrics, count_model(model, cfg.input_size, convention))
     tree = getattr(model.encoder, 'tree', None)
     results |= dict(
-        method=Path(cfg.filename).resolve().parent.name,
+        method=cfg.get('method') or Path(cfg.filename).resolve().parent.name,
         delta_m=None if baseline is None else _number(compare_results(results, baseline)),
         baseline=None if baseline is None else str(baseline),
         seed=runner.seed,
