@@ -43,7 +43,7 @@ def find_method(name: str) -> type:
     if name not in known or inspect.isabstract(known[name]):
         names = sorted(key for key, cls in known.items() if not inspect.isabstract(cls))
         raise ValueError(
-            f'train_cfg.balancing.type: torchjd has no method {name!r}; choose from '
+            f'train_cfg.balancing.method: torchjd has no method {name!r}; choose from '
             f'{", ".join(names)}'
         )
     return known[name]
@@ -58,7 +58,7 @@ class Balancer:
 
     Args:
         num_tasks: T.
-        type: Name of the method: ``UW`` (uncertainty), ``DWA``, ``FAMO``, ``GeometricMean``,
+        method: Name of the method: ``UW`` (uncertainty), ``DWA``, ``FAMO``, ``GeometricMean``,
             ``Random``, ... or ``PCGrad``, ``MGDA``, ``CAGrad``, ``AlignedMTL``, ``UPGrad``, ...
         lr: Learning rate of the method's own parameters (those of ``UW`` and ``IMTLL``; Adam).
         device: Where the losses are.
@@ -71,17 +71,17 @@ class Balancer:
     def __init__(
         self,
         num_tasks: int,
-        type: str,
+        method: str,
         lr: float = 0.01,
         device: torch.device | str = 'cpu',
         **kwargs: Any,
     ) -> None:
-        cls = find_method(type)
+        cls = find_method(method)
         parameters = inspect.signature(cls).parameters
         unknown = [key for key in kwargs if key not in parameters]
         if unknown:
             raise ValueError(
-                f'train_cfg.balancing.{unknown[0]}: {type} has no such argument; it has '
+                f'train_cfg.balancing.{unknown[0]}: {method} has no such argument; it has '
                 f'{", ".join(parameters) or "none"}'
             )
         if 'shape' in parameters:
@@ -91,8 +91,8 @@ class Balancer:
         try:
             self.method = cls(**kwargs).to(device)
         except (ImportError, TypeError) as error:
-            raise ValueError(f'train_cfg.balancing: {type}: {error}') from None
-        self.name = type
+            raise ValueError(f'train_cfg.balancing: {method}: {error}') from None
+        self.name = method
         self.is_aggregator = not _is_scalarizer(cls)
         self.last_losses = torch.ones(num_tasks, device=device)
         own = [p for p in self.method.parameters() if not _steps_itself(self.method)]

@@ -28,7 +28,7 @@ class BalancedTrainLoop(PositionTrainLoop):
 
     Args:
         runner, dataloader, max_iters, val_interval, val_begin: As in UpdateLoop.
-        balancing: ``dict(type=...)`` with the method and its arguments, see Balancer.
+        balancing: ``dict(method='UW')``: a method of torchjd and its arguments, see Balancer.
 
     Raises:
         ValueError: Unknown method, or ``shared_lr=True`` asked for where it is wrong.
@@ -45,8 +45,8 @@ class BalancedTrainLoop(PositionTrainLoop):
     ) -> None:
         super().__init__(runner, dataloader, max_iters, val_interval, val_begin)
         model = unwrap(runner.model)
-        if not isinstance(balancing, Mapping) or 'type' not in balancing:
-            raise ValueError("train_cfg.balancing: must be dict(type='UW', ...) or the like")
+        if not isinstance(balancing, Mapping) or 'method' not in balancing:
+            raise ValueError("train_cfg.balancing: must be dict(method='UW') or the like")
         device = next(model.parameters()).device
         self.balancer = Balancer(len(model.tasks), device=device, **balancing)
         runner.register_hook(BalancerStateHook(self.balancer))

@@ -1,0 +1,96 @@
+"""Balanced trainings: against the plain training, and resumed."""
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+
+from bmtas.engine.checkpoint import checkpoints_of
+from bmtas.registry import HOOKS
+
+pytest.importorskip('torchjd')
+
+
+class Interrupt(Exception):
+    """Stands for a kill."""
+
+
+@HOOKS.register_module()
+class StopBalancedHook(Hook):
+    """Stops in front of update 5."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 5:
+            raise Interrupt
+
+
+def balanced(name, **kwargs):
+    return {
+        'train_cfg.type': 'BalancedTrainLoop',
+        'train_cfg.balancing': dict(method=name, **kwargs),
+        'train_cfg.max_iters': 7,
+        'val_cfg': None,
+    }
+
+
+def state(work_dir):
+    return torch.load(checkpoints_of(work_dir)[0], weights_only=True)
+
+
+def weights(work_dir):
+    return {k: v for k, v in state(work_dir)['state_dict'].items() if v.is_floating_point()}
+
+
+def test_sum_is_the_plain_training(train_config, run, tmp_path):
+    run(train_config, 'plain', 'train', {'train_cfg.max_iters': 7, 'val_cfg': None})
+    run(train_config, 'sum', 'train', balanced('Sum'))
+    first, second = weights(tmp_path / 'plain'), weights(tmp_path / 'sum')
+    for key in first:
+        torch.testing.assert_close(first[key], second[key])
+
+
+@pytest.mark.parametrize('name', ['UW', 'DWA', 'FAMO', 'PCGrad', 'UPGrad'])
+def test_resumed_equals_uninterrupted(name, train_config, run, tmp_path):
+    """Seven updates, in each pass over the data seven; DWA's memory is filled by short passes."""
+    options = {**balanced(name), 'train_dataloader.dataset.length': 4}
+    run(train_config, 'whole', 'train', options)
+    with pytest.raises(Interrupt):
+        stop = {**options, 'custom_hooks': [dict(type='StopBalancedHook')]}
+        run(train_config, 'stopped', 'train', stop)
+    run(train_config, 'stopped', 'train', options, resume=True)
+    first, second = weights(tmp_path / 'whole'), weights(tmp_path / 'stopped')
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert 'balancing' in state(tmp_path / 'whole')
+    assert all(torch.isfinite(value).all() for value in first.values())
+
+
+@pytest.mark.parametrize('name, groups', [('UW', 2), ('PCGrad', 1), ('FAMO', 1)])
+def test_lr_is_divided_only_where_gradients_are_summed(name, groups, train_config, run):
+    runner = run(train_config, name, 'train', {**balanced(name), 'train_cfg.max_iters': 1})
+    rates = {group['lr'] for group in runner.optim_wrapper.param_groups}
+    assert len(rates) == groups
+
+
+def test_task_without_labels_does_not_move_its_head(train_config, run):
+    """Depth has no label: its head keeps its weights but for the decay, which is switched off."""
+    options = {
+        **balanced('PCGrad'),
+        'train_cfg.max_iters': 2,
+        'tasks.2.label': 'nothing',
+        'train_dataloader.dataset.labels': ['semseg', 'sal'],
+        'optim_wrapper.optimizer.weight_decay': 0.0,
+    }
+    before = run(train_config, 'none', 'train', {**options, 'optim_wrapper.optimizer.lr': 1e-30})
+    after = run(train_config, 'some', 'train', options)
+    for task, moves in (('semseg', True), ('depth', False)):
+        first, second = (list(r.model.heads[task].parameters()) for r in (before, after))
+        assert any(not torch.equal(a, b) for a, b in zip(first, second)) == moves
+
+
+def test_mistakes_are_named(train_config, run):
+    with pytest.raises(ValueError, match="torchjd has no method 'PcGrad'"):
+        run(train_config, 'a', 'train', balanced('PcGrad'))
+    wrong = {**balanced('MGDA'), 'optim_wrapper.paramwise_cfg': dict(shared_lr=True)}
+    with pytest.raises(ValueError, match='shared_lr: must be False with MGDA'):
+        run(train_config, 'b', 'train', wrong)
+    with pytest.raises(ValueError, match=r"balancing: must be dict\(method='UW'"):
+        run(train_config, 'c', 'train', {**balanced('UW'), 'train_cfg.balancing': 'UW'})
