@@ -43,7 +43,13 @@ def test_mobilenetv2_at_stride_32_is_torchvisions(tmp_path):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize('stride, replace', [(8, (False, True, True)), (16, (False, False, True))])
+@pytest.mark.parametrize(
+    'stride, replace',
+    [
+        pytest.param(8, (False, True, True), marks=pytest.mark.slow),
+        (16, (False, False, True)),
+    ],
+)
 def test_resnet50_is_torchvisions_dilated_resnet(tmp_path, stride, replace):
     model, path = whole_model('resnet50', tmp_path, replace_stride_with_dilation=replace)
     backbone = LayeredBackbone('resnet50', output_stride=stride, weights=path)
@@ -73,11 +79,15 @@ def test_other_families_without_dilation_are_torchvisions(tmp_path, arch, childr
         ('mobilenet_v2', 18, 2, [0, 2, 5, 9, 12, 15, 16], [3, 2, 2, 1, 1, 1] + 12 * [0]),
         ('resnet50', 17, 2, [2, 6, 12, 15], 3 * [2] + 4 * [1] + 10 * [0]),
         ('resnet18', 9, 1, [1, 3, 5, 7], [2, 2, 1, 1] + 5 * [0]),
-        ('resnet34', 17, 2, [2, 6, 12, 15], 3 * [2] + 4 * [1] + 10 * [0]),
-        ('resnet101', 34, 2, [2, 6, 29, 32], 3 * [2] + 4 * [1] + 27 * [0]),
+        pytest.param(
+            'resnet34', 17, 2, [2, 6, 12, 15], 3 * [2] + 4 * [1] + 10 * [0], marks=pytest.mark.slow
+        ),
+        pytest.param(
+            'resnet101', 34, 2, [2, 6, 29, 32], 3 * [2] + 4 * [1] + 27 * [0], marks=pytest.mark.slow
+        ),
         ('vgg11_bn', 8, 1, [0, 2, 6], [2, 2, 1, 1, 0, 0, 0, 0]),
         ('efficientnet_b0', 17, 2, None, None),
-        ('mobilenet_v3_small', 12, 0, None, None),
+        pytest.param('mobilenet_v3_small', 12, 0, None, None, marks=pytest.mark.slow),
         ('regnet_y_400mf', 17, 0, [0, 3, 9, 15], None),
     ],
 )

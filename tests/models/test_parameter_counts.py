@@ -48,7 +48,10 @@ def test_mobilenetv2_on_pascal(encoder, expected):
 
 @pytest.mark.parametrize(
     'channels, shared, separate, single',
-    [(PASCAL, 45.570, 201.704, 201.742), (NYUD, 44.269, 161.370, 161.399)],
+    [
+        (PASCAL, 45.570, 201.704, 201.742),
+        pytest.param(NYUD, 44.269, 161.370, 161.399, marks=pytest.mark.slow),
+    ],
 )
 def test_resnet50(channels, shared, separate, single):
     def millions(**encoder):
