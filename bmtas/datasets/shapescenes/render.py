@@ -164,28 +164,41 @@ def _differs(values: np.ndarray) -> np.ndarray:
 def picture(view: View, antialias: int, shadow_samples: int) -> np.ndarray:
     """The picture (H, W, 3) uint8.
 
-    Pixels on the border of two surfaces are the mean of ``antialias`` x ``antialias`` rays;
-    inside a surface textures are smooth already.
+    Pixels on the border of two surfaces are smoothed by ``antialias`` x ``antialias`` rays; inside
+    a surface textures are smooth already.
     """
     scene, size = view.scene, view.size
     pixel = float(1 / (scene.camera.focal * min(size)))
     image = shade(scene, view.hits, view.surface.single(), pixel, shadow_samples)
     if antialias > 1:
         border = np.flatnonzero(_differs(view.face) & _contrast(image.reshape(3, *size)))
-        steps = (np.arange(antialias) + 0.5) / antialias - 0.5
-        du, dv = (grid.ravel() for grid in np.meshgrid(steps, steps))
-        u, v = (view.u[border, None] + du).ravel(), (view.v[border, None] + dv).ravel()
-        colours = np.repeat(image[:, border], antialias**2, 1)
-        rays, eye = view.rays(u, v).astype(np.float32), scene.camera.position.astype(np.float32)
-        world = scene.world.single
-        fine = world.cast(eye, rays)
-        # only rays that meet another face than the pixel's centre need a colour of their own
-        other = fine.surface * 8 + fine.face != np.repeat(view.face.ravel()[border], antialias**2)
-        fine, rays = Hits(*(field[other] for field in fine)), rays[:, other]
-        surface = world.surface(fine, eye, rays)
-        colours[:, other] = shade(scene, fine, surface, pixel / antialias, shadow_samples)
-        image[:, border] = colours.reshape(3, len(border), -1).mean(2)
+        source = _sources(view, border, antialias)
+        image[:, border] = image[:, source].reshape(3, len(border), -1).mean(2)
     return np.round(255 * image.T.reshape(*size, 3)).astype(np.uint8)
+
+
+def _sources(view: View, border: np.ndarray, antialias: int) -> np.ndarray:
+    """For ``antialias`` squared rays through every border pixel, the pixel that lends its colour.
+
+    That is the pixel itself, or the neighbour on the ray's side if it shows the face that the ray
+    meets: the rays measure how much of a pixel each face covers, and need no light of their own.
+    """
+    height, width = view.size
+    steps = (np.arange(antialias) + 0.5) / antialias - 0.5
+    du, dv = (np.tile(grid.ravel(), len(border)) for grid in np.meshgrid(steps, steps))
+    own = np.repeat(border, antialias**2)
+    rays = view.rays(view.u[own] + du, view.v[own] + dv).astype(np.float32)
+    eye = view.scene.camera.position.astype(np.float32)
+    hits = view.scene.world.single.cast(eye, rays)
+    met, faces = hits.surface * 8 + hits.face, view.face.ravel()
+    row, column = np.divmod(own, width)
+    down = np.clip(row + np.sign(dv).astype(int), 0, height - 1)
+    right = np.clip(column + np.sign(du).astype(int), 0, width - 1)
+    source = own
+    for y, x in ((down, right), (down, column), (row, right), (row, column)):
+        neighbour = y * width + x
+        source = np.where(faces[neighbour] == met, neighbour, source)
+    return source
 
 
 def edges(view: View) -> np.ndarray:
