@@ -106,4 +106,17 @@ def run_tool(main: Callable[[Sequence[str] | None], Any], argv: Sequence[str] | 
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    finally:
+        _leave_process_group()
     return 0
+
+
+def _leave_process_group() -> None:
+    """End a distributed run properly; torch is asked only if the tool has loaded it."""
+    torch = sys.modules.get('torch')
+    if (
+        torch is not None
+        and torch.distributed.is_available()
+        and torch.distributed.is_initialized()
+    ):
+        torch.distributed.destroy_process_group()
