@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.bmtas-installed
-export OMP_NUM_THREADS ?= 2
+
 
 .PHONY: install demo test test-all lint
 install: $(STAMP)
@@ -15,13 +15,13 @@ $(STAMP): setup.py constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	$(PY) tools/demo.py
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(PY) tools/demo.py
 
 lint: $(STAMP)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check -q .
 
 test: lint
-	$(PY) -m pytest -q -m "not slow"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -m "not slow"
 
 test-all: lint
-	$(PY) -m pytest -q
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q
