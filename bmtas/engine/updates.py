@@ -168,7 +168,7 @@ def step_weights(
     with wrapper.optim_context(model):
         total, values = _losses(model, data, tasks=names, **routing)
     wrapper.backward(total)
-    average_gradients(p for group in wrapper.param_groups for p in group['params'])
+    average_gradients(p for group in wrapper.optimizer.param_groups for p in group['params'])
     wrapper.step()
     return values
 
