@@ -117,7 +117,6 @@ class UpdateLoop(BaseLoop):
         """One update with the hooks around it."""
         index = self._iter
         hook_args = dict(batch_idx=index, data_batch=batch)
-        # the same on all ranks: what must differ between ranks differs by its data
         seed_update(self.runner.seed, index, self.runner.rank)
         self.runner.call_hook('before_train_iter', **hook_args)
         outputs = self.update(batch)
