@@ -1,0 +1,67 @@
+"""A network code as a multi-task network: interface, cost, config."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bmtas.engine.config import load_config
+from bmtas.models.encoders import MultiResolutionEncoder
+from bmtas.ncp import CostModel, MultiResolutionNetwork, NetworkCode
+from bmtas.registry import MODELS
+from bmtas.resources import count_model
+
+CODE = '16_8-1_1_1_16-1_2_1_1_8_24-1_3_1_2_1_16_24_32-1_4_1_1_1_1_24_16_8_16-40'
+CONFIG = Path(__file__).parents[2] / 'configs' / 'ncp' / 'train_code_shapescenes.py'
+
+
+def test_encoder_gives_every_task_the_same_pair():
+    encoder = MultiResolutionEncoder(MultiResolutionNetwork(CODE), ['a', 'b']).eval()
+    image = torch.rand(2, 3, 72, 56)
+    with torch.no_grad():
+        features = encoder(image, ['b'])
+        branches = encoder.branches(image)
+    deep, low = features['b']
+    assert list(features) == ['b']
+    assert (
+        (encoder.deep_channels, encoder.low_channels) == (40, 24) == (deep.shape[1], low.shape[1])
+    )
+    assert deep.shape[-2:] == low.shape[-2:] == (18, 14)
+    torch.testing.assert_close(low, branches[0])
+    modules = {name for name, _ in encoder.named_children()}
+    assert set(encoder.sharing_counts()) == modules
+    with pytest.raises(ValueError, match="unknown task 'c'"):
+        encoder(image, ['c'])
+
+
+def test_common_counter_and_closed_form_agree():
+    cfg = load_config(CONFIG, {'model.backbone.code': CODE})
+    model = MODELS.build(cfg.model)
+    code, size = NetworkCode.parse(CODE), (64, 96)
+    one, two = (CostModel(size, 'segmentation', classes) for classes in (1, 2))
+    # less the classifier, which the heads replace
+    madds = 2 * one.madds(code) - two.madds(code)
+    params = 2 * one.params(code) - two.params(code)
+    counted = count_model(model, size, 'mac')
+    heads = sum(p.numel() for p in model.heads.parameters())
+    assert sum(p.numel() for p in model.encoder.parameters()) == params
+    assert counted['params'] == params + heads
+    tasks = len(model.tasks)
+    single = MODELS.build({**cfg.model, 'tasks': cfg.tasks[:1]})
+    rest = sum(
+        count_model(MODELS.build({**cfg.model, 'tasks': [task]}), size)['madds'] - madds
+        for task in cfg.tasks
+    )
+    assert counted['madds'] == madds + rest and tasks == 6 and single.heads.keys() == {'semseg'}
+
+
+def test_config_takes_a_code_and_learns_a_step():
+    cfg = load_config(CONFIG, {'model.backbone.code': CODE})
+    model = MODELS.build(cfg.model)
+    assert model.encoder.branches.code.text == CODE
+    logits = model(torch.rand(2, 3, 64, 64))
+    assert {name: tuple(v.shape[1:]) for name, v in logits.items()} == {
+        task.name: (task.channels, 64, 64) for task in model.tasks
+    }
+    sum(v.square().mean() for v in logits.values()).backward()
+    assert all(p.grad is not None for p in model.encoder.parameters())
