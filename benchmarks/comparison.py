@@ -199,7 +199,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--root', type=Path, default=Path('work_dirs/comparison'))
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
-    parser.add_argument('--iters', type=int, default=200, help='updates of every training')
+    parser.add_argument('--iters', type=int, default=150, help='updates of every training')
     parser.add_argument('--jobs', type=int, default=2, help='runs side by side')
     parser.add_argument(
         '--draws', type=int, default=1, help='permuted and random trees for each seed'
