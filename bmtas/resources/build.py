@@ -21,12 +21,15 @@ from bmtas.resources.counting import (
     evaluation_mode,
     free_modules_skipped,
 )
+from bmtas.resources.fvcore_counter import count_madds_by_fvcore
 from bmtas.resources.latency import measure_latency
 from bmtas.resources.table import Costs, ResourceTable
 from bmtas.structures import build_tasks
 
 UNITS = {'madds': 'MAdds', 'params': 'params', 'activations': 'bytes', 'latency': 'us'}
 """Resources a table can hold, with their units."""
+COUNTERS = {'fvcore': count_madds_by_fvcore, 'torch': count_madds}
+"""Counters of multiply-adds; they agree to the unit, torch's computes nothing."""
 WEIGHT_KEYS = ('weights', 'init_from', 'init_cfg')
 
 
@@ -82,9 +85,9 @@ def _hash(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256('\n'.join(text).encode()).hexdigest()[:16]
 
 
-def _cost(part: _Part, quantity: str, convention: str) -> int:
+def _cost(part: _Part, quantity: str, convention: str, counter: str) -> int:
     if quantity == 'madds':
-        return count_madds(part.module, *part.inputs, convention=convention)
+        return COUNTERS[counter](part.module, *part.inputs, convention=convention)
     if quantity == 'params':
         return count_params(part.module)
     if quantity == 'activations':
@@ -92,11 +95,14 @@ def _cost(part: _Part, quantity: str, convention: str) -> int:
     return measure_latency(part.module, *part.inputs)
 
 
-def _costs(parts: Mapping[str, Any], quantity: str, convention: str) -> Costs:
+def _costs(
+    parts: Mapping[str, Any], quantity: str, convention: str, counter: str = 'fvcore'
+) -> Costs:
+    how = (quantity, convention, counter)
     return Costs(
-        stem=_cost(parts['stem'], quantity, convention),
-        layers=tuple(_cost(part, quantity, convention) for part in parts['layers']),
-        heads={name: _cost(p, quantity, convention) for name, p in parts['heads'].items()},
+        stem=_cost(parts['stem'], *how),
+        layers=tuple(_cost(part, *how) for part in parts['layers']),
+        heads={name: _cost(part, *how) for name, part in parts['heads'].items()},
     )
 
 
@@ -109,6 +115,7 @@ def count_table(
     quantity: str = 'madds',
     device: str = 'cpu',
     path: str | os.PathLike | None = None,
+    counter: str = 'fvcore',
 ) -> ResourceTable:
     """Count one copy of the stem, each layer and each head.
 
@@ -123,13 +130,17 @@ def count_table(
         device: Where latency is measured; everything else needs no device.
         path: File of a stored table. It is used when unit, convention, input size and structure
             agree, and written otherwise.
+        counter: Who counts multiply-adds: ``fvcore``, which runs every part once, or ``torch``,
+            which needs shapes only. Both give the same integers.
 
     Raises:
-        ValueError: Unknown convention or quantity, or a stored file that is no table.
+        ValueError: Unknown convention, quantity or counter, or a stored file that is no table.
     """
     check_convention(convention)
     if quantity not in UNITS:
         raise ValueError(f'resources: unknown quantity {quantity!r}, choose from {sorted(UNITS)}')
+    if counter not in COUNTERS:
+        raise ValueError(f'resources: unknown counter {counter!r}, choose from {sorted(COUNTERS)}')
     timed = quantity == 'latency'
     parts = _parts(backbone, tasks, head, input_size, device if timed else 'meta')
     identity = dict(
@@ -142,7 +153,7 @@ def count_table(
         table = ResourceTable.from_file(path)
         if table.identity() == identity and tuple(parts['heads']) == table.tasks:
             return table
-    costs = _costs(parts, quantity, convention)
+    costs = _costs(parts, quantity, convention, counter)
     table = ResourceTable(
         stem=costs.stem,
         layers=costs.layers,

@@ -123,7 +123,7 @@ def table_row(name: str, cfg: Mapping[str, Any], **options: Any) -> list[str]:
     """Name, tasks, input, cost and parameters of one config; a range where the tree is open."""
     wanted = {**(cfg.get('resources') or {}), **options}
     if is_open(cfg):
-        table: ResourceTable = table_from_cfg(cfg, **options)
+        table: ResourceTable = table_from_cfg(cfg, **{'counter': 'torch', **options})
         low, high = table.shared, table.separate
         few, many = table.params.shared, table.params.separate
         cost = f'{readable(low, table.unit).split()[0]} to {readable(high, table.unit)}'

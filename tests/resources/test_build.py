@@ -66,10 +66,23 @@ def tables():
         key = (arch, len(setting[0]), convention)
         if key not in found:
             cfg = model_cfg(arch)
-            found[key] = count_table(cfg.encoder, setting[0], cfg.head, setting[1], convention)
+            found[key] = count_table(
+                cfg.encoder, setting[0], cfg.head, setting[1], convention, counter='torch'
+            )
         return found[key]
 
     return get
+
+
+@pytest.mark.parametrize('convention', ['mac', 'paper'])
+@pytest.mark.parametrize(
+    'arch, setting',
+    [('mobilenetv2', PASCAL), pytest.param('resnet50', NYUD, marks=pytest.mark.slow)],
+)
+def test_fvcore_and_torch_count_the_same(tables, arch, setting, convention):
+    cfg = model_cfg(arch)
+    table = count_table(cfg.encoder, setting[0], cfg.head, setting[1], convention)
+    assert table == tables(arch, setting, convention)
 
 
 @pytest.mark.parametrize('arch, setting, paper, mac, params', SETTINGS)

@@ -6,6 +6,7 @@ from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
 from bmtas.resources import count_madds, count_params, count_saved_bytes, measure_latency
+from bmtas.resources.fvcore_counter import count_madds_by_fvcore
 
 
 class Net(nn.Module):
@@ -58,6 +59,23 @@ def test_paper_counts_pools_only_beside_convolutions():
     free = nn.Sequential(nn.BatchNorm2d(4), nn.ReLU6(), nn.Upsample(scale_factor=2), nn.Sigmoid())
     assert count_madds(free, x, convention='paper') == 0
     assert count_madds(nn.MaxPool2d(3, 2, 1), x, convention='mac') == 0
+
+
+@pytest.mark.parametrize('convention', ['mac', 'paper'])
+@pytest.mark.parametrize(
+    'module',
+    [
+        Net(),
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2)),
+        nn.ConvTranspose2d(3, 5, 4, stride=2, bias=False),
+        nn.ConvTranspose2d(3, 6, 3),
+    ],
+    ids=['net', 'pools', 'transposed', 'transposed_bias'],
+)
+def test_the_two_counters_agree(module, convention):
+    image = torch.zeros(1, 3, 31, 40)
+    expected = count_madds(module, image, convention=convention)
+    assert count_madds_by_fvcore(module, image, convention=convention) == expected > 0
 
 
 def test_unknown_convention_names_the_choice():

@@ -45,7 +45,7 @@ def run_json(tool, capsys, *args):
     ],
 )
 def test_configs_of_the_paper_print_its_figures(tool, capsys, path, total, params):
-    tool([str(CONFIGS / f'{path}.py'), '--convention', 'paper'])
+    tool([str(CONFIGS / f'{path}.py'), '--convention', 'paper', '--counter', 'torch'])
     last = capsys.readouterr().out.strip().split('\n')[-1]
     assert last.startswith(f'{total} (paper convention') and f'{params} M parameters' in last
 
