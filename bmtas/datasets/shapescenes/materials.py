@@ -42,16 +42,18 @@ def _hash(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _checker(p):
-    return (np.floor(p + 0.013).sum(0) % 2).astype(float)
+    x, y, z = np.floor(p + p.dtype.type(0.013))
+    half = (x + y + z) / 2
+    return 2 * (half - np.floor(half))
 
 
 def _bands(p):
-    return (np.sin(2 * np.pi * p[2]) > 0.1).astype(float)
+    return np.sin(2 * np.pi * p[2]) > 0.1
 
 
 def _dots(p):
-    cell = p - np.floor(p) - 0.5
-    return ((cell**2).sum(0) < 0.12).astype(float)
+    x, y, z = p - np.floor(p) - 0.5
+    return x * x + y * y + z * z < 0.12
 
 
 def _planks(p):
@@ -115,6 +117,6 @@ def albedo(
             scale = table.scale[rows[here]]
             # half a period per pixel is the finest that can be sampled
             keep = np.clip(2 - 4 * footprint[here] / scale, 0, 1)
-            pattern = _PATTERNS[name](points[:, here] / scale)
+            pattern = _PATTERNS[name](points.take(here, 1) / scale)
             mix[here] = _MEANS[name] + keep * (pattern - _MEANS[name])
-    return table.colour[:, rows] + mix * table.difference[:, rows]
+    return table.colour.take(rows, 1) + mix * table.difference.take(rows, 1)

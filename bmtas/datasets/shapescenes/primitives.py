@@ -22,75 +22,75 @@ T_MIN = 1e-6
 
 
 def _ellipsoid(o, d, k, h):
-    a = (d * d).sum(0)
-    b = (o * d).sum(0)
-    c = (o * o).sum(0) - 1
+    a = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
+    b = o[0] * d[0] + o[1] * d[1] + o[2] * d[2]
+    c = o[0] * o[0] + o[1] * o[1] + o[2] * o[2] - 1
     t = (-b - np.sqrt(b * b - a * c)) / a
-    return np.where(t > T_MIN, t, np.inf), np.zeros(t.shape, np.int8)
+    return np.where(t > T_MIN, t, np.inf), 0
 
 
 def _box(o, d, k, h):
-    near = (-np.sign(d) - o) / d
-    far = (np.sign(d) - o) / d
-    axis = near.argmax(0)
-    columns = np.arange(o.shape[1])
-    t = near[axis, columns]
-    hit = (t <= far.min(0)) & (t > T_MIN)
-    face = 2 * axis + (d[axis, columns] < 0)
-    return np.where(hit, t, np.inf), face.astype(np.int8)
+    # a ray along a face meets it very far away
+    inverse = 1 / np.where(d == 0, d.dtype.type(1e-30), d)
+    half, middle = np.abs(inverse), -o * inverse
+    x, y, z = middle - half
+    t = np.maximum(np.maximum(x, y), z)
+    far = middle + half
+    hit = (t <= np.minimum(np.minimum(far[0], far[1]), far[2])) & (t > T_MIN)
+    negative = d < 0
+    face = np.where(t == x, negative[0], np.where(t == y, 2 + negative[1], 4 + negative[2]))
+    return np.where(hit, t, np.inf), face
 
 
 def _frustum(o, d, k, h):
     slope = (k - 1) / 2
     radius = (1 + k) / 2 + slope * o[2]
-    a = d[0] ** 2 + d[1] ** 2 - (slope * d[2]) ** 2
-    b = o[0] * d[0] + o[1] * d[1] - slope * d[2] * radius
-    c = o[0] ** 2 + o[1] ** 2 - radius**2
-    root = np.sqrt(b * b - a * c)
-    side = np.full(a.shape, np.inf)
-    for t in ((-b - root) / a, (-b + root) / a):
-        valid = (np.abs(o[2] + t * d[2]) <= 1) & (t > T_MIN)
-        side = np.where(valid & (t < side), t, side)
+    widening = slope * d[2]
+    a = d[0] * d[0] + d[1] * d[1] - widening * widening
+    b = o[0] * d[0] + o[1] * d[1] - widening * radius
+    c = o[0] * o[0] + o[1] * o[1] - radius * radius
+    # of the two roots this is the one where the ray gets inside, whatever the sign of a
+    side = (-b - np.sqrt(b * b - a * c)) / a
+    side = np.where((np.abs(o[2] + side * d[2]) <= 1) & (side > T_MIN), side, np.inf)
     up = d[2] > 0
-    cap = (np.where(up, -1.0, 1.0) - o[2]) / d[2]
+    cap = (np.where(up, -1, 1) - o[2]) / d[2]
     x, y = o[0] + cap * d[0], o[1] + cap * d[1]
-    limit = np.where(up, 1.0, k)
+    limit = np.where(up, 1, k)
     cap = np.where((x * x + y * y <= limit * limit) & (cap > T_MIN), cap, np.inf)
-    face = np.where(cap < side, np.where(up, 1, 2), 0)
-    return np.minimum(cap, side), face.astype(np.int8)
+    return np.minimum(cap, side), np.where(cap < side, np.where(up, 1, 2), 0)
 
 
 def _taper(o, d, k, h):
     sine = (1 - k) / h
-    cosine2 = 1 - sine**2
-    level = 1 - sine * o[2]
-    flat_dd = d[0] ** 2 + d[1] ** 2
+    cosine2 = 1 - sine * sine
+    level, fall = 1 - sine * o[2], sine * d[2]
+    flat_dd = d[0] * d[0] + d[1] * d[1]
     flat_od = o[0] * d[0] + o[1] * d[1]
-    flat_oo = o[0] ** 2 + o[1] ** 2
-    a = flat_dd * cosine2 - (sine * d[2]) ** 2
-    b = flat_od * cosine2 + level * sine * d[2]
-    c = flat_oo * cosine2 - level**2
-    root = np.sqrt(b * b - a * c)
-    low, high = sine, h + k * sine
-    best = np.full(a.shape, np.inf)
-    for t in ((-b - root) / a, (-b + root) / a):
-        z = o[2] + t * d[2]
-        best = np.where((z >= low) & (z <= high) & (t > T_MIN) & (t < best), t, best)
-    dd = flat_dd + d[2] ** 2
-    for centre, radius, above in ((0.0, 1.0, False), (h, k, True)):
-        rise = o[2] - centre
-        b = flat_od + rise * d[2]
-        t = (-b - np.sqrt(b * b - dd * (flat_oo + rise**2 - radius**2))) / dd
-        z = o[2] + t * d[2]
-        piece = z >= high if above else z <= low
-        best = np.where(piece & (t > T_MIN) & (t < best), t, best)
-    return best, np.zeros(a.shape, np.int8)
+    flat_oo = o[0] * o[0] + o[1] * o[1]
+    a = flat_dd * cosine2 - fall * fall
+    b = flat_od * cosine2 + level * fall
+    c = flat_oo * cosine2 - level * level
+    # where the ray gets inside the cone around both balls, whatever the sign of a
+    cone = (-b - np.sqrt(b * b - a * c)) / a
+    z = o[2] + cone * d[2]
+    # a ray that comes from within the wide end gets inside the other half of the double cone
+    within = (a < 0) & (fall > 0)
+    upper = np.where(within, sine < 0, z > h + k * sine)
+    band = (z >= sine) & ~upper & ~within
+    # beyond the band it meets the ball at that end or nothing
+    rise = o[2] - np.where(upper, h, 0)
+    radius = np.where(upper, k, 1)
+    a = flat_dd + d[2] * d[2]
+    b = flat_od + rise * d[2]
+    ball = (-b - np.sqrt(b * b - a * (flat_oo + rise * rise - radius * radius))) / a
+    t = np.where(band, cone, ball)
+    return np.where(t > T_MIN, t, np.inf), 0
 
 
 _ENTRY = {ELLIPSOID: _ellipsoid, BOX: _box, FRUSTUM: _frustum, TAPER: _taper}
 
 
-def entry(kind: int, o, d, k, h) -> tuple[np.ndarray, np.ndarray]:
+def entry(kind: int, o, d, k, h) -> tuple[np.ndarray, np.ndarray | int]:
     """Ray parameter and face where rays enter a solid.
 
     Args:
@@ -99,8 +99,8 @@ def entry(kind: int, o, d, k, h) -> tuple[np.ndarray, np.ndarray]:
         k, h: Parameters of the solid, (n,).
 
     Returns:
-        t (n,), infinite where the ray misses, and the face (n,) int8: box 2 * axis + (positive
-        side), frustum 0 side, 1 lower, 2 upper cap, 0 for the smooth solids.
+        t (n,), infinite where the ray misses, and the face, (n,) or one for all: box 2 * axis +
+        (positive side), frustum 0 side, 1 lower, 2 upper cap, 0 for the smooth solids.
     """
     with np.errstate(invalid='ignore', divide='ignore', over='ignore'):
         return _ENTRY[kind](o, d, k, h)

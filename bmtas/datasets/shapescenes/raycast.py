@@ -18,6 +18,12 @@ import numpy as np
 from .primitives import ELLIPSOID, TAPER, entry, local_normal
 
 
+CHUNK = 1 << 14
+"""Rays that are cast at once; more would not fit into the processor's caches."""
+_ROOM_SURFACE = np.array([1, 1, 1, 1, 0, 2])
+"""Number of wall, floor or ceiling for each face of the room."""
+
+
 class Solid(NamedTuple):
     """One placed primitive.
 
@@ -78,15 +84,13 @@ class Room:
         """Where rays (3, n) from one point (3,) inside leave: t (n,), face (n,) as of a box."""
         o = self.turn @ (origin - self.centre)
         d = self.turn @ directions
-        with np.errstate(divide='ignore', invalid='ignore'):
-            x, y, z = (np.abs(self.half[i] / d[i]) - o[i] / d[i] for i in range(3))
-        # a ray along a wall never meets it
-        for i, t in enumerate((x, y, z)):
-            t[d[i] == 0] = np.inf
+        # a ray along a wall meets it very far away
+        inverse = 1 / np.where(d == 0, d.dtype.type(1e-30), d)
+        x, y, z = np.abs(inverse) * self.half[:, None] - inverse * o[:, None]
         t = np.minimum(np.minimum(x, y), z)
-        axis = np.where(t == z, 2, np.where(t == y, 1, 0))
-        positive = np.where(axis == 2, d[2], np.where(axis == 1, d[1], d[0])) > 0
-        return t, (2 * axis + positive).astype(np.int8)
+        up = (d > 0).view(np.int8)
+        face = np.where(t == z, up[2] + np.int8(4), np.where(t == y, up[1] + np.int8(2), up[0]))
+        return t, face
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,8 @@ class Camera:
         """World directions (3, n) with camera z = 1 through image points (u, v), in pixels."""
         height, width = size
         scale = self.focal * min(height, width)
-        local = np.stack([(u - width / 2) / scale, (v - height / 2) / scale, np.ones_like(u)])
-        return self.rotation @ local
+        x, y, z = self.rotation.T[:, :, None]
+        return x * ((u - width / 2) / scale) + y * ((v - height / 2) / scale) + z
 
 
 class Hits(NamedTuple):
@@ -139,8 +143,8 @@ class World:
     Args:
         solids: The solids.
         room: The room around them.
-        groups: For each solid the number of its group, 0, 1, ... in ascending order; rays are
-            tested against the ball around a group before the balls around its members.
+        groups: For each solid the number of the thing that it belongs to, in ascending order; every
+            thing darkens what is near its foot.
     """
 
     def __init__(self, solids: Sequence[Solid], room: Room, groups: Sequence[int] = ()) -> None:
@@ -159,13 +163,11 @@ class World:
         # local to world and back
         self.axes = frame * self.scale[:, None, :]
         self.inverse = frame.transpose(0, 2, 1) / self.scale[:, :, None]
+        # element (i, j) of all inverses is row 3 i + j
+        self.rows = np.ascontiguousarray(self.inverse.reshape(-1, 9).T)
+        self.by_kind = np.argsort(self.kind, kind='stable')
         self.ball_centre, self.ball_radius = self._balls()
-        groups = np.asarray(groups if len(groups) else [0] * self.count, np.int64)
-        self.members = [np.flatnonzero(groups == g) for g in range(groups.max(initial=-1) + 1)]
-        balls = [self._ball_around(members) for members in self.members]
-        self.group_centre = np.array([centre for centre, _ in balls]).reshape(-1, 3)
-        self.group_radius = np.array([radius for _, radius in balls], float)
-        self.contacts = [self._contact(members) for members in self.members]
+        self.contact_centre, self.contact_radius = self._contacts(groups)
 
     @cached_property
     def single(self) -> World:
@@ -188,72 +190,102 @@ class World:
         radius = np.where(taper, longest * (self.h + self.k + 1) / 2, radius)
         return self.centre + self.axes[:, :, 2] * lift[:, None], radius + 1e-9
 
-    def _ball_around(self, members: np.ndarray) -> tuple[np.ndarray, float]:
-        centres, radii = self.ball_centre[members], self.ball_radius[members]
-        low, high = (centres - radii[:, None]).min(0), (centres + radii[:, None]).max(0)
+    def _contacts(self, groups: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Balls low over the ground that darken the surroundings of things most at their feet:
+        centres (3, g) and radii (g,), in single precision."""
+        if not self.count:
+            return np.zeros((3, 0), np.float32), np.zeros(0, np.float32)
+        starts = np.flatnonzero(np.diff(groups, prepend=-1)) if len(groups) else [0]
+        radii = self.ball_radius[:, None]
+        low = np.minimum.reduceat(self.ball_centre - radii, starts, 0).T
+        high = np.maximum.reduceat(self.ball_centre + radii, starts, 0).T
         centre = (low + high) / 2
-        return centre, (np.sqrt(((centres - centre) ** 2).sum(1)) + radii).max()
-
-    def _contact(self, members: np.ndarray) -> tuple[np.ndarray, float]:
-        """Ball low over the ground that darkens the surroundings of a group most at its foot."""
-        centres, radii = self.ball_centre[members], self.ball_radius[members, None]
-        low, high = (centres - radii).min(0), (centres + radii).max(0)
-        x, y, z = (low + high) / 2
-        radius = 0.8 * min((high - low)[:2].max() / 2, 0.5)
-        return np.array([x, y, min(z, low[2] + 0.45)], np.float32), np.float32(radius)
+        centre[2] = np.minimum(centre[2], low[2] + 0.45)
+        radius = 0.8 * np.minimum((high - low)[:2].max(0) / 2, 0.5)
+        return centre.astype(np.float32), radius.astype(np.float32)
 
     def _pairs(self, apex: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Solids and rays (m,), (m,) that may meet; the rays (3, n) all pass through ``apex``."""
+        """Solids and rays (m,), (m,) that may meet, solids of one kind together; the rays (3, n)
+        start in ``apex``."""
         x, y, z = directions
         unit = directions / np.sqrt(x * x + y * y + z * z)
-        solids, rays = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        towards = _towards(self.group_centre, self.group_radius, apex, unit)
-        for members, candidates in zip(self.members, towards):
-            near = candidates.nonzero()[0]
-            if len(near):
-                hit = _towards(
-                    self.ball_centre[members], self.ball_radius[members], apex, unit[:, near]
-                )
-                row, column = np.nonzero(hit)
-                solids.append(members[row])
-                rays.append(near[column])
-        return np.concatenate(solids), np.concatenate(rays)
+        offset = self.ball_centre[self.by_kind] - apex
+        reach = (offset**2).sum(1) - self.ball_radius[self.by_kind] ** 2
+        towards = offset @ unit >= np.sqrt(np.maximum(reach, 0))[:, None]
+        row, ray = np.divmod(np.flatnonzero(towards), len(x))
+        return self.by_kind[row], ray
 
-    def _enter(self, solids, offsets, directions) -> tuple[np.ndarray, np.ndarray]:
-        """t and face (m,) of rays from ``centre + offsets`` (3, m) into ``solids`` (m,)."""
-        t, face = np.full(solids.shape, np.inf, offsets.dtype), np.zeros(solids.shape, np.int8)
-        rows = self.inverse.reshape(-1, 9).T[:, solids]
-        o, d = _map(rows, offsets), _map(rows, directions)
-        kinds = self.kind[solids]
-        for kind in range(4):
-            here = np.flatnonzero(kinds == kind)
-            if len(here):
-                p = solids[here]
-                t[here], face[here] = entry(kind, o[:, here], d[:, here], self.k[p], self.h[p])
+    def _candidates(self, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The different solids in each column of surfaces (c, n), as ``_pairs`` gives them."""
+        fresh = among < self.count
+        for row in range(1, len(among)):
+            fresh[row] &= (among[row] != among[:row]).all(0)
+        number = np.flatnonzero(fresh)
+        solids = among.ravel()[number]
+        order = np.argsort(self.kind[solids], kind='stable')
+        return solids[order], number[order] % among.shape[1]
+
+    def _enter(self, solids, origin, directions) -> tuple[np.ndarray, np.ndarray]:
+        """t and face (m,) of rays from one point with directions (3, m) into ``solids`` (m,)."""
+        t, face = np.empty(solids.shape, directions.dtype), np.empty(solids.shape, np.int8)
+        start = _map(self.rows, (origin - self.centre).T)
+        o = start.take(solids, 1)
+        d = _map(self.rows.take(solids, 1), directions)
+        k, h = self.k.take(solids), self.h.take(solids)
+        bounds = np.searchsorted(self.kind.take(solids), range(5))
+        for kind, first, last in zip(range(4), bounds, bounds[1:]):
+            if first < last:
+                here = slice(first, last)
+                t[here], face[here] = entry(kind, o[:, here], d[:, here], k[here], h[here])
         return t, face
 
-    def cast(self, origin: np.ndarray, directions: np.ndarray) -> Hits:
-        """Nearest hits of rays (3, n) from one point; every ray meets at least the room."""
+    def cast(
+        self, origin: np.ndarray, directions: np.ndarray, among: np.ndarray | None = None
+    ) -> Hits:
+        """Nearest hits of rays (3, n) from one point; every ray meets at least the room.
+
+        With ``among`` (c, n) a ray is tested only against the surfaces in its column and the room.
+        """
+        count = directions.shape[1]
+        if count > CHUNK:
+            pieces = (slice(first, first + CHUNK) for first in range(0, count, CHUNK))
+            hits = [
+                self.cast(origin, directions[:, p], None if among is None else among[:, p])
+                for p in pieces
+            ]
+            return Hits(*(np.concatenate(field) for field in zip(*hits)))
         t, face = self.room.cast(origin, directions)
-        surface = np.array([1, 1, 1, 1, 0, 2])[face] + self.count
-        solids, rays = self._pairs(origin, directions)
-        offsets = (origin - self.centre).T[:, solids]
-        entered, faces = self._enter(solids, offsets, directions[:, rays])
-        hit = np.flatnonzero(entered < t[rays])
+        surface = (_ROOM_SURFACE + self.count).take(face)
+        pairs = self._pairs(origin, directions) if among is None else self._candidates(among)
+        solids, rays = pairs
+        entered, faces = self._enter(solids, origin, directions.take(rays, 1))
+        hit = np.flatnonzero(entered < t.take(rays))
         # farthest first: of several values assigned to one place the last one stays
         order = hit[np.argsort(-entered[hit], kind='stable')]
-        rays = rays[order]
-        t[rays], surface[rays], face[rays] = entered[order], solids[order], faces[order]
+        rays = rays.take(order)
+        t[rays], face[rays] = entered.take(order), faces.take(order)
+        surface[rays] = solids.take(order)
         return Hits(t, surface, face)
 
-    def blocked(self, points: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """Whether a solid stands between points (3, n) and one target point (3,): bool (n,)."""
-        directions = target[:, None] - points
-        solids, rays = self._pairs(target, -directions)
-        offsets = points[:, rays] - self.centre.T[:, solids]
-        entered, _ = self._enter(solids, offsets, directions[:, rays])
+    def blocked(
+        self, points: np.ndarray, source: np.ndarray, surface: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Whether a solid stands between points (3, n) and a source of light (3,): bool (n,).
+
+        ``surface`` (n,) names the surfaces on which the points lie; as solids are convex, they do
+        not shade points of their own that face the source.
+        """
+        directions = points - source[:, None]
         shade = np.zeros(points.shape[1], bool)
-        shade[rays[entered < 1]] = True
+        for first in range(0, len(shade), CHUNK):
+            piece = slice(first, first + CHUNK)
+            solids, rays = self._pairs(source, directions[:, piece])
+            if surface is not None:
+                other = np.flatnonzero(surface[piece].take(rays) != solids)
+                solids, rays = solids[other], rays[other]
+            rays += first
+            entered, _ = self._enter(solids, source, directions.take(rays, 1))
+            shade[rays[entered < 1]] = True
         return shade
 
     def surface(self, hits: Hits, origin: np.ndarray, directions: np.ndarray) -> Surface:
@@ -262,10 +294,10 @@ class World:
         normals, texture = self._room_geometry(points, hits.face % 6)
         solid = np.flatnonzero(hits.surface < self.count)
         p, faces = hits.surface[solid], hits.face[solid]
-        rows = self.inverse.reshape(-1, 9).T[:, p]
-        q = _map(rows, points[:, solid] - self.centre.T[:, p])
+        rows = self.rows.take(p, 1)
+        q = _map(rows, points.take(solid, 1) - self.centre[p].T)
         local = np.empty_like(q)
-        kinds = self.kind[p]
+        kinds = self.kind.take(p)
         for kind in range(4):
             here = np.flatnonzero(kinds == kind)
             if len(here):
@@ -279,7 +311,7 @@ class World:
 
     def _room_geometry(self, points, face) -> tuple[np.ndarray, np.ndarray]:
         signed = np.stack([self.room.turn.T, -self.room.turn.T], 2).reshape(3, 6)
-        normals = signed[:, face]
+        normals = signed.take(face, 1)
         inside = self.room.turn @ (points - self.room.centre[:, None])
         # on walls the first coordinate runs along the wall, the second is the height
         along = np.where(face < 2, inside[1], inside[0])
@@ -290,7 +322,12 @@ class World:
 def _map(rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Matrices in row order (9, n) times vectors (3, n)."""
     x, y, z = vectors
-    return np.stack([rows[i] * x + rows[i + 1] * y + rows[i + 2] * z for i in (0, 3, 6)])
+    out = np.empty_like(vectors, order='C')
+    for i, row in enumerate(out):
+        np.multiply(rows[3 * i], x, out=row)
+        row += rows[3 * i + 1] * y
+        row += rows[3 * i + 2] * z
+    return out
 
 
 def _turns(yaw: np.ndarray) -> np.ndarray:
@@ -310,11 +347,3 @@ def _frames(along: np.ndarray) -> np.ndarray:
     b = x * y * a
     rows = [1 + sign * x * x * a, b, x, sign * b, sign + y * y * a, y, -sign * x, -y, z]
     return np.stack(rows, 1).reshape(-1, 3, 3)
-
-
-def _towards(centres, radii, apex, unit) -> np.ndarray:
-    """Whether rays from ``apex`` along unit vectors (3, n) may meet balls: bool (m, n)."""
-    offset = centres - apex
-    distance2 = (offset**2).sum(1)
-    reach = np.sqrt(np.maximum(distance2 - radii**2, 0))
-    return offset @ unit >= reach[:, None]

@@ -70,15 +70,18 @@ def _contact_shade(scene: Scene, hits: Hits, surface: Surface) -> np.ndarray:
     left = np.ones(hits.t.shape, np.float32)
     points, normals = surface.points, surface.normals
     owner = scene.instance[hits.surface]
-    for number, (centre, radius) in enumerate(scene.world.contacts):
-        x, y, z = (centre[i] - points[i] for i in range(3))
-        distance2 = x * x + y * y + z * z
-        here = np.flatnonzero((distance2 < 16 * radius**2) & (owner != number))
-        towards = np.stack([x[here], y[here], z[here]])
-        distance2 = distance2[here]
-        facing = (towards * normals[:, here]).sum(0) / np.sqrt(distance2)
+    centres, radii = scene.world.contact_centre, scene.world.contact_radius
+    # squared distance less 16 squared radii
+    beyond = (-2 * centres.T) @ points + _dot(points, points)
+    near = beyond < (16 * radii**2 - _dot(centres, centres))[:, None]
+    near &= owner != np.arange(len(radii))[:, None]
+    for number, radius in enumerate(radii):
+        here = np.flatnonzero(near[number])
+        towards = centres[:, number, None] - points.take(here, 1)
+        distance2 = _dot(towards, towards)
+        facing = _dot(towards, normals.take(here, 1)) / np.sqrt(distance2)
         # nothing is left of it at four radii
-        cover = np.minimum(radius**2 / distance2, 1) - 1 / 16
+        cover = np.maximum(np.minimum(radius**2 / distance2, 1) - 1 / 16, 0)
         left[here] *= 1 - 0.9 * np.maximum(facing, 0) * cover
     return left
 
@@ -94,14 +97,15 @@ def _lamp_positions(scene: Scene, samples: int) -> list[np.ndarray]:
     return list(scene.lights.lamp + offsets.astype(np.float32))
 
 
-def _lamp_light(scene, surface, cosine, lamp_distance, samples) -> np.ndarray:
+def _lamp_light(scene, hits, surface, cosine, lamp_distance, samples) -> np.ndarray:
     """Light of the lamp (n,), dimmed by distance and slant, none in its shadow."""
     lit = np.flatnonzero(cosine > 0)
     # start above the surface, lest rounding makes it shade itself
-    start = surface.points[:, lit] + 2e-3 * surface.normals[:, lit]
+    start = surface.points.take(lit, 1) + 2e-3 * surface.normals.take(lit, 1)
+    shown = hits.surface[lit]
     visible = np.zeros(len(lit), np.float32)
     for position in _lamp_positions(scene, samples):
-        visible += ~scene.world.single.blocked(start, position)
+        visible += ~scene.world.single.blocked(start, position, shown)
     light = np.zeros(cosine.shape, np.float32)
     light[lit] = visible / samples * cosine[lit] * 1.45 / (0.6 + 0.06 * lamp_distance[lit] ** 2)
     return light
@@ -126,7 +130,7 @@ def shade(
     to_lamp = lights.lamp[:, None] - surface.points
     lamp_distance = _length(to_lamp)
     cosine = _dot(to_lamp, normals) / lamp_distance
-    lamp = _lamp_light(scene, surface, cosine, lamp_distance, shadow_samples)
+    lamp = _lamp_light(scene, hits, surface, cosine, lamp_distance, shadow_samples)
 
     ambient = (0.5 + 0.5 * normals[2]) * (lights.above - lights.below)[:, None]
     light = (ambient + lights.below[:, None]) * _contact_shade(scene, hits, surface)
@@ -182,22 +186,26 @@ def _sources(view: View, border: np.ndarray, antialias: int) -> np.ndarray:
 
     That is the pixel itself, or the neighbour on the ray's side if it shows the face that the ray
     meets: the rays measure how much of a pixel each face covers, and need no light of their own.
+    Only the solids that these pixels show are tested.
     """
     height, width = view.size
     steps = (np.arange(antialias) + 0.5) / antialias - 0.5
     du, dv = (np.tile(grid.ravel(), len(border)) for grid in np.meshgrid(steps, steps))
-    own = np.repeat(border, antialias**2)
-    rays = view.rays(view.u[own] + du, view.v[own] + dv).astype(np.float32)
-    eye = view.scene.camera.position.astype(np.float32)
-    hits = view.scene.world.single.cast(eye, rays)
-    met, faces = hits.surface * 8 + hits.face, view.face.ravel()
-    row, column = np.divmod(own, width)
-    down = np.clip(row + np.sign(dv).astype(int), 0, height - 1)
+    source = np.repeat(border, antialias**2)
+    row, column = np.divmod(source, width)
+    down = np.clip(row + np.sign(dv).astype(int), 0, height - 1) * width
     right = np.clip(column + np.sign(du).astype(int), 0, width - 1)
-    source = own
-    for y, x in ((down, right), (down, column), (row, right), (row, column)):
-        neighbour = y * width + x
-        source = np.where(faces[neighbour] == met, neighbour, source)
+    near = np.stack([source, source - column + right, down + column, down + right])
+    faces = view.face.ravel().take(near)
+    # between pixels of one face there is nothing to decide
+    mixed = np.flatnonzero((faces[1:] != faces[0]).any(0))
+    near, faces = near.take(mixed, 1), faces.take(mixed, 1)
+    rays = view.rays(view.u[near[0]] + du[mixed], view.v[near[0]] + dv[mixed])
+    eye = view.scene.camera.position.astype(np.float32)
+    hits = view.scene.world.single.cast(eye, rays.astype(np.float32), faces // 8)
+    met = hits.surface * 8 + hits.face
+    for neighbour, shown in zip(near[::-1], faces[::-1]):
+        source[mixed] = np.where(shown == met, neighbour, source[mixed])
     return source
 
 
