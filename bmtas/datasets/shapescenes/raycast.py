@@ -17,7 +17,6 @@ import numpy as np
 
 from .primitives import ELLIPSOID, TAPER, entry, local_normal
 
-
 CHUNK = 1 << 14
 """Rays that are cast at once; more would not fit into the processor's caches."""
 _ROOM_SURFACE = np.array([1, 1, 1, 1, 0, 2])
@@ -151,14 +150,12 @@ class World:
         self.room = room
         self.count = len(solids)
         self.kind = np.array([s.kind for s in solids], np.int64)
-        self.k = np.array([s.k for s in solids], float)
-        self.h = np.array([s.h for s in solids], float)
-        self.scale = np.array([s.scale for s in solids], float).reshape(-1, 3)
-        turn = _turns(np.array([s.yaw for s in solids], float))
-        local = np.array([s.centre for s in solids], float).reshape(-1, 3, 1)
-        origin = np.array([s.origin for s in solids], float).reshape(-1, 3)
-        self.centre = (turn @ local)[:, :, 0] + origin
-        along = np.array([s.along for s in solids], float).reshape(-1, 3)
+        numbers = [(*s.scale, *s.centre, *s.origin, *s.along, s.yaw, s.k, s.h) for s in solids]
+        numbers = np.array(numbers, float).reshape(-1, 15)
+        self.scale, local, origin, along = (numbers[:, i : i + 3] for i in (0, 3, 6, 9))
+        yaw, self.k, self.h = np.ascontiguousarray(numbers[:, 12:].T)
+        turn = _turns(yaw)
+        self.centre = (turn @ local[:, :, None])[:, :, 0] + origin
         frame = turn @ _frames(along)
         # local to world and back
         self.axes = frame * self.scale[:, None, :]
@@ -207,11 +204,15 @@ class World:
     def _pairs(self, apex: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Solids and rays (m,), (m,) that may meet, solids of one kind together; the rays (3, n)
         start in ``apex``."""
-        x, y, z = directions
-        unit = directions / np.sqrt(x * x + y * y + z * z)
+        unit = directions.astype(np.float32)
+        x, y, z = unit
+        unit /= np.sqrt(x * x + y * y + z * z)
         offset = self.ball_centre[self.by_kind] - apex
-        reach = (offset**2).sum(1) - self.ball_radius[self.by_kind] ** 2
-        towards = offset @ unit >= np.sqrt(np.maximum(reach, 0))[:, None]
+        distance2 = (offset**2).sum(1)
+        reach = np.sqrt(np.maximum(distance2 - self.ball_radius[self.by_kind] ** 2, 0))
+        # single precision is off by some 1e-7
+        reach -= 2e-6 * np.sqrt(distance2)
+        towards = offset.astype(np.float32) @ unit >= reach.astype(np.float32)[:, None]
         row, ray = np.divmod(np.flatnonzero(towards), len(x))
         return self.by_kind[row], ray
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from .materials import albedo
@@ -14,10 +16,14 @@ GAP = 0.02
 """Relative depth step between two parts of one thing from which on their border is an edge."""
 
 
+@lru_cache(4)
 def pixel_centres(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Image points (u, v) of all pixels in row order, each (H * W,)."""
     v, u = np.mgrid[: size[0], : size[1]] + 0.5
-    return u.ravel(), v.ravel()
+    u, v = u.ravel(), v.ravel()
+    # all callers share them
+    u.flags.writeable = v.flags.writeable = False
+    return u, v
 
 
 def _contrast(image: np.ndarray, least: float = 0.05) -> np.ndarray:
@@ -177,12 +183,14 @@ def picture(view: View, antialias: int, shadow_samples: int) -> np.ndarray:
     if antialias > 1:
         border = np.flatnonzero(_differs(view.face) & _contrast(image.reshape(3, *size)))
         source = _sources(view, border, antialias)
-        image[:, border] = image[:, source].reshape(3, len(border), -1).mean(2)
-    return np.round(255 * image.T.reshape(*size, 3)).astype(np.uint8)
+        image[:, border] = image.take(source, 1).reshape(3, -1, len(border)).mean(1)
+    # to the nearest integer
+    levels = (255 * image + 0.5).astype(np.uint8)
+    return np.ascontiguousarray(levels.T).reshape(*size, 3)
 
 
 def _sources(view: View, border: np.ndarray, antialias: int) -> np.ndarray:
-    """For ``antialias`` squared rays through every border pixel, the pixel that lends its colour.
+    """For ``antialias`` squared rays through every border pixel, the pixels that lend their colour.
 
     That is the pixel itself, or the neighbour on the ray's side if it shows the face that the ray
     meets: the rays measure how much of a pixel each face covers, and need no light of their own.
@@ -190,8 +198,8 @@ def _sources(view: View, border: np.ndarray, antialias: int) -> np.ndarray:
     """
     height, width = view.size
     steps = (np.arange(antialias) + 0.5) / antialias - 0.5
-    du, dv = (np.tile(grid.ravel(), len(border)) for grid in np.meshgrid(steps, steps))
-    source = np.repeat(border, antialias**2)
+    du, dv = (np.repeat(grid.ravel(), len(border)) for grid in np.meshgrid(steps, steps))
+    source = np.tile(border, antialias**2)
     row, column = np.divmod(source, width)
     down = np.clip(row + np.sign(dv).astype(int), 0, height - 1) * width
     right = np.clip(column + np.sign(du).astype(int), 0, width - 1)
