@@ -17,6 +17,8 @@ train_dataloader = dict(
         ]
     ),
 )
-train_cfg = dict(warmup_updates=100, weight_updates=160, alpha_phase=20, weight_phase=20, hard=True)
+train_cfg = dict(
+    warmup_updates=100, weight_updates=160, alpha_phase=20, weight_phase=20, hard='weights'
+)
 optim_wrapper = dict(alpha=dict(optimizer=dict(lr=0.1)))
 resource_loss = dict(weight=1.0)

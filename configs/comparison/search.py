@@ -6,7 +6,9 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 model = dict(encoder=dict(backbone=dict(weights='offline')))
-train_cfg = dict(warmup_updates=80, weight_updates=120, alpha_phase=20, weight_phase=20, hard=True)
+train_cfg = dict(
+    warmup_updates=80, weight_updates=120, alpha_phase=20, weight_phase=20, hard='weights'
+)
 optim_wrapper = dict(
     weights=dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=1e-4)),
     alpha=dict(optimizer=dict(lr=0.1)),

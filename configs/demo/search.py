@@ -8,8 +8,10 @@ train_dataloader = dict(batch_size=8, dataset=dict(length=500), **_loader)
 val_dataloader = dict(dataset=dict(length=60), **_loader)
 test_dataloader = dict(dataset=dict(length=100), **_loader)
 
-# straight-through samples: one candidate runs for each task and layer
-train_cfg = dict(warmup_updates=50, weight_updates=60, alpha_phase=12, weight_phase=12, hard=True)
+# straight-through samples for the weights: one candidate runs for each task and layer
+train_cfg = dict(
+    warmup_updates=50, weight_updates=40, alpha_phase=10, weight_phase=10, hard='weights'
+)
 resource_loss = dict(weight=40.0)
 optim_wrapper = dict(
     weights=dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=1e-4)),

@@ -56,7 +56,11 @@ class BranchingSearchLoop(UpdateLoop):
         alpha_phase, weight_phase: Updates of a phase; by default one pass over its part of the
             data.
         joint: In a weight update one step on the sum of the losses instead of one per task in turn.
-        hard: Mix by straight-through samples: each task runs one candidate per layer.
+        hard: Mix by straight-through samples: each task runs one candidate per layer. True in all
+            updates, 'weights' in weight updates only. Prefer 'weights': a candidate that does not
+            run gives alpha no gradient, and the scale of the one that runs is undone by the batch
+            norm of the layer after it, so that with True the tasks' losses cannot move alpha in
+            layers that no identity connection bridges; there only the resource term does.
         alpha_init_std: Standard deviation of alpha at the start. At alpha = 0 the gradient of the
             resource term is exactly zero, so a little noise lets it act from the first update.
         resource: Keyword arguments of ResourceTerm but the table.
@@ -77,7 +81,7 @@ class BranchingSearchLoop(UpdateLoop):
         alpha_phase: int | None = None,
         weight_phase: int | None = None,
         joint: bool = False,
-        hard: bool = False,
+        hard: bool | str = False,
         alpha_init_std: float = 1e-3,
         resource: Mapping[str, Any] | None = None,
         val_interval: int = 1000,
@@ -98,6 +102,8 @@ class BranchingSearchLoop(UpdateLoop):
         )
         self._max_iters = self.schedule.total
         self.joint = joint
+        if hard not in (False, True, 'weights'):
+            raise ValueError(f"train_cfg.hard: True, False or 'weights', got {hard!r}")
         self.hard = hard
         self.temperature = 1.0
         self.table = ResourceTable.from_file(table) if isinstance(table, str) else table
@@ -150,10 +156,14 @@ class BranchingSearchLoop(UpdateLoop):
         encoder = model.encoder
         generator = gumbel_generator(self.runner.seed, self._iter, encoder.alpha.device)
         if phase == ALPHA:
-            weights = encoder.sample_weights(self.temperature, generator=generator, hard=self.hard)
+            weights = encoder.sample_weights(
+                self.temperature, generator=generator, hard=self.hard is True
+            )
             return alpha_update(model, batch, optimizers, weights, self.resource, generator)
         with torch.no_grad():
-            weights = encoder.sample_weights(self.temperature, generator=generator, hard=self.hard)
+            weights = encoder.sample_weights(
+                self.temperature, generator=generator, hard=bool(self.hard)
+            )
         return weight_update(model, batch, optimizers, weights, self.joint)
 
 
