@@ -32,13 +32,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if not args.images:
         raise ValueError('no images: name at least one file after CHECKPOINT')
-    from rich.progress import track
-
     from bmtas.apis.inference import infer_files, load_model
+    from bmtas.search.base import progress
 
     _, model = load_model(args.config, args.checkpoint, args.cfg_options, args.device)
     results = infer_files(model, args.images, args.out_dir)
-    for _ in track(results, 'predicting', total=len(args.images), transient=True):
+    for _ in progress(results, 'predicting', len(args.images)):
         pass
     print(f'{len(args.images)} images, maps of {len(model.tasks)} tasks in {args.out_dir}')
 

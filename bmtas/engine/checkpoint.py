@@ -81,6 +81,9 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
         return torch.load(path, map_location=map_location, weights_only=True)
     except _LOAD_ERRORS as error:
         reason = str(error).strip().split('\n')[0][:200] or type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):
+            # what torch says suggests to load it without this safeguard
+            reason = 'not a checkpoint, damaged, or with more in it than tensors and plain values'
         raise ValueError(f'checkpoint {path} cannot be loaded: {reason}') from error
 
 

@@ -123,8 +123,10 @@ def twins(tmp_path):
 def test_mistakes_are_one_line(network, tmp_path, capsys, images, message):
     arguments = [str(network.config), str(network.checkpoint), *images(tmp_path)]
     assert run_tool(tool('infer'), [*arguments, '--out-dir', str(tmp_path / 'out')]) == 2
-    error = capsys.readouterr().err
+    printed = capsys.readouterr()
+    error = printed.err
     assert message in error and error.count('\n') == 1 and error.startswith('error: ')
+    assert not printed.out
     assert not (tmp_path / 'out').exists()
 
 
