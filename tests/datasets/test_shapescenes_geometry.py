@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bmtas.datasets.shapescenes import ShapeScenes
+from bmtas.datasets.shapescenes.geometry import Camera, Room
 from bmtas.datasets.shapescenes.objects import Builder
 from bmtas.datasets.shapescenes.primitives import (
     BOX,
@@ -13,7 +14,7 @@ from bmtas.datasets.shapescenes.primitives import (
     entry,
     local_normal,
 )
-from bmtas.datasets.shapescenes.raycast import Camera, Room, World
+from bmtas.datasets.shapescenes.raycast import World
 from bmtas.datasets.shapescenes.render import CREASE, GAP, View, edges, pixel_centres
 
 SOLIDS = {

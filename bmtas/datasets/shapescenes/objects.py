@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .geometry import Solid
 from .materials import Material
 from .primitives import BOX, ELLIPSOID, FRUSTUM, TAPER
-from .raycast import Solid
 
 UP = (0.0, 0.0, 1.0)
 

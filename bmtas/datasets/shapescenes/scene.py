@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import figures, objects
+from .geometry import Camera, Room
 from .materials import Material, MaterialTable
 from .objects import Builder, hsv
-from .raycast import Camera, Room, World
+from .raycast import World
 
 CLASSES = (
     'wall',
