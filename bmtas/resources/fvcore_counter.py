@@ -14,9 +14,13 @@ from math import prod
 from typing import Any
 
 import torch
-from fvcore.nn import FlopCountAnalysis
-from fvcore.nn import jit_handles as fv
 from torch import Tensor, nn
+
+with warnings.catch_warnings():
+    # fvcore is built on torch.jit, which announces its end at every import
+    warnings.simplefilter('ignore', FutureWarning)
+    from fvcore.nn import FlopCountAnalysis
+    from fvcore.nn import jit_handles as fv
 
 Handle = Callable[[list[Any], list[Any]], int]
 
@@ -104,7 +108,6 @@ def count_madds_by_fvcore(module: nn.Module, *inputs: Tensor, convention: str = 
     """
     images = tuple(torch.zeros(x.shape, dtype=x.dtype) for x in inputs)
     with torch.no_grad(), warnings.catch_warnings():
-        # fvcore's tracer announces that torch.jit is to be replaced one day
         warnings.simplefilter('ignore')
         analysis = FlopCountAnalysis(_with_zeros(module), images).clear_op_handles()
         analysis.set_op_handle(**HANDLES[convention])
