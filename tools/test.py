@@ -24,6 +24,11 @@ def parse_args(argv: Sequence[str] | None) -> object:
     parser.add_argument(
         '--sheet', type=int, default=6, metavar='N', help='images on the sheet of predictions'
     )
+    parser.add_argument(
+        '--constant',
+        action='store_true',
+        help='also score the best constant predictions of the training labels',
+    )
     add_run_arguments(parser, resume=False)
     return parser.parse_args(argv)
 
@@ -35,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from bmtas.engine.testing import run_test
 
     cfg = config_from_args(args)
-    run_test(cfg, args.checkpoint, args.baseline, args.out, args.sheet, args.amp)
+    run_test(cfg, args.checkpoint, args.baseline, args.out, args.sheet, args.amp, args.constant)
 
 
 if __name__ == '__main__':

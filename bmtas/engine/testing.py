@@ -19,8 +19,9 @@ from mmengine.dist import is_main_process
 from bmtas.engine.checkpoint import write_text
 from bmtas.engine.dist import unwrap
 from bmtas.engine.launch import build_runner, routes_from_checkpoint, takes_tasks
-from bmtas.evaluation import compare_results, load_results
+from bmtas.evaluation import compare_results, constant_scores, load_results
 from bmtas.ncp.report import predictor_results, predictor_table
+from bmtas.registry import DATASETS
 from bmtas.resources import count_model, without_weights
 from bmtas.structures import Task
 from bmtas.visualization import draw_predictions
@@ -73,7 +74,9 @@ def results_table(results: Mapping[str, Any]) -> str:
         score = results['scores'][task]
         shown = 'no labels' if score is None else f'{score:.4g}'
         name = results['score_names'][task]
-        rows.append(f'  {task:<14}{name:<10}{shown:>10}   ({arrow} is better)')
+        constant = (results.get('constant') or {}).get(task)
+        beside = '' if constant is None else f'; the best constant gets {constant:.4g}'
+        rows.append(f'  {task:<14}{name:<10}{shown:>10}   ({arrow} is better{beside})')
     height, width = results['input_size']
     rows.append(
         f'  {results["madds"] / 1e9:.4g} GMAdds ({results["convention"]}, {height}x{width}), '
@@ -82,6 +85,15 @@ def results_table(results: Mapping[str, Any]) -> str:
     if results['delta_m'] is not None:
         rows.append(f'  Delta_m {results["delta_m"]:+.2f} % against {results["baseline"]}')
     return '\n'.join(rows)
+
+
+def constants_of(
+    tasks: tuple[Task, ...], train: Mapping[str, Any], held_out: Mapping[str, Any]
+) -> dict[str, float | None]:
+    """Scores of the best constants of the training labels, by task; configs of the data sets."""
+    plain = dict(train, pipeline=[dict(type='PackSample')])
+    scores = constant_scores(tasks, DATASETS.build(plain), DATASETS.build(dict(held_out)))
+    return {task: _number(score) for task, score in scores.items()}
 
 
 def draw_sheet(runner: Any, count: int, path: Path) -> Path | None:
@@ -106,6 +118,7 @@ def run_test(
     out: str | Path | None = None,
     sheet: int = 6,
     amp: bool = False,
+    constant: bool = False,
 ) -> dict[str, Any]:
     """Test a checkpoint and write ``results.json``.
 
@@ -116,12 +129,17 @@ def run_test(
         out: Where to write; by default into the work dir.
         sheet: Number of images on the sheet of predictions; 0 for none.
         amp: Run in bfloat16.
+        constant: Add the scores of the best constant predictions, key ``constant``.
 
     Returns:
         The content of ``results.json``.
     """
     if baseline is not None:
         load_results(baseline)  # its faults show before the test, not after
+    if constant and not cfg.get('train_dataloader'):
+        raise ValueError('--constant: the config has no train_dataloader to take constants from')
+    # a runner for tests drops what belongs to the training
+    train = cfg.train_dataloader.dataset if constant else None
     routes_from_checkpoint(cfg, checkpoint)
     cfg.load_from = str(checkpoint)
     # all weights come from the checkpoint; files to start a training from need not be there
@@ -148,6 +166,8 @@ def run_test(
         checkpoint=str(checkpoint),
         branching=tree and dict(tasks=list(tree.tasks), config=tree.routes.tolist()),
     )
+    if constant:
+        results['constant'] = constants_of(model.tasks, train, cfg.test_dataloader.dataset)
     if is_main_process():
         target = _write(cfg, results, out, results_table(results), runner.logger)
         picture = draw_sheet(runner, sheet, target.parent / 'vis' / 'predictions.png')

@@ -196,10 +196,14 @@ def test_search_train_test(config, tmp_path, capsys):
     out = tmp_path / 'results.json'
     command = [path, str(checkpoint), '--work-dir', str(work / 'test'), '--out', str(out)]
     assert run_tool(tool('test'), [*command, '--sheet', '1']) == 0
-    assert run_tool(tool('test'), [*command, '--sheet', '0', '--baseline', str(out)]) == 0
+    assert (
+        run_tool(tool('test'), [*command, '--sheet', '0', '--baseline', str(out), '--constant'])
+        == 0
+    )
     results = json.loads(out.read_text())
     assert results['tasks'] == TASKS
     assert results['delta_m'] == 0
+    assert set(results['constant']) == set(TASKS)
     assert results['branching'] == dict(tasks=TASKS, config=routes)
     assert results['scores']['depth'] == results['metrics']['depth']['rmse']
     assert results['madds'] == json.loads(Path(tree).read_text())['cost']
