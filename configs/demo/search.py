@@ -10,12 +10,12 @@ test_dataloader = dict(dataset=dict(length=100), **_loader)
 
 # straight-through samples for the weights: one candidate runs for each task and layer
 train_cfg = dict(
-    warmup_updates=50, weight_updates=40, alpha_phase=10, weight_phase=10, hard='weights'
+    warmup_updates=50, weight_updates=60, alpha_phase=12, weight_phase=12, hard='weights'
 )
-resource_loss = dict(weight=40.0)
+resource_loss = dict(weight=60.0)
 optim_wrapper = dict(
     weights=dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=1e-4)),
-    alpha=dict(optimizer=dict(lr=0.1)),
+    alpha=dict(optimizer=dict(lr=0.5)),
 )
 custom_hooks = [
     dict(type='GumbelTemperatureHook', start=5.0, end=0.1),
