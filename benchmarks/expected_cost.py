@@ -66,7 +66,7 @@ def main() -> None:
     jobs = [(mode, num) for mode, nums in TASKS.items() for num in nums]
     # a fresh process for each, for its peak memory
     context = multiprocessing.get_context('spawn')
-    for mode, num in track(jobs, 'measuring', Console(stderr=True), transient=True):
+    for mode, num in track(jobs, 'measuring', console=Console(stderr=True), transient=True):
         with context.Pool(1) as pool:
             job = (mode, num, args.layers, args.threads, args.repeats)
             columns[mode, num] = pool.apply(measure, (job,))

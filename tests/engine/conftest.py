@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.visualization import Visualizer
 
 from bmtas.engine.launch import build_runner, load_config
 
@@ -82,6 +84,9 @@ def run(tmp_path: Path):
     """Run a config in a work dir: ``run(config, 'name', purpose, key=value...)`` -> runner."""
 
     def launch(config, name, purpose='search', options=None, resume=False):
+        # mmengine names hubs by the second: two quick runs of one config would share their logs
+        for singleton in (MessageHub, MMLogger, Visualizer):
+            singleton._instance_dict.clear()
         cfg = load_config(config, options, work_dir=tmp_path / name)
         cfg.resume = resume
         runner = build_runner(cfg, purpose)
