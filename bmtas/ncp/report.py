@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .codes import NetworkCode
+from .cost import CONVENTIONS, RECORD_COST, CostModel
 from .data import RecordTable
 from .judge import KernelJudge
 from .objective import Evaluation, Objective
@@ -37,6 +40,38 @@ def describe(objective: Objective, evaluation: Evaluation, row: int) -> dict[str
             for column, name in enumerate(objective.names)
         },
     }
+
+
+def code_text(
+    source: Any, input_size: Sequence[int], head: str = 'segmentation', classes: int | None = None
+) -> str:
+    """All forms of a code and its exact cost under each convention, as text.
+
+    Args:
+        source: Anything that ``NetworkCode.parse`` reads.
+        input_size: (H, W) in pixels.
+        head: ``segmentation`` or ``classification``.
+        classes: Outputs of the head; by default 19, or 50 for classification.
+    """
+    code = NetworkCode.parse(source)
+    classes = classes or {'segmentation': 19, 'classification': 50}[head]
+    cost = {
+        convention: CostModel(tuple(input_size), head, classes, convention)
+        for convention in CONVENTIONS
+    }
+    setting = code.setting()
+    madds, params = RECORD_COST.both(code)
+    return '\n'.join(
+        [
+            f'text     {code.text}',
+            f'numbers  {",".join(map(str, code))}',
+            *(f'{key}: {json.dumps(value)}' for key, value in setting.items()),
+            f'{input_size[0]}x{input_size[1]}, {head} of {classes} classes: '
+            f'{int(cost["mac"].params(code)):,} parameters, multiply-adds '
+            + ', '.join(f'{int(c.madds(code)):,} ({name})' for name, c in cost.items()),
+            f'as the benchmark records it: flops {madds / 1e9:.6f} G, params {params / 1e6:.6f} M',
+        ]
+    )
 
 
 class Records:
