@@ -14,7 +14,7 @@ from .data import RecordTable
 from .judge import KernelJudge
 from .objective import Evaluation, Objective
 from .propagation import Path
-from .spaces import Budget
+from .spaces import Budget, pareto_rows
 
 VERSION = 1
 
@@ -74,6 +74,27 @@ def code_text(
     )
 
 
+def combined_score(objective: Objective, values: np.ndarray) -> np.ndarray:
+    """The goals, combined as in the objective, without cost and doubt.
+
+    Args:
+        values: (N, goals) metrics in their own units.
+
+    Returns:
+        (N,) larger is better.
+    """
+    columns = []
+    for goal, column, value in zip(objective.goals, objective.columns, values.T, strict=True):
+        predictor = objective.predictors[goal.setting]
+        place = predictor.names.index(objective.names[column].split('/', 1)[1])
+        mean, std = (float(getattr(predictor, f'target_{k}')[place]) for k in ('mean', 'std'))
+        columns.append((value - mean) / std)
+    scores = np.stack(columns, axis=1)
+    if objective.combine == 'worst':
+        return scores.min(1)
+    return scores @ objective.weights.numpy()
+
+
 class Records:
     """The recorded codes beside a search.
 
@@ -98,17 +119,8 @@ class Records:
 
     def score(self) -> np.ndarray:
         """(N,) the goals, combined as in the objective, of the recorded metrics."""
-        columns = []
-        for goal, column in zip(self.objective.goals, self.objective.columns):
-            predictor = self.objective.predictors[goal.setting]
-            name = self.objective.names[column]
-            place = predictor.names.index(name.split('/', 1)[1])
-            mean, std = (float(getattr(predictor, f'target_{k}')[place]) for k in ('mean', 'std'))
-            columns.append((self.table[name] - mean) / std)
-        scores = np.stack(columns, axis=1)
-        if self.objective.combine == 'worst':
-            return scores.min(1)
-        return scores @ self.objective.weights.numpy()
+        names = [self.objective.names[column] for column in self.objective.columns]
+        return combined_score(self.objective, self.table.values(names))
 
     def best(self, budget: Budget, number: int = 3) -> list[dict[str, Any]]:
         """The best records by combined measured score within a budget, best first."""
@@ -148,6 +160,24 @@ def trajectory(objective: Objective, path: Path, start: int) -> list[dict[str, A
     return steps
 
 
+def front(objective: Objective, path: Path) -> list[dict[str, Any]]:
+    """The codes met, of all iterations and starts, that no other beats in both predicted score
+    and cost (multiply-adds, or parameters where these are the cost), cheapest first."""
+    met = path.evaluations
+    fits = np.concatenate([np.isfinite(evaluation.value) for evaluation in met])
+    mean = np.concatenate([evaluation.mean for evaluation in met])
+    cost = np.concatenate([getattr(evaluation, objective.cost) for evaluation in met])
+    score = np.where(fits, combined_score(objective, mean[:, objective.columns]), -np.inf)
+    places = [(step, row) for step, e in enumerate(met) for row in range(len(e.codes))]
+    codes = []
+    for place in pareto_rows(score, cost):
+        if np.isfinite(score[place]):
+            step, row = places[place]
+            codes.append(describe(objective, met[step], row))
+            codes[-1].pop('operations', None)
+    return codes
+
+
 def build_report(
     objective: Objective, path: Path, records: Records | None, judge: bool
 ) -> dict[str, Any]:
@@ -172,6 +202,7 @@ def build_report(
             for s in range(values.shape[1])
         ],
         'trajectory': trajectory(objective, path, start),
+        'front': front(objective, path),
         'records_within_budget': None,
     }
     if records is not None:

@@ -65,6 +65,8 @@ def _draw_path(axis: Any, report: Mapping[str, Any], name: str) -> None:
     if len(report['starts']) > 1:
         ends = [(s['madds_g'], s['predicted'][name]['mean']) for s in report['starts']]
         axis.scatter(*zip(*ends), 18, marker='x', color='#7a9cc6', label='best of other starts')
+    front = [(code['madds_g'], code['predicted'][name]['mean']) for code in report['front']]
+    axis.plot(*zip(*front), '--', color='#8a5fb0', lw=1.2, zorder=3, label='front of the codes met')
     best = (report['records_within_budget'] or [None])[0]
     if best:
         axis.scatter(

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from bmtas.ncp.codes import IS_COUNT, POSITIONS, NetworkCode
 from bmtas.ncp.cost import RECORD_COST
 from bmtas.ncp.nasbench201 import CellSpace
 from bmtas.ncp.objective import Goal, Objective
-from bmtas.ncp.predictor import CodePredictor
+from bmtas.ncp.predictor import CodePredictor, load_predictor
 from bmtas.ncp.propagation import REFERENCE, Steps, propagate
 from bmtas.ncp.spaces import Budget, MultiResolutionSpace
 from bmtas.ncp.strategies import REFERENCE_START
@@ -159,6 +160,21 @@ def test_best_iterate_and_early_stop():
     assert path.calls[-1] == 2 * len(values)
 
 
+@pytest.mark.parametrize(('starts', 'limit'), [(1, 1.0), (32, 5.0)])
+def test_seventy_steps_are_fast(starts, limit):
+    """Of the shipped predictors' size: eight members of 128 and 64 units on codes and costs."""
+    heads = [dict(names=['mIoU']), dict(names=['mAcc', 'aAcc']), dict(names=['flops', 'params'])]
+    model = CodePredictor('seg', heads, 8, 'cost', hidden=128, head_width=64).eval()
+    space = MultiResolutionSpace()
+    codes = space.random(starts, np.random.default_rng(0))
+    aim = objective(space, {'seg': model.requires_grad_(False)}, pessimism=1.0)
+    aim.budget = Budget(madds=3.0, params=8.0)
+    propagate(aim, codes, Steps(number=1))
+    began = time.process_time()
+    path = propagate(aim, codes, Steps(number=70))
+    assert time.process_time() - began < limit and len(path.evaluations) == 71
+
+
 @pytest.mark.parametrize('search', [random_search, local_search, evolutionary_search])
 @pytest.mark.parametrize('cells', [False, True])
 def test_baselines_spend_their_calls_and_improve(search, cells):
@@ -204,6 +220,15 @@ def files(tmp_path):
     return tmp_path, found
 
 
+NAMES = ('seg/mIoU', 'video/top1')
+
+
+def standardised(files, name, value):
+    """A predicted main metric in deviations of its training rows."""
+    model = load_predictor(files[1][name.split('/')[0]])
+    return (value - float(model.target_mean[0])) / float(model.target_std[0])
+
+
 def run(files, kind='CodePropagation', data=True, **options):
     folder, found = files
     lines = []
@@ -229,6 +254,18 @@ def test_report_and_picture_of_a_joint_search(files):
     best = written['records_within_budget'][0]
     assert best['madds_g'] <= 0.9 and set(best['measured']) == {'seg/mIoU', 'video/top1'}
     assert NetworkCode.parse(str(work_dir / 'ncp.json')).text == chosen['text']
+    codes = [tuple(code['code']) for code in written['front']]
+    assert len(set(codes)) == len(codes)
+    costs = [code['madds_g'] for code in written['front']]
+    means = [
+        sum(standardised(files, name, code['predicted'][name]['mean']) for name in NAMES)
+        for code in written['front']
+    ]
+    assert costs == sorted(costs) and means == sorted(means) and max(costs) <= 0.9
+    # no code met beats one of the front
+    for step in written['trajectory']:
+        score = sum(standardised(files, n, step['predicted'][n]['mean']) for n in NAMES)
+        assert any(c <= step['madds_g'] and m >= score - 1e-5 for c, m in zip(costs, means))
     assert len(written['trajectory']) == 9 and 'best record within' in text
     assert written['predictor_calls'] == 9 * 3 * 2
 
