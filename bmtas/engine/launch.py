@@ -94,11 +94,16 @@ def read_branching(cfg: Config, path: str | Path) -> None:
 def routes_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
     """Take the routes of a branched network from its checkpoint, if the config names none.
 
+    The code of a NetworkCodeModel always comes from the checkpoint: no other code's network fits.
+
     Raises:
         FileNotFoundError: No such checkpoint.
         ValueError: The checkpoint is damaged, has no routes, or is for other tasks.
     """
     content = load_from_local(str(checkpoint), 'cpu')
+    code = content.get('network_code') if isinstance(content, Mapping) else None
+    if code is not None and cfg.model.get('type') == 'NetworkCodeModel':
+        cfg.model.backbone.code = list(code)
     if _encoder_type(cfg) != 'BranchedEncoder' or cfg.model.encoder.get('routes') is not None:
         return
     branching = content.get('branching') if isinstance(content, Mapping) else None

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from bmtas.engine.config import load_config
+from bmtas.engine.launch import build_runner
+from bmtas.engine.testing import run_test
 from bmtas.models.encoders import MultiResolutionEncoder
 from bmtas.ncp import CostModel, MultiResolutionNetwork, NetworkCode
 from bmtas.registry import MODELS
@@ -93,3 +95,32 @@ def test_resource_report_of_other_quantities(quantity):
     assert sum(parts) == report['total'] and all(part > 0 for part in parts)
     if quantity == 'params':
         assert report['total'] == report['params']
+
+
+def test_a_checkpoint_knows_its_code(tmp_path):
+    options = {
+        'model.backbone.code': CODE,
+        'train_cfg.max_iters': 1,
+        'train_cfg.val_interval': 1,
+        'default_hooks.checkpoint.interval': 1,
+        'train_dataloader.batch_size': 2,
+        'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False,
+        'val_dataloader.num_workers': 0,
+        'val_dataloader.persistent_workers': False,
+        'test_dataloader.num_workers': 0,
+        'test_dataloader.persistent_workers': False,
+        **{f'{part}_dataloader.dataset.length': 4 for part in ('train', 'val', 'test')},
+    }
+    cfg = load_config(CONFIG, options, work_dir=tmp_path)
+    cfg.launcher, cfg.resume = 'none', False
+    build_runner(cfg, 'train').train()
+    del options['model.backbone.code']
+    cfg = load_config(CONFIG, options, work_dir=tmp_path)
+    assert cfg.model.backbone.code != CODE
+    results = run_test(cfg, tmp_path / 'iter_1.pth', sheet=0)
+    # the common resource model, which knows nothing of codes
+    counted = count_model(
+        {**load_config(CONFIG, {'model.backbone.code': CODE}).model, 'tasks': cfg.tasks}, (64, 64)
+    )
+    assert (results['madds'], results['params']) == (counted['madds'], counted['params'])

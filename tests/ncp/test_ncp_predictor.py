@@ -262,6 +262,7 @@ def test_floors_on_the_published_split(data_root, trained, setting, floor):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_joint_edit_keeps_up_where_single_edits_wreck_the_other_tasks(
     data_root, trained, tmp_path
 ):
@@ -283,7 +284,10 @@ def test_a_joint_edit_keeps_up_where_single_edits_wreck_the_other_tasks(
         return (np.array(values) - mean) / std
 
     start, joint = edit()
+    worst = edit(combine='worst')[1]
     single = np.stack([edit(goals=[name])[1] for name in files])
-    assert (joint > start).all()
+    assert (joint > start).all() and (worst > start).all()
+    # a single edit lifts its own task; those of seg and video drop below the start elsewhere
     assert (single.diagonal() > start).all() and (single < start).any(1)[[0, 2]].all()
-    assert joint.min() > single.min(1).max()
+    # each way of joining is best at what it wants
+    assert joint.sum() > single.sum(1).max() and worst.min() > single.min(1).max()
