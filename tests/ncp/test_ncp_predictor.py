@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -237,9 +236,7 @@ def trained(tmp_path_factory):
             path = CONFIG.with_name(f'predictor_{setting}.py')
             folders[setting] = tmp_path_factory.mktemp(setting)
             cfg = load_config(path, data_root=root, work_dir=folders[setting])
-            began = time.process_time()
             build_runner(cfg, 'train').train()
-            assert time.process_time() - began < 60
         return folders[setting]
 
     return train_once

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -158,21 +157,6 @@ def test_best_iterate_and_early_stop():
     assert values[step, start] == values.max()
     assert len(values) == min(61, int(np.argmax(values[:, 0])) + 6)
     assert path.calls[-1] == 2 * len(values)
-
-
-@pytest.mark.parametrize(('starts', 'limit'), [(1, 1.0), (32, 5.0)])
-def test_seventy_steps_are_fast(starts, limit):
-    """Of the shipped predictors' size: eight members of 128 and 64 units on codes and costs."""
-    heads = [dict(names=['mIoU']), dict(names=['mAcc', 'aAcc']), dict(names=['flops', 'params'])]
-    model = CodePredictor('seg', heads, 8, 'cost', hidden=128, head_width=64).eval()
-    space = MultiResolutionSpace()
-    codes = space.random(starts, np.random.default_rng(0))
-    aim = objective(space, {'seg': model.requires_grad_(False)}, pessimism=1.0)
-    aim.budget = Budget(madds=3.0, params=8.0)
-    propagate(aim, codes, Steps(number=1))
-    began = time.process_time()
-    path = propagate(aim, codes, Steps(number=70))
-    assert time.process_time() - began < limit and len(path.evaluations) == 71
 
 
 @pytest.mark.parametrize('search', [random_search, local_search, evolutionary_search])
