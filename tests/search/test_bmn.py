@@ -1,5 +1,6 @@
 """BMN: dissimilarities and affinities against numpy and scipy, scores, budgets, the strategy."""
 
+import dataclasses
 import itertools
 import json
 
@@ -233,6 +234,28 @@ def test_strategy_groups_identical_networks(make_context, make_checkpoint):
     staged = dict(type='BMNSearch', budget=budget, affinity=affinity_file, locations='stages')
     with pytest.raises(ValueError, match='has 18 locations'):
         STRATEGIES.build(staged).run(context)
+
+
+def test_strategy_for_twelve_tasks(make_context, tmp_path):
+    """Three kinds of tasks, alike within a kind: with room for three branches these are found."""
+    context = make_context()
+    tasks = tuple(dataclasses.replace(context.tasks[i % 3], name=f't{i:02d}') for i in range(12))
+    heads = dict.fromkeys([task.name for task in tasks], 100)
+    table = dataclasses.replace(context.table, heads=heads)
+    context = dataclasses.replace(context, tasks=tasks, table=table)
+    kinds = np.arange(12) % 3
+    affinity = np.tile(np.where(kinds[:, None] == kinds, 1.0, 0.3), (18, 1, 1))
+    content = dict(tasks=list(context.names), affinity=affinity.tolist())
+    (tmp_path / 'affinity.json').write_text(json.dumps(content))
+    three = BranchingTree.from_routes(np.tile(kinds, (18, 1)), context.names)
+    options = dict(
+        type='BMNSearch', affinity=str(tmp_path / 'affinity.json'), budget=three.cost(table)
+    )
+    assert STRATEGIES.build(dict(options, method='beam')).run(context) == three
+    front = json.loads((context.work_dir / 'front.json').read_text())['trees']
+    assert front[-1]['cost'] == options['budget'] and front[-1]['score'] == 0
+    with pytest.raises(ValueError, match="'dp' takes up to 9 tasks, there are 12; use 'beam'"):
+        STRATEGIES.build(options).run(context)
 
 
 def test_stages_branch_between_stages_only(make_context, make_checkpoint):

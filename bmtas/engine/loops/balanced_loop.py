@@ -14,7 +14,7 @@ from bmtas.engine.balancing import Balancer, BalancerStateHook, kept_buffers
 from bmtas.engine.dist import unwrap
 from bmtas.engine.loops.train_loop import PositionTrainLoop
 from bmtas.engine.seeding import BALANCING, position_seed
-from bmtas.engine.updates import active_tasks
+from bmtas.engine.updates import active_tasks, report
 from bmtas.registry import LOOPS
 
 
@@ -75,7 +75,7 @@ class BalancedTrainLoop(PositionTrainLoop):
             losses = self._scalarize(model, data, present, draws)
         self._finish(core, data, present)
         shown = {f'loss_{t.name}': x for t, x in zip(core.tasks, losses) if t.name in names}
-        return {'loss': losses[present].sum(), **shown}
+        return report(shown)
 
     def _losses(self, model: Any, data: Mapping[str, Any]) -> list[Tensor]:
         """The T weighted losses."""
@@ -105,8 +105,9 @@ class BalancedTrainLoop(PositionTrainLoop):
 
     def _finish(self, core: Any, data: Mapping[str, Any], present: Tensor) -> None:
         def losses_again() -> Tensor:
-            with kept_buffers(core):
-                return torch.stack(self._losses(core, data))
+            # losses are means over the global batch only where gradients are taken
+            with kept_buffers(core), torch.set_grad_enabled(get_world_size() > 1):
+                return torch.stack(self._losses(core, data)).detach()
 
         self.balancer.step(losses_again, present)
         if (self._iter + 1) % self.updates_per_pass == 0:
