@@ -74,7 +74,7 @@ def test_every_method_trains_every_part_of_a_branched_network(name, train_config
         pytest.importorskip('cvxpy')
     options = {
         'model.encoder.routes': [[0, 0, 0], [0, 0, 1], [0, 1, 2], [0, 1, 2]],
-        **balanced(name, **(dict(c=0.4) if name == 'CAGrad' else {})),
+        **balanced(name),
         'train_cfg.max_iters': 2,
         'optim_wrapper.optimizer.weight_decay': 0.0,
         'default_hooks.checkpoint.interval': 100,

@@ -25,7 +25,6 @@ def linear_losses(w, *gradients):
 def build(name, **kwargs):
     if name == 'CAGrad':
         pytest.importorskip('cvxpy')
-        kwargs.setdefault('c', 0.4)
     return Balancer(2, name, **kwargs)
 
 
