@@ -179,13 +179,13 @@ def _beam_front(
     """The front of the trees of promising partitions."""
     if width < 1:
         raise ValueError(f'beam_width must be positive, got {width}')
-    if isinstance(scores, np.ndarray) or not callable(getattr(scores, 'table', scores)):
-        table, tasks = _tabulated(costs, scores, tasks)
-        scores = ListedScores(table, len(tasks))
-    elif not hasattr(scores, 'table'):
+    if callable(scores):
         if tasks is None:
             raise ValueError('tasks must be named where scores is a function')
         scores = CalledScores(scores, len(costs), len(tasks))
+    elif not hasattr(scores, 'table'):
+        table, tasks = _tabulated(costs, scores, tasks)
+        scores = ListedScores(table, len(tasks))
     if tasks is None:
         tasks = [f'task{t}' for t in range(scores.num_tasks)]
     rows = candidate_partitions(scores, width)
@@ -195,6 +195,8 @@ def _beam_front(
             f'scores are for {len(table)} layers and {rows.shape[1]} tasks, not for {len(costs)} '
             f'layers and {len(tasks)} tasks'
         )
+    if not np.isfinite(table).all():
+        raise ValueError('scores must be finite')
     limit = max(2, ENTRIES // len(rows))
     covers = refinement_covers(rows)
     found = front_of_trees(costs, table, rows.max(1) + 1, covers, limit)

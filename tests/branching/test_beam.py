@@ -92,6 +92,8 @@ def test_more_than_nine_tasks_are_refused_by_the_exact_methods():
         tree_front([1], lambda layer, groups: 0.0, names)
     with pytest.raises(ValueError, match='tasks must be named'):
         tree_front([1], lambda layer, groups: 0.0, method='beam')
+    with pytest.raises(ValueError, match='scores must be finite'):
+        tree_front([1], lambda layer, groups: np.nan, names, 'beam', beam_width=1)
 
 
 def test_spectral_clusters_of_three_cliques():

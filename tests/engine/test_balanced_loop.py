@@ -119,5 +119,8 @@ def test_mistakes_are_named(train_config, run):
     wrong = {**balanced('MGDA'), 'optim_wrapper.paramwise_cfg': dict(shared_lr=True)}
     with pytest.raises(ValueError, match='shared_lr: must be False with MGDA'):
         run(train_config, 'b', 'train', wrong)
+    wrong = {**balanced('MGDA'), 'optim_wrapper.accumulative_counts': 2}
+    with pytest.raises(ValueError, match='accumulative_counts: must be 1 with MGDA'):
+        run(train_config, 'd', 'train', wrong)
     with pytest.raises(ValueError, match=r"balancing: must be dict\(method='UW'"):
         run(train_config, 'c', 'train', {**balanced('UW'), 'train_cfg.balancing': 'UW'})

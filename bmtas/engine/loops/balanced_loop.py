@@ -31,7 +31,8 @@ class BalancedTrainLoop(PositionTrainLoop):
         balancing: ``dict(method='UW')``: a method of torchjd and its arguments, see Balancer.
 
     Raises:
-        ValueError: Unknown method, or ``shared_lr=True`` asked for where it is wrong.
+        ValueError: Unknown method, or ``shared_lr=True`` or gradient accumulation asked for where
+            it is wrong.
     """
 
     def __init__(
@@ -50,6 +51,11 @@ class BalancedTrainLoop(PositionTrainLoop):
         device = next(model.parameters()).device
         self.balancer = Balancer(len(model.tasks), device=device, **balancing)
         runner.register_hook(BalancerStateHook(self.balancer))
+        if self.balancer.is_aggregator and _accumulates(runner.optim_wrapper):
+            raise ValueError(
+                f'optim_wrapper.accumulative_counts: must be 1 with {self.balancer.name}, which '
+                'combines the gradients of one batch'
+            )
         if not self.balancer.is_sum_like:
             switch_off_shared_lr(runner, self.balancer.name)
         batch_size = self.dataloader.batch_size * get_world_size()
@@ -112,6 +118,10 @@ class BalancedTrainLoop(PositionTrainLoop):
         self.balancer.step(losses_again, present)
         if (self._iter + 1) % self.updates_per_pass == 0:
             self.balancer.end_pass()
+
+
+def _accumulates(wrapper: Any) -> bool:
+    return isinstance(wrapper, Mapping) and wrapper.get('accumulative_counts', 1) != 1
 
 
 def switch_off_shared_lr(runner: Any, method: str) -> None:
