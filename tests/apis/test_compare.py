@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from matplotlib.axes import Axes
 
 from bmtas.apis.compare import (
     Value,
@@ -18,6 +19,7 @@ from bmtas.apis.compare import (
     read_entries,
 )
 from bmtas.engine.cli import run_tool
+from bmtas.visualization.comparison import draw_comparison
 
 ROOT = Path(__file__).parents[2]
 
@@ -152,6 +154,21 @@ def load_tool(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.main
+
+
+def test_every_method_of_the_picture_looks_different(tmp_path, monkeypatch):
+    drawn = []
+    plain = Axes.errorbar
+
+    def spy(self, *args, **kwargs):
+        drawn.append((kwargs['label'], kwargs['color'], kwargs['fmt']))
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr(Axes, 'errorbar', spy)
+    points = [dict(name=f'm{i}', method=f'm{i}', madds=1e9 * i, delta_m=i) for i in range(24)]
+    draw_comparison(points, ['m0', 'm23'], tmp_path / 'c.png')
+    assert [label for label, _, _ in drawn] == [f'm{i}' for i in range(24)]
+    assert len({(colour, marker) for _, colour, marker in drawn}) == 24
 
 
 def test_tool(runs, capsys):
