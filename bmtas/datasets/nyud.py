@@ -80,7 +80,6 @@ class NYUD(MultiTaskFolder):
     """
 
     expected_sizes = dict(train=795, val=654)
-    how_to_get = 'get it with `python tools/data/prepare.py nyud`, or point --data-root at it'
 
     def __init__(
         self,
@@ -95,18 +94,27 @@ class NYUD(MultiTaskFolder):
         if layout is not None and layout not in LAYOUTS:
             raise ValueError(f'NYUD: unknown layout {layout!r}, choose from {sorted(LAYOUTS)}')
         root = Path(data_root)
-        if layout is None and root.is_dir():
-            layout = detect_layout(root)
         self.layout = layout
+        self.data_root = root
+        if layout is None and root.is_dir():
+            try:
+                self.layout = detect_layout(root)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f'{error}; {self.how_to_get}') from None
         super().__init__(
             data_root,
             split,
             labels,
             label_files,
-            img_suffix=LAYOUTS[layout or 'png']['img_suffix'],
+            img_suffix=LAYOUTS[self.layout or 'png']['img_suffix'],
             pipeline=pipeline,
             augmentation_seed=augmentation_seed,
         )
+
+    @property
+    def published(self) -> str:
+        """The archive of MTI-Net has another address than the other two."""
+        return 'nyud_mti' if self.layout == 'npy' else 'nyud'
 
     def build_readers(self, label_files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         specs = {k: v for k, v in LAYOUTS[self.layout].items() if k != 'img_suffix'}

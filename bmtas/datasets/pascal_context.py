@@ -34,7 +34,7 @@ class PascalContext(MultiTaskFolder):
     """
 
     expected_sizes = dict(train=4998, val=5105)
-    how_to_get = 'get it with `python tools/data/prepare.py pascal`, or point --data-root at it'
+    published = 'pascal'
 
     def __init__(
         self,

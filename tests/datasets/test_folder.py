@@ -305,6 +305,18 @@ def test_mat_without_the_variable_and_unknown_suffix(tmp_path):
     raises(ValueError, 'cannot be read', lambda: read_image(tmp_path / 'no.png'))
 
 
+@pytest.mark.parametrize(
+    'content', [np.zeros((0, 0), np.uint16), 'text', dict(x=1), np.array([['a']], object)]
+)
+def test_content_that_is_no_map(tmp_path, content):
+    scipy.io.savemat(tmp_path / 'a.mat', dict(LabelMap=content))
+    raises(
+        ValueError,
+        'a.mat: holds no map of numbers',
+        lambda: read_array(tmp_path / 'a.mat', 'LabelMap'),
+    )
+
+
 def test_bad_depth(tmp_path):
     (tmp_path / 'd').mkdir()
     np.save(tmp_path / 'd' / 'a.npy', np.array([[1.0, np.nan, -3.0, np.inf]], np.float32))
