@@ -64,10 +64,10 @@ def read_mat(path: Path, key: str) -> np.ndarray:
     """
     from scipy.io import loadmat
 
+    if not path.exists():  # scipy's own error does not say so
+        raise FileNotFoundError(f'{path}: label file not found')
     try:
         content = loadmat(path)
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{path}: label file not found') from None
     except NotImplementedError:
         raise ValueError(f'{path}: MATLAB 7.3 files are not read, save it with -v7') from None
     except Exception as error:  # scipy's reader fails in many ways on a cut file

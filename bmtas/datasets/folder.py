@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,10 @@ class MultiTaskFolder(MultiTaskDataset):
             f'get it with `python tools/data/prepare.py {self.published} --data-root '
             f'{self.data_root}`, or point --data-root at it'
         )
+
+    def size_problems(self, sizes: Collection[tuple[int, int]]) -> list[str]:
+        """What is wrong with the sizes (H, W) of a split's images; any size suits a folder."""
+        return []
 
     def build_readers(self, label_files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Label key -> reader with ``kind``, ``optional``, ``paths`` and ``read`` of (root, id)."""

@@ -56,6 +56,13 @@ class PascalContext(MultiTaskFolder):
             augmentation_seed=augmentation_seed,
         )
 
+    def size_problems(self, sizes: Collection[tuple[int, int]]) -> list[str]:
+        """The longest side of the archive's images is 500."""
+        longest = max((max(size) for size in sizes), default=500)
+        if longest == 500:
+            return []
+        return [f'the longest side of the images is {longest}, that of the archive 500']
+
     def build_readers(self, label_files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         return dict(
             semseg=ContextSemsegReader(),

@@ -240,6 +240,9 @@ def test_id_without_files(tmp_path):
     raises(FileNotFoundError, 'ghost.jpg: image not found', lambda: dataset[2])
     (tmp_path / 'depth' / 'a.png').unlink()
     raises(FileNotFoundError, r'depth.a.png: label file not found', lambda: dataset[0])
+    for suffix in ('.mat', '.npy'):
+        path = tmp_path / f'gone{suffix}'
+        raises(FileNotFoundError, 'label file not found', lambda path=path: read_array(path, 'x'))
 
 
 def test_label_of_another_size(tmp_path):
