@@ -81,8 +81,11 @@ def add_run_arguments(parser: argparse.ArgumentParser, resume: bool = True) -> N
 
 def one_line(error: BaseException) -> str:
     """The message of an exception without line breaks."""
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return ' '.join(str(text).split()) or type(error).__name__
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if text.startswith('Caught ') and 'Original Traceback' in text:
+        # from a worker of a data loader: torch puts the worker's traceback into the message
+        text = text.rstrip().splitlines()[-1].partition(': ')[2]
+    return ' '.join(text.split()) or type(error).__name__
 
 
 def run_tool(main: Callable[[Sequence[str] | None], Any], argv: Sequence[str] | None = None) -> int:
