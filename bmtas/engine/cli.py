@@ -88,8 +88,17 @@ def one_line(error: BaseException) -> str:
     return ' '.join(text.split()) or type(error).__name__
 
 
-def run_tool(main: Callable[[Sequence[str] | None], Any], argv: Sequence[str] | None = None) -> int:
+def run_tool(
+    main: Callable[[Sequence[str] | None], Any],
+    argv: Sequence[str] | None = None,
+    resume: str = '',
+) -> int:
     """Run a tool's ``main`` and turn a user's mistake into one line on stderr.
+
+    Args:
+        main: The tool.
+        argv: Its arguments; those of the command line by default.
+        resume: How to go on after Ctrl-C.
 
     Returns:
         The exit code: 0, or 2 after a mistake of the user. With the environment variable
@@ -105,7 +114,7 @@ def run_tool(main: Callable[[Sequence[str] | None], Any], argv: Sequence[str] | 
         print(f'error: {one_line(error)}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print('interrupted; start again with --resume to go on', file=sys.stderr)
+        print(f'interrupted{"; " if resume else ""}{resume}', file=sys.stderr)
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))

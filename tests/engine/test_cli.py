@@ -33,3 +33,12 @@ def test_errors_of_a_loader(kind, workers, capsys):
 def test_line_breaks_become_spaces():
     assert one_line(ValueError('a\n  b')) == 'a b'
     assert one_line(ValueError()) == 'ValueError'
+
+
+@pytest.mark.parametrize('resume', ['', 'start again to go on'])
+def test_interrupt(resume, capsys):
+    def main(argv):
+        raise KeyboardInterrupt
+
+    assert run_tool(main, resume=resume) == 130
+    assert capsys.readouterr().err.strip() == '; '.join(filter(None, ['interrupted', resume]))
