@@ -117,6 +117,24 @@ def routes_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
     set_routes(cfg, tree, checkpoint)
 
 
+def check_data(cfg: Config, purpose: str, constant: bool = False) -> None:
+    """End at once where the data of a run is missing or incomplete; tools call it first.
+
+    Args:
+        cfg: A complete config.
+        purpose: 'search', 'train' or 'test'.
+        constant: A test that also looks at the training labels.
+
+    Raises:
+        FileNotFoundError, ValueError: See ``check_datasets``.
+    """
+    if purpose == 'test':
+        loaders = ['test_dataloader'] + ['train_dataloader'] * constant
+    else:
+        loaders = ['train_dataloader'] + ['val_dataloader'] * bool(cfg.get('val_cfg'))
+    check_datasets(cfg, loaders)
+
+
 def _prepare_search(cfg: Config) -> None:
     loop = LOOPS.get(cfg.train_cfg.get('type'))
     if not (inspect.isclass(loop) and issubclass(loop, BranchingSearchLoop)):
@@ -155,7 +173,7 @@ def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
         dropped |= set(_VAL)
     for key in dropped:
         cfg.pop(key, None)
-    check_datasets(cfg)
+    check_data(cfg, purpose)
     if purpose == 'search':
         _prepare_search(cfg)
     return MultiTaskRunner.from_cfg(cfg)

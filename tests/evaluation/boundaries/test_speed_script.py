@@ -28,6 +28,12 @@ def test_synthetic_image_and_measures(script):
     assert 0 < shares['match'] + shares['thin'] <= 1
 
 
+def test_says_what_bounds_it(script):
+    text = script.bound(dict(match=0.6, thin=0.3), 0.4)
+    assert text.startswith('bound by matching') and '40%' in text
+    assert script.bound(dict(match=0.1, thin=0.3), 0.4).startswith('bound by thinning')
+
+
 def test_two_folders_or_none(script, monkeypatch, capsys):
     monkeypatch.setattr('sys.argv', ['boundaries.py', 'only_one'])
     with pytest.raises(SystemExit):
