@@ -4,7 +4,8 @@
 
 One folder per seed and method under work_dirs/comparison; what is finished is skipped, so that the
 script can be stopped and started again. The trees of the methods that take a budget get the cost of
-the tree that BMTAS found at its larger lambda with the same seed.
+the tree that BMTAS found at its larger lambda with the same seed. Methods that draw at random are
+run several times for each seed, in folders named by the seed of the draw.
 """
 
 from __future__ import annotations
@@ -41,17 +42,24 @@ class Job:
         return (self.out / 'results.json').is_file()
 
 
-def _train(config: str, out: Path, seed: int, iters: int, *options: str, tree: Path | None = None):
-    """Commands that train and test one network."""
-    method = out.name if out.name in LAMBDAS else out.name.rstrip('_0123456789')
+def _train(
+    config: str,
+    out: Path,
+    seed: int,
+    iters: int,
+    single: Path,
+    *options: str,
+    tree: Path | None = None,
+) -> list[Sequence[str]]:
+    """Commands that train one network and test it against the single-task networks' folder."""
+    method = out.parent.name if out.name.startswith('seed') else out.name
     cfg_options = ['--cfg-options', f'method={method}', f'randomness.seed={seed}']
     cfg_options.append(f'train_cfg.max_iters={iters}')
     common = [str(CONFIGS / f'{config}.py'), '--work-dir', str(out)]
-    single = out.parent / 'single' / 'results.json'
     train = ['train', *common, *(['--branching', str(tree)] if tree else [])]
     test = ['test', *common, str(out / f'iter_{iters}.pth')]
     if config != 'single':
-        test += ['--baseline', str(single)]
+        test += ['--baseline', str(single / 'results.json')]
     return [[*train, *cfg_options, *options], [*test, *cfg_options, *options]]
 
 
@@ -75,13 +83,18 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
         search = ['search', str(CONFIGS / f'{config}.py'), '--work-dir', str(out / 'search')]
         search += ['--cfg-options', f'randomness.seed={seed}', *options]
         done = tree(out).is_file()
-        return [*([] if done else [search]), *_train('branched', out, seed, iters, tree=tree(out))]
+        train = _train('branched', out, seed, iters, here / 'single', tree=tree(out))
+        return [*([] if done else [search]), *train]
+
+    def trained(config: str, out: Path, *options: str) -> list[Sequence[str]]:
+        """Train a network that needs no search."""
+        return _train(config, out, seed, iters, here / 'single', *options)
 
     here = root / f'seed{seed}'
     reference = tree(here / REFERENCE)
     single = here / 'single' / f'iter_{iters}.pth'
     shared = here / 'shared' / f'iter_{iters}.pth'
-    add('single', lambda out: _train('single', out, seed, iters))
+    add('single', lambda out: trained('single', out))
     need_single = [f'{seed}/single']
     for name, weight in LAMBDAS.items():
         add(
@@ -89,14 +102,15 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
             lambda out, w=weight: found('search', out, f'resource_loss.weight={w}'),
             need_single,
         )
-    add('shared', lambda out: _train('shared', out, seed, iters), need_single)
+    add('shared', lambda out: trained('shared', out), need_single)
     need_tree = [f'{seed}/{REFERENCE}']
     add(
         'vanilla', lambda out: found('vanilla', out, f'search.target={_cost(reference)}'), need_tree
     )
     for index in range(draws):
+        draw = draws * seed + index
         add(
-            f'permutation_{index}',
+            f'permutation/seed{draw}',
             lambda out, i=index: found(
                 'permutation',
                 out,
@@ -108,9 +122,9 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
             need_tree,
         )
         add(
-            f'random_{index}',
-            lambda out, i=index: found(
-                'random', out, f'search.target={_cost(reference)}', f'search.seed={10 * seed + i}'
+            f'random/seed{draw}',
+            lambda out, d=draw: found(
+                'random', out, f'search.target={_cost(reference)}', f'search.seed={d}'
             ),
             need_tree,
         )
@@ -139,10 +153,10 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
     for name in ('cross_stitch', 'nddr'):
         add(
             name,
-            lambda out, n=name: _train(n, out, seed, iters, f'model.encoder.init_from={single}'),
+            lambda out, n=name: trained(n, out, f'model.encoder.init_from={single}'),
             need_single,
         )
-    add('mtan', lambda out: _train('mtan', out, seed, iters), need_single)
+    add('mtan', lambda out: trained('mtan', out), need_single)
     return jobs
 
 
@@ -199,10 +213,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--root', type=Path, default=Path('work_dirs/comparison'))
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
-    parser.add_argument('--iters', type=int, default=150, help='updates of every training')
+    parser.add_argument('--iters', type=int, default=600, help='updates of every training')
     parser.add_argument('--jobs', type=int, default=2, help='runs side by side')
     parser.add_argument(
-        '--draws', type=int, default=1, help='permuted and random trees for each seed'
+        '--draws', type=int, default=2, help='permuted and random trees for each seed'
     )
     parser.add_argument('--only', nargs='+', help='names of jobs, e.g. 0/single')
     args = parser.parse_args()
