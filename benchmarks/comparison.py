@@ -161,7 +161,8 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
 
 
 def run_commands(job: Job, commands: list[Sequence[str]]) -> None:
-    """Run a job's commands in this (forked) process, output into its log file."""
+    """Run a job's commands in this (forked) process; leaves ``log.txt`` and ``time.json``."""
+    start = time.time(), time.process_time()
     job.out.mkdir(parents=True, exist_ok=True)
     log = os.open(job.out / 'log.txt', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
@@ -177,14 +178,15 @@ def run_commands(job: Job, commands: list[Sequence[str]]) -> None:
         sys.stdout.flush()
         if code:
             sys.exit(code)
+    spent = dict(wall_s=time.time() - start[0], cpu_s=time.process_time() - start[1])
+    (job.out / 'time.json').write_text(json.dumps(spent) + '\n')
 
 
-def run_all(jobs: list[Job], workers: int) -> list[str]:
+def run_all(jobs: list[Job], workers: int, finished: set[str]) -> list[str]:
     """Run the jobs whose requirements are finished, ``workers`` at a time; returns the failed."""
     # a forked process has torch and mmengine loaded already
     context = multiprocessing.get_context('fork')
-    waiting = [job for job in jobs if not job.finished]
-    finished = {job.name for job in jobs if job.finished}
+    waiting = [job for job in jobs if job.name not in finished]
     running: dict[str, tuple[Job, multiprocessing.Process, float]] = {}
     failed: list[str] = []
     while waiting or running:
@@ -223,17 +225,23 @@ def main() -> None:
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     import torch
 
+    # loaded once, for all forked processes
+    import bmtas.engine.cli  # first: it quietens torch
     import bmtas.engine.launch
-    import bmtas.models  # noqa: F401  (loaded once, for all forked processes)
+    import bmtas.models  # noqa: F401
 
     torch.set_num_threads(1)
     os.chdir(REPO)
     root = args.root
     jobs = [job for seed in args.seeds for job in jobs_of_seed(root, seed, args.iters, args.draws)]
+    finished = {job.name for job in jobs if job.finished}
     if args.only:
+        unknown = sorted(set(args.only) - {job.name for job in jobs})
+        if unknown:
+            parser.error(f'--only: unknown job {unknown[0]}, there are {[j.name for j in jobs]}')
         jobs = [job for job in jobs if job.name in args.only]
     start = time.time()
-    failed = run_all(jobs, args.jobs)
+    failed = run_all(jobs, args.jobs, finished)
     print(f'{(time.time() - start) / 60:.1f} min')
     if failed:
         sys.exit(f'not finished: {", ".join(failed)}')
