@@ -25,7 +25,7 @@ REPO = Path(__file__).resolve().parents[1]
 CONFIGS = Path('configs/comparison')
 LAMBDAS = {'bmtas_1': 60.0, 'bmtas_2': 15.0}
 REFERENCE = 'bmtas_2'
-"""The search whose tree's cost the other trees are drawn at: the dearer one, with more to decide."""
+"""The search whose tree sets the cost of the others: the dearer one, with more to decide."""
 
 
 @dataclass
