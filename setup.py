@@ -37,7 +37,7 @@ setup(
         'fvcore',
         'pyyaml',
         'numpy',
-        'scipy',
+        'scipy>=1.15',
         'matplotlib',
         'scikit-image>=0.22',
         'rich',

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Images per second and worker of every data set, and the share of each step.
 
-    python benchmarks/dataloading.py [pascal pascal_search nyud folder shapescenes] [--images 24]
+    python benchmarks/dataloading.py [NAME ...] [--images 24] [--workers N]
 
 Writes data sets of realistic contents in their own formats (PASCAL-Context at 500x375 with five
 labels, NYUD-v2 at 560x425 with four, a folder at 320x240 with five) to a temporary folder and
@@ -32,7 +32,10 @@ from bmtas.datasets.folder import MultiTaskFolder
 from bmtas.registry import DATASETS
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ('pascal', 'pascal_search', 'pascal_atrc', 'nyud', 'folder', 'shapescenes')
+NAMES = (
+    *('pascal', 'pascal_search', 'pascal_atrc', 'pascal_mti', 'nyud', 'nyud_search', 'nyud_atrc'),
+    *('folder', 'shapescenes'),
+)
 CONFIGS = dict(folder='tabletop')
 
 
@@ -167,9 +170,9 @@ def make(name: str, folder: Path, count: int):
             if name.startswith('pascal'):
                 write_pascal(root, count)
             else:
-                write_folder(
-                    root, count, *((425, 560, True) if name == 'nyud' else (240, 320, False))
-                )
+                published = name.startswith('nyud')
+                size = (425, 560) if published else (240, 320)
+                write_folder(root, count, *size, nyud=published)
         dataset.data_root = str(root)
     return DATASETS.build(dataset)
 
@@ -234,7 +237,12 @@ def report(name: str, spent: dict[str, float]) -> None:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('names', nargs='*', default=['pascal', 'nyud', 'folder', 'shapescenes'])
+    parser.add_argument(
+        'names',
+        nargs='*',
+        default=['pascal', 'nyud', 'folder', 'shapescenes'],
+        help=f'pipelines to time, of {", ".join(NAMES)}; default: %(default)s',
+    )
     parser.add_argument('--images', type=int, default=24, help='images to write and to time')
     parser.add_argument('--workers', type=int, default=0, help='also time a loader, wall clock')
     args = parser.parse_args()

@@ -124,7 +124,8 @@ class MultiTaskSample(BaseDataElement):
             normals (3, H, W) unit vectors.
 
     Metainfo: ``img_id``, ``img_path`` (or None), ``ori_shape`` (H, W) before the pipeline,
-    ``img_shape`` (H, W) after it, ``pad`` (top, bottom, left, right) pixels added at test time.
+    ``img_shape`` (H, W) after it, ``pad`` (top, bottom, left, right) pixels added at test time,
+    ``predict_at`` (H, W) of the labels where the image alone was resized.
     """
 
 

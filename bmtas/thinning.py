@@ -44,7 +44,8 @@ def thin(mask: np.ndarray) -> np.ndarray:
     Returns:
         (H, W) bool, a subset.
     """
-    padded = np.pad(np.asarray(mask, bool), 1).astype(np.uint8)
+    # rows in a row: np.pad keeps the column order of MATLAB's arrays, and ravel would copy them
+    padded = np.ascontiguousarray(np.pad(np.asarray(mask, bool), 1), np.uint8)
     flat, offsets = padded.ravel(), neighbour_offsets(padded.shape[1])
     pixels = np.flatnonzero(flat)
     size = -1

@@ -26,3 +26,10 @@ def test_thick_shapes():
         np.testing.assert_array_equal(result, skimage_thin(mask))
         np.testing.assert_array_equal(mask, before)
         assert result.dtype == bool and not (result & ~mask).any()
+
+
+def test_columns_in_a_row_as_in_files_of_matlab():
+    mask = np.random.default_rng(1).random((30, 40)) < 0.6
+    found = thin(np.asfortranarray(mask))
+    np.testing.assert_array_equal(found, skimage_thin(mask))
+    assert found.sum() < mask.sum()

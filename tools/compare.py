@@ -21,7 +21,8 @@ def parse_args(argv: Sequence[str] | None):
         'work_dirs',
         nargs='+',
         metavar='[NAME=]WORK_DIR',
-        help='folders of runs, searched through; with a name all runs in it are one row',
+        help='folders of runs, searched through, or patterns of folders in quotes; all runs of one '
+        'name are one row, e.g. "Permutations=work/seed*/permutation_*"',
     )
     parser.add_argument(
         '--baseline',

@@ -87,7 +87,8 @@ def print_table(args, options: dict) -> None:
 
 
 def _has_network(cfg) -> bool:
-    return 'encoder' in (cfg.get('model') or {}) and 'input_size' in cfg
+    model = cfg.get('model') or {}
+    return ('encoder' in model or 'backbone' in model) and 'input_size' in cfg
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -104,7 +105,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     cfg = load_config(args.config, args.cfg_options)
     if not _has_network(cfg):
-        raise ValueError(f'{args.config}: model.encoder and input_size: missing, nothing to count')
+        raise ValueError(
+            f'{args.config}: model.encoder (or backbone) and input_size: missing, nothing to count'
+        )
     tree = None
     if args.branching:
         tree = BranchingTree.from_file(args.branching, [task['name'] for task in cfg.tasks])

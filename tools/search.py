@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Search a branching tree."""
+"""Search a branching tree or a network code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def parse_args(argv: Sequence[str] | None) -> object:
     parser = ToolParser(
         description='Search which tasks share which encoder layers. The config says how: by '
         'gradients on a supergraph, or by the strategy named in its key "search". Writes '
-        'branching.json, resources.json and pictures to the work dir.'
+        'branching.json, resources.json and pictures to the work dir. The configs '
+        'configs/ncp/propagate_*.py search a network code instead and write ncp.json.'
     )
     add_config_arguments(parser)
     add_run_arguments(parser)
@@ -36,4 +37,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(run_tool(main))
+    sys.exit(run_tool(main, resume='start again with --resume to go on'))

@@ -78,17 +78,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     failed = []
     for number, point in enumerate(points, 1):
-        state = 'finished' if point.is_finished() else 'to do'
-        print(f'[{number}/{len(points)}] {point.name}: {state}', flush=True)
-        if args.dry_run or point.is_finished():
+        finished = point.is_finished()
+        print(f'[{number}/{len(points)}] {point.name}: {"finished" if finished else "to do"}',
+              flush=True)  # fmt: skip
+        if args.dry_run:
             continue
-        if args.launcher_template:
-            print(f'  {launch(point, args.launcher_template)}', flush=True)
-            continue
-        point.to_file()
         try:
-            run_point(point.folder)
-        except ValueError as error:
+            point.to_file()
+            if finished:
+                continue
+            if args.launcher_template:
+                print(f'  {launch(point, args.launcher_template)}', flush=True)
+            else:
+                run_point(point.folder)
+        except (ValueError, OSError) as error:
+            # the other points are not lost
             failed.append(str(error))
             print(f'  failed: {error}', file=sys.stderr, flush=True)
     if failed:

@@ -23,9 +23,10 @@ def parse_args(argv: Sequence[str] | None) -> object:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
-    from bmtas.engine.launch import build_runner, config_from_args, read_branching
+    from bmtas.engine.launch import build_runner, check_data, config_from_args, read_branching
 
     cfg = config_from_args(args)
+    check_data(cfg, 'train')  # counting the layers of a tree builds a network
     if args.branching:
         read_branching(cfg, args.branching)
     runner = build_runner(cfg, 'train')
@@ -34,4 +35,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(run_tool(main))
+    sys.exit(run_tool(main, resume='start again with --resume to go on'))

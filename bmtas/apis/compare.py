@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import math
 import re
@@ -49,7 +50,7 @@ class Entry:
 
     Args:
         name: What the row is called.
-        method: The runs' method, which gives the colour in the picture.
+        method: Method of the first run, which gives the colour in the picture.
         runs: Contents of their ``results.json``.
         delta_m: Delta_m in percent, per run first, then averaged; None without a baseline.
     """
@@ -71,9 +72,17 @@ class Entry:
 def find_results(path: str | Path) -> list[Path]:
     """The results files at, in or below a path.
 
+    Args:
+        path: A file, a folder, or a pattern of them such as ``work/seed*/permutation_*``.
+
     Raises:
         FileNotFoundError: No such path, or no results in it.
     """
+    if not Path(path).exists() and glob.has_magic(str(path)):
+        matching = sorted(glob.glob(str(path)))
+        if not matching:
+            raise FileNotFoundError(f'{path}: nothing matches this pattern')
+        return [file for match in matching for file in find_results(match)]
     path = Path(path)
     if path.is_file():
         return [path]
@@ -98,8 +107,9 @@ def read_entries(
     """Read all runs and group those that differ in their seed only.
 
     Args:
-        work_dirs: Folders or results files, each may be given a name: ``NAME=FOLDER``; all runs in
-            a named folder are one row.
+        work_dirs: Folders or results files, or patterns of them; each may be given a name,
+            ``NAME=FOLDER``: all runs in the folders of one name are one row, such as several draws
+            of permuted trees.
         baseline: Results of single-task networks. By default the mean over the runs of method
             ``single``, if there are any; else each run's own ``delta_m`` stands.
 
@@ -110,24 +120,26 @@ def read_entries(
         FileNotFoundError: A folder without results.
         ValueError: Runs that cannot be compared: other tasks, scores, convention or image size.
     """
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    seen: set[Path] = set()
     first: tuple[Path, Mapping[str, Any]] | None = None
     for argument in work_dirs:
         name, path = _split_name(argument)
         for file in find_results(path):
+            if file.resolve() in seen:
+                continue
+            seen.add(file.resolve())
             run = load_results(file)
             run.setdefault('method', file.parent.name)
             first = first or (file, run)
             _check_comparable(file, run, *first)
-            groups.setdefault((name or group_name(file, run['method']), run['method']), []).append(
-                run
-            )
+            groups.setdefault(name or group_name(file, run['method']), []).append(run)
     if not groups:
         raise ValueError('compare: no work dirs given')
     reference = load_results(baseline) if baseline else _mean_single(groups)
     entries = [
-        Entry(name, method, tuple(runs), Value.of([_gain(run, reference) for run in runs]))
-        for (name, method), runs in groups.items()
+        Entry(name, runs[0]['method'], tuple(runs), Value.of([_gain(r, reference) for r in runs]))
+        for name, runs in groups.items()
     ]
     return sorted(entries, key=lambda e: (e.value('madds').mean, e.name)), reference
 
@@ -154,9 +166,8 @@ def _check_comparable(
             )
 
 
-def _mean_single(groups: Mapping[tuple[str, str], list]) -> Mapping[str, Any] | None:
-    runs = [run for (_, method), found in groups.items() for run in found
-            if method == BASELINE_METHOD]  # fmt: skip
+def _mean_single(groups: Mapping[str, list]) -> Mapping[str, Any] | None:
+    runs = [run for found in groups.values() for run in found if run['method'] == BASELINE_METHOD]
     if not runs:
         return None
     scores = {t: statistics.fmean(run['scores'][t] for run in runs) for t in runs[0]['scores']}

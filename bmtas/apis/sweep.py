@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fcntl
 import itertools
 import json
 import os
@@ -20,7 +21,7 @@ from bmtas.engine.config import load_config
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 ALIASES = {'lambda': 'resource_loss.weight', 'seed': 'randomness.seed'}
 """Short names of the options that are swept most."""
-POINT, RESULTS, LOG = 'point.json', 'results.json', 'sweep.log'
+POINT, RESULTS, LOG, LOCK = 'point.json', 'results.json', 'sweep.log', '.lock'
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,21 @@ class Point:
         return (Path(self.folder) / RESULTS).is_file()
 
     def to_file(self) -> None:
-        """Write ``point.json`` into the point's folder."""
+        """Write ``point.json`` into the point's folder.
+
+        Raises:
+            ValueError: The folder holds a point with other configs or options, whose stages must
+                not be taken for this one's.
+        """
+        if (Path(self.folder) / POINT).is_file():
+            before = self.from_folder(self.folder)
+            for field in _IDENTITY:
+                old, new = getattr(before, field), getattr(self, field)
+                if _same(old) != _same(new):
+                    raise ValueError(
+                        f'{self.name}: {self.folder} was begun with {field} {_shown(old)}, not '
+                        f'{_shown(new)}; give another --work-dir, or delete the folder'
+                    )
         write_text(json.dumps(asdict(self), indent=1) + '\n', Path(self.folder) / POINT)
 
     @classmethod
@@ -69,6 +84,19 @@ class Point:
             raise FileNotFoundError(f'{path}: not found, {folder} is no point of a sweep')
         data = json.loads(path.read_text())
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+
+
+# what must not change while a point is unfinished, or its results would be of two settings
+_IDENTITY = ('search', 'train', 'options', 'train_options')
+
+
+def _same(value: str | Sequence[str] | None) -> Any:
+    """A config by its place, whichever way it is written."""
+    return Path(value).resolve() if isinstance(value, str) else value
+
+
+def _shown(value: str | Sequence[str] | None) -> str:
+    return str(value) if isinstance(value, str) else ' '.join(value or ['(none)'])
 
 
 def parse_grid(entries: Sequence[str]) -> dict[str, list[str]]:
@@ -201,12 +229,21 @@ def run_point(folder: str | Path) -> None:
     The tools' output goes to ``sweep.log``. The results get the point's method and name.
 
     Raises:
-        ValueError: A stage failed; the message names it and the log.
+        ValueError: A stage failed; the message names it and the log. Or another process is
+            running the point.
     """
     point = Point.from_folder(folder)
-    folder = Path(folder)
     if point.is_finished():
         return
+    with open(Path(folder) / LOCK, 'w') as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f'{point.name}: another process is running it') from None
+        _run_stages(point, Path(folder))
+
+
+def _run_stages(point: Point, folder: Path) -> None:
     log = folder / LOG
     for name, command in stages(point):
         marker = folder / f'{name}.done'
@@ -255,9 +292,15 @@ def launch(point: Point, template: str) -> str:
             f'--launcher-template {template!r}: unknown field {error}; known: {sorted(fields)}'
         ) from None
     point.to_file()
-    done = subprocess.run(
-        shlex.split(line), capture_output=True, text=True, check=False, env=_environment()
-    )
+    try:
+        done = subprocess.run(
+            shlex.split(line), capture_output=True, text=True, check=False, env=_environment()
+        )
+    except OSError as error:
+        raise ValueError(
+            f'--launcher-template {template!r}: {shlex.split(line)[0]} cannot be started: '
+            f'{error.strerror}'
+        ) from None
     if done.returncode:
         raise ValueError(f'{point.name}: the launcher failed: {done.stderr.strip() or line}')
     return done.stdout.strip()

@@ -1,5 +1,6 @@
 """The domain: trees, their expected cost, their number, the best of them. Torch and numpy only."""
 
+from bmtas.branching._beam import candidate_partitions
 from bmtas.branching.at_cost import TreesAtCost, uniform_tree_at_cost
 from bmtas.branching.enumeration import (
     count_trees,
@@ -18,6 +19,7 @@ __all__ = [
     'BranchingTree',
     'TreeFront',
     'TreesAtCost',
+    'candidate_partitions',
     'count_trees',
     'enumerate_trees',
     'expected_cost',

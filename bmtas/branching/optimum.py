@@ -5,6 +5,9 @@ the layer's cost times its number of groups; its score, to be minimised, a sum o
 number that depends on the layer's partition alone. What may follow a partition depends on the
 partition alone, so dynamic programming over (layer, partition) that keeps the Pareto front of
 (cost, score) of the partial trees finds the best tree for every budget at once, exactly.
+
+Where there are too many partitions (more than nine tasks), a beam search collects promising ones
+and the same program runs over trees of these alone.
 """
 
 from __future__ import annotations
@@ -14,16 +17,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bmtas.branching._dynamic_programming import front_of_all_trees, pareto
+from bmtas.branching._beam import (
+    CalledScores,
+    ListedScores,
+    PartitionScores,
+    candidate_partitions,
+    refinement_covers,
+)
+from bmtas.branching._dynamic_programming import front_of_all_trees, front_of_trees, pareto
 from bmtas.branching.enumeration import tree_chains
-from bmtas.branching.partitions import MAX_ITEMS, all_partitions, num_blocks, refinements
+from bmtas.branching.partitions import MAX_ITEMS, all_partitions, num_blocks
 from bmtas.branching.tree import BranchingTree
 
 METHODS = ('dp', 'exhaustive', 'beam')
 
-Scores = np.ndarray | Callable[[int, tuple[tuple[int, ...], ...]], float]
-"""(L, Bell) array in the order of ``all_partitions``, or ``score(layer, groups)`` with groups of
-task numbers."""
+Scores = np.ndarray | Callable[[int, tuple[tuple[int, ...], ...]], float] | PartitionScores
+"""(L, Bell) array in the order of ``all_partitions``; or ``score(layer, groups)`` with groups of
+task numbers; or an object that scores many partitions at once, which is faster for many tasks."""
+
+ENTRIES = 200_000
+"""Partial trees that the beam search holds in each layer, at most; this bounds time and memory."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +46,26 @@ class TreeFront:
     Attributes:
         costs: (P,) rising; cost of the searched layers, without stem and heads.
         scores: (P,) falling.
-        chains: (P, L) partition of each layer, an index into ``all_partitions``.
+        chains: (P, L) partition of each layer, an index into ``partitions``.
         tasks: Task names.
+        partitions: (N, T); all of them by default.
     """
 
     costs: np.ndarray
     scores: np.ndarray
     chains: np.ndarray
     tasks: tuple[str, ...]
+    partitions: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.costs)
 
     def tree(self, index: int) -> BranchingTree:
-        return BranchingTree.from_routes(
-            all_partitions(len(self.tasks))[self.chains[index]], self.tasks
-        )
+        """The tree at a place of the front."""
+        partitions = self.partitions
+        if partitions is None:
+            partitions = all_partitions(len(self.tasks))
+        return BranchingTree.from_routes(partitions[self.chains[index]], self.tasks)
 
     def best(self, budget: float) -> int:
         """Index of the tree of lowest score that costs at most ``budget``.
@@ -78,32 +95,43 @@ def optimal_tree(
         costs: (L,) cost of one copy of each layer; integers are summed exactly.
         scores: Score of each partition in each layer, see ``Scores``.
         budget: In the unit of ``costs``, for the searched layers alone (no stem, no heads).
-        tasks: Up to nine names; may be left out if ``scores`` is an array.
-        method: 'dp' (exact), 'exhaustive' (exact, lists all trees: small cases) or 'beam' (keeps
-            the ``beam_width`` best partial trees that can still meet the budget; not exact).
+        tasks: Names; may be left out if ``scores`` is an array.
+        method: 'dp' (exact, up to nine tasks), 'exhaustive' (exact, lists all trees: small cases)
+            or 'beam' (any number of tasks, not exact), see ``tree_front``.
+        beam_width: Of the beam search.
 
     Raises:
         ValueError: No tree meets the budget, or sizes do not fit.
     """
-    if method == 'beam':
-        costs, table, tasks = _prepare(costs, scores, tasks)
-        front = _beam(costs, table, tasks, budget, beam_width)
-    else:
-        front = tree_front(costs, scores, tasks, method)
+    front = tree_front(costs, scores, tasks, method, beam_width)
     return front.tree(front.best(budget))
 
 
 def tree_front(
-    costs: Sequence[float], scores: Scores, tasks: Sequence[str] | None = None, method: str = 'dp'
+    costs: Sequence[float],
+    scores: Scores,
+    tasks: Sequence[str] | None = None,
+    method: str = 'dp',
+    beam_width: int = 50,
 ) -> TreeFront:
-    """The best trees for every budget at once; arguments as in ``optimal_tree``."""
-    costs, table, tasks = _prepare(costs, scores, tasks)
+    """The best trees for every budget at once; arguments as in ``optimal_tree``.
+
+    With 'beam' they are the best of those whose partitions are among ``beam_width`` promising ones
+    for each number of groups, found by merging groups from the single tasks on and by spectral
+    clustering. If that is all partitions, the front is exact; how far from it a beam is, measures
+    ``benchmarks/tree_optimum.py --beam``.
+    """
+    if method not in METHODS:
+        raise ValueError(f'unknown method {method!r}, choose from {METHODS}')
+    costs = np.asarray(costs)
+    if costs.ndim != 1 or not len(costs) or (costs < 0).any():
+        raise ValueError('costs must be one number >= 0 for each layer')
+    if method == 'beam':
+        return _beam_front(costs, scores, tasks, beam_width)
+    table, tasks = _tabulated(costs, scores, tasks)
     if method == 'dp':
         return TreeFront(*front_of_all_trees(costs, table, len(tasks)), tasks)
-    if method == 'exhaustive':
-        chains = tree_chains(len(costs), len(tasks))
-        return _front(costs, table, tasks, chains)
-    raise ValueError(f"unknown method {method!r}, choose from ('dp', 'exhaustive')")
+    return _front(costs, table, tasks, tree_chains(len(costs), len(tasks)))
 
 
 def partition_scores(
@@ -117,14 +145,18 @@ def partition_scores(
     return np.array([[score(layer, group) for group in groups] for layer in range(num_layers)])
 
 
-def _prepare(
-    costs: Sequence[float], scores: Scores, tasks: Sequence[str] | None
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Costs (L,), scores (L, Bell) and task names, checked."""
-    costs = np.asarray(costs)
-    if costs.ndim != 1 or not len(costs) or (costs < 0).any():
-        raise ValueError('costs must be one number >= 0 for each layer')
-    if callable(scores):
+def _tabulated(
+    costs: np.ndarray, scores: Scores, tasks: Sequence[str] | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Scores (L, Bell) and task names, checked."""
+    if tasks is not None and len(tasks) > MAX_ITEMS:
+        raise ValueError(
+            f'all partitions are listed for up to {MAX_ITEMS} tasks only, there are {len(tasks)}: '
+            "method 'beam' takes more"
+        )
+    if hasattr(scores, 'table'):
+        scores = scores.table(all_partitions(scores.num_tasks).astype(np.int64))
+    elif callable(scores):
         if tasks is None:
             raise ValueError('tasks must be named where scores is a function')
         scores = partition_scores(scores, len(costs), len(tasks))
@@ -138,7 +170,37 @@ def _prepare(
             f'scores must be finite, one for each layer and partition: {expected} for '
             f'{len(tasks)} tasks, got an array of {scores.shape}'
         )
-    return costs, scores, tuple(tasks)
+    return scores, tuple(tasks)
+
+
+def _beam_front(
+    costs: np.ndarray, scores: Scores, tasks: Sequence[str] | None, width: int
+) -> TreeFront:
+    """The front of the trees of promising partitions."""
+    if width < 1:
+        raise ValueError(f'beam_width must be positive, got {width}')
+    if callable(scores):
+        if tasks is None:
+            raise ValueError('tasks must be named where scores is a function')
+        scores = CalledScores(scores, len(costs), len(tasks))
+    elif not hasattr(scores, 'table'):
+        table, tasks = _tabulated(costs, scores, tasks)
+        scores = ListedScores(table, len(tasks))
+    if tasks is None:
+        tasks = [f'task{t}' for t in range(scores.num_tasks)]
+    rows = candidate_partitions(scores, width)
+    table = scores.table(rows)
+    if table.shape != (len(costs), len(rows)) or len(tasks) != rows.shape[1]:
+        raise ValueError(
+            f'scores are for {len(table)} layers and {rows.shape[1]} tasks, not for {len(costs)} '
+            f'layers and {len(tasks)} tasks'
+        )
+    if not np.isfinite(table).all():
+        raise ValueError('scores must be finite')
+    limit = max(2, ENTRIES // len(rows))
+    covers = refinement_covers(rows)
+    found = front_of_trees(costs, table, rows.max(1) + 1, covers, limit)
+    return TreeFront(*found, tuple(tasks), rows)
 
 
 def _front(
@@ -152,32 +214,3 @@ def _front(
         score = score + scores[layer, chains[:, layer]]
     best = pareto(np.zeros(len(chains), np.int64), cost, score)
     return TreeFront(cost[best], score[best], chains[best], tasks)
-
-
-def _beam(
-    costs: np.ndarray, scores: np.ndarray, tasks: tuple[str, ...], budget: float, width: int
-) -> TreeFront:
-    """From the first layer on, the ``width`` partial trees of lowest score.
-
-    Those that cannot meet the budget even without a further split are left out.
-    """
-    if width < 1:
-        raise ValueError(f'beam_width must be positive, got {width}')
-    blocks = num_blocks(len(tasks))
-    coarse, fine = refinements(len(tasks))
-    chains, cost, score = np.zeros((1, 1), np.int64), np.zeros(1, costs.dtype), np.zeros(1)
-    for layer, price in enumerate(costs):
-        starts = np.searchsorted(coarse, chains[:, -1])
-        counts = np.searchsorted(coarse, chains[:, -1], 'right') - starts
-        parent = np.repeat(np.arange(len(chains)), counts)
-        offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        state = fine[starts[parent] + offsets]
-        cost = cost[parent] + price * blocks[state]
-        score = score[parent] + scores[layer, state]
-        feasible = np.flatnonzero(cost + blocks[state] * costs[layer + 1 :].sum() <= budget)
-        kept = feasible[np.lexsort((cost[feasible], score[feasible]))[:width]]
-        chains = np.column_stack([chains[parent[kept]], state[kept]])
-        cost, score = cost[kept], score[kept]
-    if not len(chains):
-        raise ValueError(f'no tree costs at most {budget:,}: the cheapest costs {costs.sum():,}')
-    return _front(costs, scores, tasks, chains[:, 1:])

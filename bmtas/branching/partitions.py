@@ -48,23 +48,25 @@ def refinements(num_items: int) -> tuple[np.ndarray, np.ndarray]:
         Two int64 arrays of indices into ``all_partitions``, sorted by (coarse, fine).
     """
     partitions = all_partitions(num_items)
-    codes = _codes(partitions)
+    codes = row_codes(partitions)
     blocks = num_blocks(num_items)
     pairs = []
     for num in range(1, num_items + 1):
         fine = np.flatnonzero(blocks == num)
         # a coarser partition merges blocks, that is, it is a partition of the blocks
         merged = all_partitions(num)[:, partitions[fine].astype(np.int64)]
-        coarse = np.searchsorted(codes, _codes(merged.reshape(-1, num_items)))
+        coarse = np.searchsorted(codes, row_codes(merged.reshape(-1, num_items)))
         pairs.append(np.stack([coarse, np.tile(fine, len(merged))]))
     coarse, fine = np.concatenate(pairs, axis=1)
     order = np.lexsort((fine, coarse))
     return coarse[order], fine[order]
 
 
-def _codes(partitions: np.ndarray) -> np.ndarray:
-    """One number per partition, rising in lexicographic order. The rows are canonical as merging
-    the blocks of a canonical row by a canonical row numbers them by first item again.
+def row_codes(partitions: np.ndarray) -> np.ndarray:
+    """One number per partition (N, T) of up to nine items, rising in lexicographic order.
+
+    The rows must be canonical; merging the blocks of a canonical row by a canonical row numbers
+    them by first item again.
     """
     base = MAX_ITEMS
     weights = base ** np.arange(partitions.shape[1] - 1, -1, -1, dtype=np.int64)

@@ -45,6 +45,7 @@ _MIRRORS = (
     'the README of github.com/prismformore/Multi-Task-Transformer links mirrors in the cloud '
     '(to be opened in a browser)'
 )
+_MTI = '14EAEMXmd3zs2hIMY63UhHPSFPDAkiTzw'
 
 SOURCES = {
     'pascal': Source(
@@ -63,9 +64,17 @@ SOURCES = {
             f'{_ETH}/brdavid/atrc/NYUDv2.tar.gz',
             f'{_ETH}/kmaninis/share/MTL/NYUD_MT.tgz',
         ),
-        by_hand=f'{_MIRRORS}; the archive is called NYUDv2.tar.gz. The 480x640 version of MTI-Net, '
-        'NYUD_MT.tgz, is file 14EAEMXmd3zs2hIMY63UhHPSFPDAkiTzw of Google Drive',
+        by_hand=f'{_MIRRORS}; the archive is called NYUDv2.tar.gz',
         config='configs/_base_/datasets/nyud.py',
+    ),
+    'nyud_mti': Source(
+        folder='NYUD_MT',
+        urls=(
+            f'https://drive.usercontent.google.com/download?id={_MTI}&export=download&confirm=t',
+        ),
+        by_hand=f'open https://drive.google.com/file/d/{_MTI} in a browser, the archive is called '
+        'NYUD_MT.tgz',
+        config='configs/_base_/datasets/nyud_mti.py',
     ),
 }
 
@@ -204,7 +213,7 @@ def _refuse_escape(member: tarfile.TarInfo, archive: Path) -> None:
 def unpack(
     archive: Path, target: Path, progress: Callable[[str], None] = lambda name: None
 ) -> Path:
-    """Unpack a gzipped tar so that its single top folder becomes ``target``.
+    """Unpack a tar, compressed or not, so that its single top folder becomes ``target``.
 
     Files are written to ``<target>.unpacking`` and moved when all of them are there and the
     archive's own checksum holds.
@@ -226,12 +235,12 @@ def unpack(
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
-        with tarfile.open(archive, 'r:gz') as tar:
+        with tarfile.open(archive, 'r:*') as tar:
             for member in tar:
                 _refuse_escape(member, archive)
                 tar.extract(member, scratch, filter='data')
                 progress(member.name)
-            while tar.fileobj.read(CHUNK):  # to the end, where gzip compares its checksum
+            while tar.fileobj.read(CHUNK):  # to the end, where the checksum of gzip stands
                 pass
         entries = [entry for entry in scratch.iterdir() if not entry.name.startswith('.')]
         top = entries[0] if len(entries) == 1 and entries[0].is_dir() else scratch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,13 @@ def describe_label(array: np.ndarray, kind: str) -> tuple[float, float, float]:
     return float(values.min()), float(values.max()), float(valid.mean())
 
 
+def _problem(path: Path, error: Exception) -> str:
+    """One line; an error that the readers do not foresee must not end the check either."""
+    if isinstance(error, (FileNotFoundError, ValueError)):
+        return str(error)
+    return f'{path}: cannot be read ({type(error).__name__}: {error})'
+
+
 def check_sample(dataset: MultiTaskFolder, index: int) -> SampleReport:
     """Read the image and each label of one id; problems are collected, not raised."""
     img_id = dataset.ids[index]
@@ -57,13 +65,13 @@ def check_sample(dataset: MultiTaskFolder, index: int) -> SampleReport:
     path = dataset.img_path(img_id)
     try:
         report.size = read_image(path).shape[:2]
-    except (FileNotFoundError, ValueError) as error:
-        report.problems.append(str(error))
+    except Exception as error:
+        report.problems.append(_problem(path, error))
     for name, reader in dataset.readers.items():
         try:
             array = reader.read(dataset.data_root, img_id)
-        except (FileNotFoundError, ValueError) as error:
-            report.problems.append(str(error))
+        except Exception as error:
+            report.problems.append(_problem(reader.paths(dataset.data_root, img_id)[0], error))
             continue
         if array is None:
             continue
@@ -75,6 +83,7 @@ def check_sample(dataset: MultiTaskFolder, index: int) -> SampleReport:
         low, high, share = report.labels[name] = describe_label(array, reader.kind)
         if reader.kind == 'depth' and high > FARTHEST:
             report.problems.append(f'{where}: depth up to {high:g} m, is the scale right?')
+    report.problems = list(dict.fromkeys(report.problems))  # two labels may share a file
     return report
 
 
@@ -103,6 +112,23 @@ def check_size(dataset: MultiTaskFolder) -> list[str]:
         f'{dataset.split_path}: {len(dataset)} ids, the {dataset.split} split of '
         f'{type(dataset).__name__} has {expected}'
     ]
+
+
+def check_whole(dataset: MultiTaskFolder, summary: Summary) -> list[str]:
+    """Problems that show only over a whole split: sizes of images, labels that never vary."""
+    problems = [f'{dataset.split_path}: {text}' for text in dataset.size_problems(summary.sizes)]
+    for name, label in summary.labels.items():
+        if label['unlabelled'] == label['images']:
+            problems.append(
+                f'{dataset.split_path}: label {name!r} has no labelled pixel in any of '
+                f'{label["images"]} images; check how it is decoded (ignore, remap, scale)'
+            )
+        elif dataset.readers[name].kind == 'mask' and label['low'] == label['high']:
+            problems.append(
+                f'{dataset.split_path}: label {name!r} is {label["low"]:g} everywhere in '
+                f'{label["images"]} images; check its threshold'
+            )
+    return problems
 
 
 def check_disjoint(datasets: Mapping[str, MultiTaskFolder]) -> list[str]:

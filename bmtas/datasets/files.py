@@ -64,10 +64,10 @@ def read_mat(path: Path, key: str) -> np.ndarray:
     """
     from scipy.io import loadmat
 
+    if not path.exists():  # scipy's own error does not say so
+        raise FileNotFoundError(f'{path}: label file not found')
     try:
         content = loadmat(path)
-    except FileNotFoundError:
-        raise FileNotFoundError(f'{path}: label file not found') from None
     except NotImplementedError:
         raise ValueError(f'{path}: MATLAB 7.3 files are not read, save it with -v7') from None
     except Exception as error:  # scipy's reader fails in many ways on a cut file
@@ -86,8 +86,17 @@ def read_array(path: Path, key: str | None = None) -> np.ndarray:
         key: Variable to take from a ``.mat`` file.
 
     Raises:
-        FileNotFoundError, ValueError: Missing or damaged file, unknown suffix.
+        FileNotFoundError, ValueError: Missing or damaged file, unknown suffix, or content that
+            is no array of numbers (an empty one, text, a MATLAB structure).
     """
+    array = _read_any(path, key)
+    if array.dtype.kind not in 'buif' or not array.size:
+        what = f'{array.dtype.name} of shape {array.shape}'
+        raise ValueError(f'{path}: holds no map of numbers ({what}); fetch or write it again')
+    return array
+
+
+def _read_any(path: Path, key: str | None) -> np.ndarray:
     suffix = path.suffix.lower()
     if suffix == '.mat':
         return read_mat(path, key or path.parent.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,8 @@ class MultiTaskFolder(MultiTaskDataset):
     expected_sizes: Mapping[str, int] = {}
     """Number of ids in each split of a published data set."""
 
-    how_to_get = (
-        'lay it out as one folder for the images, one per label and one of split files, or point '
-        '--data-root at it'
-    )
-    """What to do when the data is not there; ends the error messages."""
+    published = ''
+    """Name of a published data set for ``tools/data/prepare.py``."""
 
     def __init__(
         self,
@@ -88,6 +85,23 @@ class MultiTaskFolder(MultiTaskDataset):
         except FileNotFoundError as error:
             raise FileNotFoundError(f'{error}; {self.how_to_get}') from None
         super().__init__(labels, pipeline, augmentation_seed)
+
+    @property
+    def how_to_get(self) -> str:
+        """What to do when the data is not there; ends the error messages."""
+        if not self.published:
+            return (
+                'lay it out as one folder for the images, one per label and one of split files '
+                '(docs/data.md), or point --data-root at it'
+            )
+        return (
+            f'get it with `python tools/data/prepare.py {self.published} --data-root '
+            f'{self.data_root}`, or point --data-root at it'
+        )
+
+    def size_problems(self, sizes: Collection[tuple[int, int]]) -> list[str]:
+        """What is wrong with the sizes (H, W) of a split's images; any size suits a folder."""
+        return []
 
     def build_readers(self, label_files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Label key -> reader with ``kind``, ``optional``, ``paths`` and ``read`` of (root, id)."""

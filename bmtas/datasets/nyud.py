@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,14 @@ LAYOUTS: Mapping[str, Mapping[str, Any]] = {
 """Layout -> files of each label. 'png': NYUDv2.tar.gz of ATRC (425x560); 'npy': NYUD_MT.tgz of
 MTI-Net and later ATRC (480x640); 'mat': NYUD_MT.tgz of ASTMT (425x560)."""
 
+SIZES = {(425, 560), (480, 640)}
+"""Height and width of the images in the archives."""
+
 _LAYOUT_OF_NORMALS = {'.png': 'png', '.npy': 'npy', '.jpg': 'mat'}
+
+
+def _shown(sizes: Collection[tuple[int, int]]) -> str:
+    return ' or '.join(f'{height}x{width}' for height, width in sizes)
 
 
 def detect_layout(root: Path) -> str:
@@ -80,7 +87,6 @@ class NYUD(MultiTaskFolder):
     """
 
     expected_sizes = dict(train=795, val=654)
-    how_to_get = 'get it with `python tools/data/prepare.py nyud`, or point --data-root at it'
 
     def __init__(
         self,
@@ -95,18 +101,35 @@ class NYUD(MultiTaskFolder):
         if layout is not None and layout not in LAYOUTS:
             raise ValueError(f'NYUD: unknown layout {layout!r}, choose from {sorted(LAYOUTS)}')
         root = Path(data_root)
-        if layout is None and root.is_dir():
-            layout = detect_layout(root)
         self.layout = layout
+        self.data_root = root
+        if layout is None and root.is_dir():
+            try:
+                self.layout = detect_layout(root)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f'{error}; {self.how_to_get}') from None
         super().__init__(
             data_root,
             split,
             labels,
             label_files,
-            img_suffix=LAYOUTS[layout or 'png']['img_suffix'],
+            img_suffix=LAYOUTS[self.layout or 'png']['img_suffix'],
             pipeline=pipeline,
             augmentation_seed=augmentation_seed,
         )
+
+    @property
+    def published(self) -> str:
+        """The archive of MTI-Net has another address than the other two."""
+        return 'nyud_mti' if self.layout == 'npy' else 'nyud'
+
+    def size_problems(self, sizes: Collection[tuple[int, int]]) -> list[str]:
+        """All images have one size: 425x560, or 480x640 in the archive of MTI-Net."""
+        if len(sizes) > 1:
+            return [f'images of {len(sizes)} sizes, e.g. {_shown(sorted(sizes)[:2])}; all have one']
+        if set(sizes) <= SIZES:
+            return []
+        return [f'images are {_shown(sizes)}, those of the archives {_shown(sorted(SIZES))}']
 
     def build_readers(self, label_files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         specs = {k: v for k, v in LAYOUTS[self.layout].items() if k != 'img_suffix'}

@@ -34,7 +34,7 @@ class PascalContext(MultiTaskFolder):
     """
 
     expected_sizes = dict(train=4998, val=5105)
-    how_to_get = 'get it with `python tools/data/prepare.py pascal`, or point --data-root at it'
+    published = 'pascal'
 
     def __init__(
         self,
@@ -55,6 +55,13 @@ class PascalContext(MultiTaskFolder):
             pipeline=pipeline,
             augmentation_seed=augmentation_seed,
         )
+
+    def size_problems(self, sizes: Collection[tuple[int, int]]) -> list[str]:
+        """The longest side of the archive's images is 500."""
+        longest = max((max(size) for size in sizes), default=500)
+        if longest == 500:
+            return []
+        return [f'the longest side of the images is {longest}, that of the archive 500']
 
     def build_readers(self, label_files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         return dict(

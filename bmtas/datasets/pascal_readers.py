@@ -54,7 +54,7 @@ def read_label_map(root: Path, img_id: str) -> np.ndarray:
         FileNotFoundError, ValueError: Missing or damaged file, or ids that do not exist.
     """
     path = root / LABEL_MAPS / f'{img_id}.mat'
-    label_map = read_mat(path, 'LabelMap')
+    label_map = read_array(path, 'LabelMap')
     if label_map.ndim != 2:
         raise ValueError(f'{path}: LabelMap has shape {label_map.shape}, expected (H, W)')
     low, high = int(label_map.min()), int(label_map.max())
@@ -181,7 +181,7 @@ class PersonPartsReader(_Reader):
                 with Image.open(root / 'JPEGImages' / f'{img_id}.jpg') as img:
                     return np.zeros(img.size[::-1], np.uint8)
             return self._paint(objects[0])
-        except (IndexError, TypeError, KeyError) as error:
+        except (AttributeError, IndexError, TypeError, KeyError) as error:
             raise ValueError(f'{path}: not a part annotation ({error})') from None
 
     @staticmethod

@@ -20,6 +20,9 @@ SUM_LIKE = ('Sum', 'UW', 'DWA', 'IMTLL')
 """Methods whose weights add up to about T, like a plain sum of losses. Only for these is it right
 to divide the learning rate of a shared block by the number of its tasks."""
 
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {'CAGrad': dict(c=0.4)}
+"""Arguments that torchjd asks for, from the methods' papers."""
+
 
 def find_method(name: str) -> type:
     """The class of torchjd with this name, a scalarizer or an aggregator.
@@ -84,6 +87,7 @@ class Balancer:
                 f'train_cfg.balancing.{unknown[0]}: {method} has no such argument; it has '
                 f'{", ".join(parameters) or "none"}'
             )
+        kwargs = {**DEFAULTS.get(method, {}), **kwargs}
         if 'shape' in parameters:
             kwargs.setdefault('shape', num_tasks)
         if 'lr' in parameters:

@@ -186,7 +186,11 @@ class PlainCheckpointHook(Hook):
                 for key in [key for key, value in state.items() if callable(value)]:
                     del state[key]
         model = getattr(runner.model, 'module', runner.model)
-        tree = getattr(getattr(model, 'encoder', None), 'tree', None)
+        encoder = getattr(model, 'encoder', None)
+        code = getattr(encoder, 'code', None)
+        if code is not None:  # a network code, for the same purpose
+            checkpoint['network_code'] = list(code)
+        tree = getattr(encoder, 'tree', None)
         if tree is not None:  # what tools/test.py rebuilds the network from
             routes = tree.routes.tolist()
             checkpoint['branching'] = dict(tasks=list(tree.tasks), config=routes)

@@ -81,12 +81,24 @@ def add_run_arguments(parser: argparse.ArgumentParser, resume: bool = True) -> N
 
 def one_line(error: BaseException) -> str:
     """The message of an exception without line breaks."""
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return ' '.join(str(text).split()) or type(error).__name__
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    if text.startswith('Caught ') and 'Original Traceback' in text:
+        # from a worker of a data loader: torch puts the worker's traceback into the message
+        text = text.rstrip().splitlines()[-1].partition(': ')[2]
+    return ' '.join(text.split()) or type(error).__name__
 
 
-def run_tool(main: Callable[[Sequence[str] | None], Any], argv: Sequence[str] | None = None) -> int:
+def run_tool(
+    main: Callable[[Sequence[str] | None], Any],
+    argv: Sequence[str] | None = None,
+    resume: str = '',
+) -> int:
     """Run a tool's ``main`` and turn a user's mistake into one line on stderr.
+
+    Args:
+        main: The tool.
+        argv: Its arguments; those of the command line by default.
+        resume: How to go on after Ctrl-C.
 
     Returns:
         The exit code: 0, or 2 after a mistake of the user. With the environment variable
@@ -102,7 +114,7 @@ def run_tool(main: Callable[[Sequence[str] | None], Any], argv: Sequence[str] | 
         print(f'error: {one_line(error)}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print('interrupted; start again with --resume to go on', file=sys.stderr)
+        print(f'interrupted{"; " if resume else ""}{resume}', file=sys.stderr)
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))

@@ -94,11 +94,16 @@ def read_branching(cfg: Config, path: str | Path) -> None:
 def routes_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
     """Take the routes of a branched network from its checkpoint, if the config names none.
 
+    The code of a NetworkCodeModel always comes from the checkpoint: no other code's network fits.
+
     Raises:
         FileNotFoundError: No such checkpoint.
         ValueError: The checkpoint is damaged, has no routes, or is for other tasks.
     """
     content = load_from_local(str(checkpoint), 'cpu')
+    code = content.get('network_code') if isinstance(content, Mapping) else None
+    if code is not None and cfg.model.get('type') == 'NetworkCodeModel':
+        cfg.model.backbone.code = list(code)
     if _encoder_type(cfg) != 'BranchedEncoder' or cfg.model.encoder.get('routes') is not None:
         return
     branching = content.get('branching') if isinstance(content, Mapping) else None
@@ -110,6 +115,24 @@ def routes_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
     except (KeyError, ValueError) as error:
         raise ValueError(f'checkpoint {checkpoint}: branching: {error}') from error
     set_routes(cfg, tree, checkpoint)
+
+
+def check_data(cfg: Config, purpose: str, constant: bool = False) -> None:
+    """End at once where the data of a run is missing or incomplete; tools call it first.
+
+    Args:
+        cfg: A complete config.
+        purpose: 'search', 'train' or 'test'.
+        constant: A test that also looks at the training labels.
+
+    Raises:
+        FileNotFoundError, ValueError: See ``check_datasets``.
+    """
+    if purpose == 'test':
+        loaders = ['test_dataloader'] + ['train_dataloader'] * constant
+    else:
+        loaders = ['train_dataloader'] + ['val_dataloader'] * bool(cfg.get('val_cfg'))
+    check_datasets(cfg, loaders)
 
 
 def _prepare_search(cfg: Config) -> None:
@@ -150,7 +173,7 @@ def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
         dropped |= set(_VAL)
     for key in dropped:
         cfg.pop(key, None)
-    check_datasets(cfg)
+    check_data(cfg, purpose)
     if purpose == 'search':
         _prepare_search(cfg)
     return MultiTaskRunner.from_cfg(cfg)

@@ -18,7 +18,7 @@ from mmengine.dist import is_main_process
 
 from bmtas.engine.checkpoint import write_text
 from bmtas.engine.dist import unwrap
-from bmtas.engine.launch import build_runner, routes_from_checkpoint, takes_tasks
+from bmtas.engine.launch import build_runner, check_data, routes_from_checkpoint, takes_tasks
 from bmtas.evaluation import compare_results, constant_scores, load_results
 from bmtas.ncp.report import predictor_results, predictor_table
 from bmtas.registry import DATASETS
@@ -140,6 +140,7 @@ def run_test(
         raise ValueError('--constant: the config has no train_dataloader to take constants from')
     # a runner for tests drops what belongs to the training
     train = cfg.train_dataloader.dataset if constant else None
+    check_data(cfg, 'test', constant)
     routes_from_checkpoint(cfg, checkpoint)
     cfg.load_from = str(checkpoint)
     # all weights come from the checkpoint; files to start a training from need not be there

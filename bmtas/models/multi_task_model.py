@@ -123,10 +123,15 @@ class MultiTaskModel(BaseModel):
     ) -> list[MultiTaskSample]:
         """Set ``predictions`` of the samples, new ones if there are none; see MultiTaskSample."""
         logits = self._logits(inputs, tasks, routing)
-        maps = {t.name: activate(t, logits[t.name]) for t in self._select(tasks)}
         samples = [MultiTaskSample() for _ in inputs] if data_samples is None else data_samples
         for index, sample in enumerate(samples):
-            sample.predictions = TaskMaps({name: value[index] for name, value in maps.items()})
+            size = sample.get('predict_at')
+            sample.predictions = TaskMaps(
+                {
+                    task.name: activate(task, _resized(logits[task.name][index, None], size))[0]
+                    for task in self._select(tasks)
+                }
+            )
         return list(samples)
 
     def _select(self, tasks: Sequence[str] | None) -> list[Task]:
@@ -154,6 +159,13 @@ class MultiTaskModel(BaseModel):
             )
             for name in names
         }
+
+
+def _resized(logits: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """Logits (1, C, H, W) at the size of a sample's labels, where that is another one."""
+    if size is None or tuple(size) == tuple(logits.shape[-2:]):
+        return logits
+    return F.interpolate(logits.float(), size=size, mode='bilinear', align_corners=False)
 
 
 def stack_labels(task: Task, samples: Samples, logits: Tensor) -> Tensor:

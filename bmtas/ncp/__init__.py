@@ -16,6 +16,7 @@ from .network import (
 from .objective import Goal, Objective
 from .predictor import CodePredictor, load_predictor
 from .propagation import Steps, propagate
+from .public import import_public_predictor
 from .spaces import Budget, MultiResolutionSpace
 from .strategies import CodeEvolution, CodeLocalSearch, CodePropagation, CodeRandomSearch
 
@@ -42,6 +43,7 @@ __all__ = [
     'RecordTable',
     'Steps',
     'build_network',
+    'import_public_predictor',
     'load_predictor',
     'load_records',
     'load_settings',

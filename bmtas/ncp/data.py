@@ -135,10 +135,13 @@ def read_pickle(path: str | Path) -> list[dict[str, Any]]:
             records = RecordUnpickler(file).load()
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to ask for
         raise ValueError(f'{path}: refused or damaged ({error})') from error
-    if not isinstance(records, list) or not records or not isinstance(records[0], dict):
+    if not isinstance(records, list) or not records:
         raise ValueError(
             f'{path}: a list of records (dicts) expected, got {type(records).__name__}'
         )
+    for row, record in enumerate(records):
+        if not isinstance(record, dict):
+            raise ValueError(f'{path}: record {row} is no dict but {type(record).__name__}')
     return records
 
 
@@ -170,10 +173,9 @@ def load_records(root: str | Path, setting: str) -> RecordTable:
         for key in [CODE_KEY, *names]:
             if key not in record:
                 raise ValueError(f'{path}: record {row} has no {key!r}')
-    lengths = {len(record[CODE_KEY]) for record in records}
-    if len(lengths) > 1:
-        raise ValueError(f'{path}: codes of different lengths {sorted(lengths)}')
-    codes = np.array([record[CODE_KEY] for record in records]).astype(np.int64)
+            if key != CODE_KEY and not isinstance(record[key], scalars):
+                raise ValueError(f'{path}: {key!r} of record {row} is no number: {record[key]!r}')
+    codes = _codes([record[CODE_KEY] for record in records], path)
     columns = {
         key: np.array([record[key] for record in records], dtype=np.float64) for key in names
     }
@@ -182,6 +184,23 @@ def load_records(root: str | Path, setting: str) -> RecordTable:
             row = int(np.argmin(np.isfinite(column)))
             raise ValueError(f'{path}: {name!r} of record {row} is {column[row]}')
     return RecordTable(codes, columns)
+
+
+def _codes(codes: Sequence[Any], path: Path) -> np.ndarray:
+    """The codes of all records, (N, D) int64."""
+    arrays = []
+    for row, code in enumerate(codes):
+        try:
+            array = np.asarray(code, dtype=np.float64)
+        except (TypeError, ValueError):
+            array = np.empty(())
+        if array.ndim != 1 or not len(array) or (array != np.rint(array)).any():
+            raise ValueError(f'{path}: {CODE_KEY!r} of record {row} is no list of integers')
+        arrays.append(array)
+    lengths = {len(array) for array in arrays}
+    if len(lengths) > 1:
+        raise ValueError(f'{path}: codes of different lengths {sorted(lengths)}')
+    return np.stack(arrays).astype(np.int64)
 
 
 def load_settings(root: str | Path, settings: Sequence[str]) -> RecordTable:

@@ -33,6 +33,10 @@ class Goal:
     metric: str = ''
     weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.weight, int | float) or self.weight == 0:
+            raise ValueError(f'goals: weight of {self.setting!r} must be a number, not 0')
+
 
 @dataclass
 class Evaluation:

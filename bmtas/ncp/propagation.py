@@ -45,8 +45,14 @@ class Steps:
             raise ValueError(f'steps: mode {self.mode!r}, choose from {list(MODES)}')
         if self.criterion not in CRITERIA:
             raise ValueError(f'steps: criterion {self.criterion!r}, choose from {[*CRITERIA]}')
-        if self.number < 1 or self.lr <= 0:
-            raise ValueError(f'steps: number {self.number} and lr {self.lr} must be positive')
+        for name in ('number', 'lr', 'increase', 'decrease', 'patience'):
+            value = getattr(self, name)
+            if name == 'patience' and value is None:
+                continue
+            if not isinstance(value, int | float) or value <= 0:
+                raise ValueError(f'steps: {name} must be a positive number, got {value!r}')
+        if not isinstance(self.number, int):
+            raise ValueError(f'steps: number must be an integer, got {self.number!r}')
 
 
 REFERENCE = Steps(criterion='l1', increase=0.1, decrease=0.1)

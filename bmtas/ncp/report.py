@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from .codes import NetworkCode
+from .cost import CONVENTIONS, RECORD_COST, CostModel
 from .data import RecordTable
 from .judge import KernelJudge
 from .objective import Evaluation, Objective
 from .propagation import Path
-from .spaces import Budget
+from .spaces import Budget, pareto_rows
 
 VERSION = 1
 
@@ -39,6 +42,59 @@ def describe(objective: Objective, evaluation: Evaluation, row: int) -> dict[str
     }
 
 
+def code_text(
+    source: Any, input_size: Sequence[int], head: str = 'segmentation', classes: int | None = None
+) -> str:
+    """All forms of a code and its exact cost under each convention, as text.
+
+    Args:
+        source: Anything that ``NetworkCode.parse`` reads.
+        input_size: (H, W) in pixels.
+        head: ``segmentation`` or ``classification``.
+        classes: Outputs of the head; by default 19, or 50 for classification.
+    """
+    code = NetworkCode.parse(source)
+    classes = classes or {'segmentation': 19, 'classification': 50}[head]
+    cost = {
+        convention: CostModel(tuple(input_size), head, classes, convention)
+        for convention in CONVENTIONS
+    }
+    setting = code.setting()
+    madds, params = RECORD_COST.both(code)
+    return '\n'.join(
+        [
+            f'text     {code.text}',
+            f'numbers  {",".join(map(str, code))}',
+            *(f'{key}: {json.dumps(value)}' for key, value in setting.items()),
+            f'{input_size[0]}x{input_size[1]}, {head} of {classes} classes: '
+            f'{int(cost["mac"].params(code)):,} parameters, multiply-adds '
+            + ', '.join(f'{int(c.madds(code)):,} ({name})' for name, c in cost.items()),
+            f'as the benchmark records it: flops {madds / 1e9:.6f} G, params {params / 1e6:.6f} M',
+        ]
+    )
+
+
+def combined_score(objective: Objective, values: np.ndarray) -> np.ndarray:
+    """The goals, combined as in the objective, without cost and doubt.
+
+    Args:
+        values: (N, goals) metrics in their own units.
+
+    Returns:
+        (N,) larger is better.
+    """
+    columns = []
+    for goal, column, value in zip(objective.goals, objective.columns, values.T, strict=True):
+        predictor = objective.predictors[goal.setting]
+        place = predictor.names.index(objective.names[column].split('/', 1)[1])
+        mean, std = (float(getattr(predictor, f'target_{k}')[place]) for k in ('mean', 'std'))
+        columns.append((value - mean) / std)
+    scores = np.stack(columns, axis=1)
+    if objective.combine == 'worst':
+        return scores.min(1)
+    return scores @ objective.weights.numpy()
+
+
 class Records:
     """The recorded codes beside a search.
 
@@ -63,17 +119,8 @@ class Records:
 
     def score(self) -> np.ndarray:
         """(N,) the goals, combined as in the objective, of the recorded metrics."""
-        columns = []
-        for goal, column in zip(self.objective.goals, self.objective.columns):
-            predictor = self.objective.predictors[goal.setting]
-            name = self.objective.names[column]
-            place = predictor.names.index(name.split('/', 1)[1])
-            mean, std = (float(getattr(predictor, f'target_{k}')[place]) for k in ('mean', 'std'))
-            columns.append((self.table[name] - mean) / std)
-        scores = np.stack(columns, axis=1)
-        if self.objective.combine == 'worst':
-            return scores.min(1)
-        return scores @ self.objective.weights.numpy()
+        names = [self.objective.names[column] for column in self.objective.columns]
+        return combined_score(self.objective, self.table.values(names))
 
     def best(self, budget: Budget, number: int = 3) -> list[dict[str, Any]]:
         """The best records by combined measured score within a budget, best first."""
@@ -113,6 +160,24 @@ def trajectory(objective: Objective, path: Path, start: int) -> list[dict[str, A
     return steps
 
 
+def front(objective: Objective, path: Path) -> list[dict[str, Any]]:
+    """The codes met, of all iterations and starts, that no other beats in both predicted score
+    and cost (multiply-adds, or parameters where these are the cost), cheapest first."""
+    met = path.evaluations
+    fits = np.concatenate([np.isfinite(evaluation.value) for evaluation in met])
+    mean = np.concatenate([evaluation.mean for evaluation in met])
+    cost = np.concatenate([getattr(evaluation, objective.cost) for evaluation in met])
+    score = np.where(fits, combined_score(objective, mean[:, objective.columns]), -np.inf)
+    places = [(step, row) for step, e in enumerate(met) for row in range(len(e.codes))]
+    codes = []
+    for place in pareto_rows(score, cost):
+        if np.isfinite(score[place]):
+            step, row = places[place]
+            codes.append(describe(objective, met[step], row))
+            codes[-1].pop('operations', None)
+    return codes
+
+
 def build_report(
     objective: Objective, path: Path, records: Records | None, judge: bool
 ) -> dict[str, Any]:
@@ -137,6 +202,7 @@ def build_report(
             for s in range(values.shape[1])
         ],
         'trajectory': trajectory(objective, path, start),
+        'front': front(objective, path),
         'records_within_budget': None,
     }
     if records is not None:

@@ -86,6 +86,12 @@ class Budget:
     madds: float | None = None
     params: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ('madds', 'params'):
+            limit = getattr(self, name)
+            if limit is not None and (not isinstance(limit, int | float) or limit <= 0):
+                raise ValueError(f'budget: {name} must be a positive number, got {limit!r}')
+
     def holds(self, madds: Any, params: Any) -> np.ndarray:
         """Which costs (...), in G and M, keep the limits."""
         fits = np.ones(np.shape(madds), dtype=bool)

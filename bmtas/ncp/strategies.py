@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -30,14 +32,70 @@ REFERENCE_START += (2, 2, 2, 2, 2, 64, 64, 64, 64, 64)
 """The code from which the public tool starts."""
 
 
+@dataclass(frozen=True)
+class _Cost:
+    """The key ``cost`` of a search."""
+
+    measure: str = 'madds'
+    weight: float = 0.5
+    source: str = 'exact'
+
+    def __post_init__(self) -> None:
+        _check_number(self.weight, 'cost.weight')
+
+
+def _build(kind: Any, options: Mapping[str, Any] | None, key: str) -> Any:
+    """A data class from a dict of the config; mistakes become ValueErrors that name the key."""
+    known = [field.name for field in fields(kind)]
+    if not isinstance(options or {}, Mapping):
+        raise ValueError(f'search.{key}: a dict with keys of {known} expected, got {options!r}')
+    for name in options or {}:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, 1)
+            hint = f'did you mean {close[0]!r}?' if close else f'choose from {known}'
+            raise ValueError(f'search.{key}: unknown key {name!r}; {hint}')
+    try:
+        return kind(**(options or {}))
+    except TypeError as error:
+        raise ValueError(f'search.{key}: {dict(options or {})}: {error}') from error
+
+
+def _goal(source: Any) -> Goal:
+    """A goal from a dict or from ``<setting>`` or ``<setting>/<metric>``."""
+    if isinstance(source, str):
+        return Goal(*source.split('/', 1))
+    return _build(Goal, source, 'goals')
+
+
+def _listed(names: Any) -> tuple[Any, ...]:
+    """Names as a tuple; one name may stand alone."""
+    return (names,) if isinstance(names, str | int) else tuple(names)
+
+
+def _check_number(value: Any, key: str, low: float = 0) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < low:
+        raise ValueError(f'search.{key}: a number of at least {low:g} expected, got {value!r}')
+
+
+def _checked_bounds(bounds: Any) -> Any:
+    """Bounds if each is a pair of numbers in order."""
+    if bounds is not None and not isinstance(bounds, Mapping):
+        raise ValueError(f"search.bounds: dict like {{'stem': (8, 32)}} expected, got {bounds!r}")
+    for name, pair in (bounds or {}).items():
+        numbers = isinstance(pair, Sequence) and all(isinstance(v, int | float) for v in pair)
+        if not numbers or len(pair) != 2 or pair[0] > pair[1]:
+            raise ValueError(f'search.bounds: {name!r}: (lowest, highest) expected, got {pair!r}')
+    return bounds
+
+
 class CodeSearch:
     """What all searches of codes share.
 
     Args:
         predictors: File of an exported predictor by setting. The first one's deviations are the
             unit of the code.
-        goals: Metrics to improve, each ``dict(setting=..., metric=..., weight=...)``, by default
-            the main metric of every predictor.
+        goals: Metrics to improve, each ``dict(setting=..., metric=..., weight=...)`` or a text,
+            ``video`` or ``video/top5``; by default the main metric of every predictor.
         combine: How goals are joined: ``sum``, ``mean``, ``weighted`` or ``worst``.
         pessimism: Deviations of the ensemble to subtract from each prediction.
         cost: ``dict(measure='madds'|'params', weight=0.5, source='exact'|'predicted')``.
@@ -74,36 +132,41 @@ class CodeSearch:
         judge: bool = True,
         picture: bool = True,
     ) -> None:
+        freeze, exclude = (
+            (value,) if isinstance(value, str | int) else tuple(value)
+            for value in (freeze, exclude)
+        )
+        _check_number(pessimism, 'pessimism')
+        _check_number(starts, 'starts', 1)
         self.predictors = {name: load_predictor(path) for name, path in predictors.items()}
         if not self.predictors:
             raise ValueError('search.predictors: at least one is needed')
         dimensions = {p.dimension for p in self.predictors.values()}
         if len(dimensions) > 1:
             raise ValueError('search.predictors: they are for codes of different kinds')
-        options = {'freeze': tuple(freeze), 'bounds': bounds}
+        options = {'freeze': freeze, 'bounds': _checked_bounds(bounds)}
         if dimensions == {len(POSITIONS)}:
             if exclude:
                 raise ValueError('search.exclude: only nas-bench-201 cells have operations')
-            options |= {'grid': grid or 'recorded', 'cost': CostModel(**(count or {}))}
+            options |= {'grid': grid or 'recorded', 'cost': _build(CostModel, count, 'count')}
             self.space: Any = MultiResolutionSpace(**options)
             self.judge = judge
         else:
             self.space = CellSpace(exclude=exclude, grid=grid, cost=count, **options)
             self.judge = False  # every cell is a record
-        cost = {'measure': 'madds', 'weight': 0.5, 'source': 'exact', **(cost or {})}
+        cost = _build(_Cost, cost, 'cost')
         self.objective = Objective(
             self.space,
             self.predictors,
-            [Goal(**goal) for goal in goals] or [Goal(name) for name in self.predictors],
+            [_goal(goal) for goal in ([goals] if isinstance(goals, str) else goals)]
+            or [Goal(name) for name in self.predictors],
             combine,
             pessimism,
-            cost.pop('measure'),
-            cost.pop('weight'),
-            cost.pop('source'),
-            Budget(**(budget or {})),
+            cost.measure,
+            cost.weight,
+            cost.source,
+            _build(Budget, budget, 'budget'),
         )
-        if cost:
-            raise ValueError(f'search.cost: unknown key {next(iter(cost))!r}')
         self.start, self.starts, self.seed, self.picture = start, starts, seed, picture
 
     def run(self, context: Any) -> dict[str, Any]:
@@ -209,7 +272,7 @@ class CodePropagation(CodeSearch):
             if kwargs.get('budget') or len(kwargs['predictors']) > 1:
                 raise ValueError('search.reference: one predictor and no budget')
         super().__init__(**kwargs)
-        self.steps = Steps(**steps)
+        self.steps = _build(Steps, steps, 'steps')
 
     def search(self, starts: np.ndarray, generator: np.random.Generator) -> Path:
         """Propagate from all starts at once."""

@@ -78,6 +78,22 @@ def _parts(
     return parts
 
 
+def _parts_of_model(
+    model: Mapping[str, Any], tasks: Sequence[Any], size: Sequence[int], device: str
+) -> dict[str, Any]:
+    """As ``_parts``, of a model that cuts itself: it has ``cost_parts``."""
+    with torch.device(device):
+        built = MODELS.build(without_weights(dict(model, tasks=tasks))).to(device).eval()
+    with torch.no_grad():
+        found = built.cost_parts(torch.zeros(1, 3, *size, device=device))
+    return dict(
+        stem=_Part(*found['stem']),
+        layers=[_Part(*part) for part in found['layers'].values()],
+        heads={name: _Part(*part) for name, part in found['heads'].items()},
+        names=tuple(found['layers']),
+    )
+
+
 def _hash(parts: Mapping[str, Any]) -> str:
     """Hash of the structure: what the modules print, which holds strides and dilations too."""
     text = [repr(parts['stem'].module), repr([part.module for part in parts['layers']])]
@@ -116,11 +132,13 @@ def count_table(
     device: str = 'cpu',
     path: str | os.PathLike | None = None,
     counter: str = 'fvcore',
+    model: Mapping[str, Any] | None = None,
 ) -> ResourceTable:
     """Count one copy of the stem, each layer and each head.
 
     Args:
-        backbone: Config of a backbone, config of an encoder that has one, or a backbone.
+        backbone: Config of a backbone, config of an encoder that has one, or a backbone; None for
+            a ``model`` that cuts itself.
         tasks: Task table (configs or ``Task``).
         head: Config of the head, without its channels.
         input_size: (H, W) of the image that is evaluated, in pixels.
@@ -132,6 +150,8 @@ def count_table(
             agree, and written otherwise.
         counter: Who counts multiply-adds: ``fvcore``, which runs every part once, or ``torch``,
             which needs shapes only. Both give the same integers.
+        model: Config of a whole model with the method ``cost_parts``, e.g. a NetworkCodeModel,
+            whose stem, layers and heads are counted instead.
 
     Raises:
         ValueError: Unknown convention, quantity or counter, or a stored file that is no table.
@@ -142,7 +162,11 @@ def count_table(
     if counter not in COUNTERS:
         raise ValueError(f'resources: unknown counter {counter!r}, choose from {sorted(COUNTERS)}')
     timed = quantity == 'latency'
-    parts = _parts(backbone, tasks, head, input_size, device if timed else 'meta')
+    place = (input_size, device if timed else 'meta')
+    if model is None:
+        parts = _parts(backbone, tasks, head, *place)
+    else:
+        parts = _parts_of_model(model, tasks, *place)
     identity = dict(
         unit=UNITS[quantity],
         convention={'madds': convention, 'latency': str(device)}.get(quantity, 'exact'),
@@ -175,12 +199,14 @@ def table_from_cfg(cfg: Any, path: str | os.PathLike | None = None, **kwargs: An
     """
     options = {**(cfg.get('resources') or {}), **kwargs}
     model = cfg['model']
+    cuts_itself = 'encoder' not in model
     return count_table(
-        model['encoder']['backbone'],
+        None if cuts_itself else model['encoder']['backbone'],
         cfg['tasks'],
         model['head'],
         cfg['input_size'],
         path=path,
+        model=model if cuts_itself else None,
         **options,
     )
 

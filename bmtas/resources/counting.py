@@ -168,6 +168,7 @@ def count_saved_bytes(module: nn.Module, *inputs: Any) -> int:
     module.train()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         output = module(*batch)
-    saved.setdefault(id(output), output)
+    for tensor in output if isinstance(output, tuple) else (output,):
+        saved.setdefault(id(tensor), tensor)
     known_inputs = {id(x) for x in batch}
     return sum(t.nbytes for key, t in saved.items() if key not in known_inputs) // 2

@@ -36,7 +36,7 @@ def copies_of(encoder: nn.Module) -> tuple[int, list[int]]:
 
 def is_open(cfg: Mapping[str, Any]) -> bool:
     """Whether the config leaves the tree open: a supergraph, or a branched network without one."""
-    encoder = cfg['model']['encoder']
+    encoder = cfg['model'].get('encoder') or {}
     kind = str(encoder.get('type'))
     return kind == 'SupergraphEncoder' or (
         kind == 'BranchedEncoder' and encoder.get('routes') is None
@@ -62,13 +62,15 @@ def cost_report(cfg: Mapping[str, Any], tree: Any = None, **options: Any) -> dic
     stems, copies, other = 1, [1] * table.num_layers, 0
     params = table.params.total(copies)
     if tree is not None:
+        if 'encoder' not in cfg['model']:
+            raise ValueError(f'model.type: {cfg["model"]["type"]} takes no branching tree')
         copies = list(tree.num_groups)
         if len(copies) != table.num_layers:
             raise ValueError(
                 f'the branching tree has {len(copies)} layers, the network {table.num_layers}'
             )
         params = table.params.total(copies)
-    elif not is_open(cfg):
+    elif 'encoder' in cfg['model'] and not is_open(cfg):
         with torch.device('meta'):
             model = MODELS.build(without_weights(dict(cfg['model'], tasks=cfg['tasks'])))
         stems, copies = copies_of(model.encoder)

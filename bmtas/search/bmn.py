@@ -13,10 +13,11 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from bmtas.branching import TreeFront, partition_scores, tree_front
-from bmtas.branching.tree import BranchingTree
+from bmtas.branching import BranchingTree, TreeFront, tree_front
 
 WEIGHTS = ('clusters', 'tasks')
+ROWS_AT_ONCE = 64
+"""Partitions scored at once, which bounds memory."""
 
 Features = Callable[[Sequence[int]], Sequence[Tensor]]
 """Numbers of images -> for each location their features (B, ...)."""
@@ -58,6 +59,8 @@ def dissimilarity(
                 second = [_standardise(feature) for feature in features(columns)]
             for location, (a, b) in enumerate(zip(first, second)):
                 distance = 1 - (a @ b.T).clamp(-1, 1).cpu().numpy()
+                if second is first:  # a matrix product may round its two halves differently
+                    distance = (distance + distance.T) / 2
                 matrices[location, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = distance
                 matrices[location, columns[0] : columns[-1] + 1, rows[0] : rows[-1] + 1] = (
                     distance.T
@@ -94,8 +97,8 @@ def rank_affinity(matrices: np.ndarray) -> np.ndarray:
     return affinity
 
 
-def group_scores(affinity: np.ndarray, weight: str = 'clusters') -> np.ndarray:
-    """Score of every partition of the tasks at every location; less is better.
+class GroupScores:
+    """Score of any partition of the tasks at every location; less is better.
 
     The dissimilarity 1 - A of the least alike pair within each group (0 for single tasks),
     averaged over the groups (``clusters``, as published: splitting off an easy task can lower it
@@ -105,23 +108,54 @@ def group_scores(affinity: np.ndarray, weight: str = 'clusters') -> np.ndarray:
         affinity: (D, T, T).
         weight: 'clusters' or 'tasks'.
 
-    Returns:
-        (D, Bell) in the order of ``bmtas.branching.partitions.all_partitions``.
+    Attributes:
+        num_tasks: T.
+        similarity: (D, T, T), the affinity moved to [0, 1].
     """
-    if weight not in WEIGHTS:
-        raise ValueError(f'search.weight: {weight!r}, choose from {list(WEIGHTS)}')
-    num_tasks = affinity.shape[1]
 
-    def worst(location: int, group: tuple[int, ...]) -> float:
-        return 1 - affinity[location][np.ix_(group, group)].min()
+    def __init__(self, affinity: np.ndarray, weight: str = 'clusters') -> None:
+        if weight not in WEIGHTS:
+            raise ValueError(f'search.weight: {weight!r}, choose from {list(WEIGHTS)}')
+        self.num_tasks, self.weight = affinity.shape[1], weight
+        self.apart = 1 - affinity
+        self.apart[:, range(self.num_tasks), range(self.num_tasks)] = 0
+        self.similarity = (1 + affinity).clip(0, 2) / 2
 
-    def score(location: int, groups: tuple[tuple[int, ...], ...]) -> float:
-        if weight == 'tasks':
-            return sum(len(g) * worst(location, g) for g in groups) / num_tasks
-        return sum(worst(location, g) for g in groups) / len(groups)
+    def table(self, rows: np.ndarray) -> np.ndarray:
+        """Scores (D, N) of the partitions (N, T), whose blocks are numbered from 0."""
+        parts = np.array_split(rows, max(1, len(rows) // ROWS_AT_ONCE))
+        return np.concatenate([self._table(part) for part in parts], axis=1)
 
-    # rounding errors of equal representations must not buy a branch
-    return partition_scores(score, len(affinity), num_tasks).round(12)
+    def _table(self, rows: np.ndarray) -> np.ndarray:
+        same = rows[:, :, None] == rows[:, None, :]
+        # (D, N, T): how far the least alike task of the same group is
+        farthest = np.where(same, self.apart[:, None], 0).max(-1)
+        total = np.zeros(farthest.shape[:2])
+        for block in range(int(rows.max()) + 1):
+            members = rows == block
+            size = members.sum(1) if self.weight == 'tasks' else 1
+            total += size * np.where(members, farthest, 0).max(-1)
+        return _rounded(total / (self.num_tasks if self.weight == 'tasks' else rows.max(1) + 1))
+
+    def of_merged(self, row: np.ndarray) -> np.ndarray:
+        """Scores (D, B, B) of what arises if two of the B blocks of a partition are merged."""
+        order = np.argsort(row, kind='stable')
+        starts = np.searchsorted(row[order], np.arange(row.max() + 1))
+        between = self.apart[:, order][:, :, order]
+        between = np.maximum.reduceat(np.maximum.reduceat(between, starts, 1), starts, 2)
+        within = np.diagonal(between, axis1=1, axis2=2)
+        merged = np.maximum(between, np.maximum(within[:, :, None], within[:, None, :]))
+        size = np.bincount(row) if self.weight == 'tasks' else np.ones(len(starts))
+        parts = size * within
+        rest = parts.sum(1)[:, None, None] - parts[:, :, None] - parts[:, None, :]
+        if self.weight == 'tasks':
+            return _rounded((rest + (size[:, None] + size) * merged) / self.num_tasks)
+        return _rounded((rest + merged) / max(1, len(starts) - 1))
+
+
+def _rounded(scores: np.ndarray) -> np.ndarray:
+    """Rounding errors of equal representations must not buy a branch."""
+    return scores.round(12)
 
 
 def spans(locations: Sequence[int], num_layers: int) -> list[int]:
@@ -152,6 +186,7 @@ def bmn_front(
     tasks: Sequence[str],
     weight: str = 'clusters',
     method: str = 'dp',
+    beam_width: int = 50,
 ) -> TreeFront:
     """The best trees over locations for every budget of the layers at once.
 
@@ -160,8 +195,9 @@ def bmn_front(
         costs: (L,) of one copy of each layer.
         lengths: Number of layers of each location, from ``spans``.
         tasks: T names.
-        weight: As in ``group_scores``.
-        method: 'dp' or 'exhaustive'.
+        weight: As in ``GroupScores``.
+        method: 'dp' or 'exhaustive' (exact), or 'beam' (any number of tasks), see ``tree_front``.
+        beam_width: Of the beam search.
     """
-    scores = group_scores(affinity, weight)
-    return tree_front(location_costs(costs, lengths), scores, tasks, method)
+    scores = GroupScores(affinity, weight)
+    return tree_front(location_costs(costs, lengths), scores, tasks, method, beam_width)

@@ -10,20 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bmtas.branching import BranchingTree, optimal_tree
+from bmtas.branching import BranchingTree
+from bmtas.branching.optimum import METHODS
+from bmtas.branching.partitions import MAX_ITEMS
 from bmtas.models import MultiTaskModel
 from bmtas.registry import STRATEGIES
 from bmtas.search.affinity_file import read_affinity, save_affinity
 from bmtas.search.base import SearchContext, batches, choose_images, progress
-from bmtas.search.bmn import (
-    bmn_front,
-    dissimilarity,
-    expand,
-    group_scores,
-    location_costs,
-    rank_affinity,
-    spans,
-)
+from bmtas.search.bmn import bmn_front, dissimilarity, expand, rank_affinity, spans
 from bmtas.visualization import draw_affinity
 
 LOCATIONS = ('all', 'stages')
@@ -45,8 +39,9 @@ class BMNSearch:
         locations: 'all' compares after every layer; 'stages' at the end of every stage, and the
             tree does not branch inside a stage.
         weight: A location's score is the mean over 'clusters' (as published) or over 'tasks'.
-        method: 'dp' and 'exhaustive' find the best tree, 'beam' keeps ``beam_width`` partial ones.
-        beam_width: Of the beam search.
+        method: 'dp' and 'exhaustive' find the best tree, for up to nine tasks; 'beam' a good one,
+            for any number of tasks.
+        beam_width: Groupings that the beam search keeps for each number of groups.
         num_images: Number of images to compare.
         split: Where they are from, without augmentation; never the test split.
         seed: Of the choice of images.
@@ -78,6 +73,10 @@ class BMNSearch:
             raise ValueError(f'search.locations: {locations!r}, choose from {list(LOCATIONS)}')
         if split not in ('train', 'val'):
             raise ValueError(f"search.split: {split!r}, choose 'train' or 'val'")
+        if method not in METHODS:
+            raise ValueError(f'search.method: {method!r}, choose from {list(METHODS)}')
+        if beam_width < 1:
+            raise ValueError(f'search.beam_width: at least 1, got {beam_width}')
         if block < 1:
             raise ValueError(f'search.block: at least 1 image, got {block}')
         self.budget, self.checkpoint, self.affinity = budget, checkpoint, affinity
@@ -87,7 +86,16 @@ class BMNSearch:
         self.pool, self.block = pool, block
 
     def run(self, context: SearchContext) -> BranchingTree:
-        """Measure the affinity, find the best tree."""
+        """Measure the affinity, find the best tree.
+
+        Raises:
+            ValueError: The budget cannot be met, or there are too many tasks for the method.
+        """
+        if self.method != 'beam' and len(context.names) > MAX_ITEMS:
+            raise ValueError(
+                f"search.method: '{self.method}' takes up to {MAX_ITEMS} tasks, there are "
+                f"{len(context.names)}; use 'beam'"
+            )
         backbone = context.backbone
         layers = backbone.stage_ends if self.locations == 'stages' else range(context.num_layers)
         if self.affinity is not None:
@@ -111,12 +119,9 @@ class BMNSearch:
     ) -> BranchingTree:
         costs, names = context.table.layers, context.names
         budget = self.budget - context.fixed_cost
-        if self.method == 'beam':
-            scores = group_scores(affinity, self.weight)
-            priced = location_costs(costs, lengths)
-            tree = optimal_tree(priced, scores, budget, names, 'beam', self.beam_width)
-            return expand(tree, lengths)
-        front = bmn_front(affinity, costs, lengths, names, self.weight, self.method)
+        front = bmn_front(
+            affinity, costs, lengths, names, self.weight, self.method, self.beam_width
+        )
         trees = [expand(front.tree(index), lengths) for index in range(len(front))]
         rows = [
             dict(cost=tree.cost(context.table), score=float(score), config=tree.routes.tolist())

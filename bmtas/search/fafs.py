@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
 
-from bmtas.branching import BranchingTree
+from bmtas.branching import BranchingTree, candidate_partitions
 from bmtas.branching.partitions import all_partitions
 
 EXACT_CHILDREN = 8
-"""Up to so many groups all ways to merge them are tried (4,140); more are clustered."""
+"""Up to so many groups all ways to merge them are tried (4,140)."""
+KEPT = 10
+"""Of more groups, ways to merge them that are kept for each number of merged groups."""
 
 Groups = list[tuple[int, ...]]
 
@@ -66,50 +67,87 @@ def group_affinity(affinity: np.ndarray, groups: Sequence[Sequence[int]]) -> np.
     return (one_way + one_way.T) / 2
 
 
+class Separation:
+    """How unlike the members of merged groups are.
+
+    For each partition of the children the mean over its groups G of
+    1 - mean_{k in G} min_{k' in G} A(k, k').
+
+    Args:
+        between: (M, M) affinity A of the children.
+
+    Attributes:
+        num_tasks: M, the number of items that are partitioned.
+        similarity: (1, M, M).
+    """
+
+    def __init__(self, between: np.ndarray) -> None:
+        self.between, self.num_tasks, self.similarity = between, len(between), between[None]
+
+    def table(self, rows: np.ndarray) -> np.ndarray:
+        """(1, N) for the partitions (N, M)."""
+        parts = np.array_split(rows, len(rows) // 256 + 1)
+        return np.concatenate([self._part(part) for part in parts])[None]
+
+    def _part(self, rows: np.ndarray) -> np.ndarray:
+        same = rows[:, :, None] == rows[:, None, :]
+        least = np.where(same, self.between, np.inf).min(2)
+        return ((1 - least) / same.sum(2)).sum(1) / (rows.max(1) + 1)
+
+
+def groupings(affinity: np.ndarray, children: Groups) -> tuple[np.ndarray, np.ndarray]:
+    """Ways to merge the children: all for a few of them, else the most promising.
+
+    Returns:
+        Partitions of the children (N, M) in lexicographic order and their separation (N,).
+    """
+    separation = Separation(group_affinity(affinity, children))
+    if len(children) <= EXACT_CHILDREN:
+        rows = all_partitions(len(children))
+    else:
+        rows = np.unique(candidate_partitions(separation, KEPT), axis=0)
+    return rows, separation.table(rows)[0]
+
+
+Known = dict[tuple[tuple[int, ...], ...], tuple[np.ndarray, np.ndarray]]
+"""Groupings by the children that are merged: they do not depend on layer or alpha."""
+
+
 def merge_children(
-    affinity: np.ndarray, children: Groups, branch_cost: float, alpha: float
+    affinity: np.ndarray,
+    children: Groups,
+    branch_cost: float,
+    alpha: float,
+    known: Known | None = None,
 ) -> Groups:
     """Merge the groups of the layer above so that
 
         (m - 1) * branch_cost + alpha * mean_G [1 - mean_{k in G} min_{k' in G} A(k, k')]
 
     is least, with m merged groups G of children k. Ties go to fewer groups, then to the
-    lexicographically first.
+    lexicographically first. ``known`` takes up what can be used again.
     """
-    between = group_affinity(affinity, children)
-    num = len(children)
-    if num <= EXACT_CHILDREN:
-        candidates = all_partitions(num)
-    else:
-        candidates = np.stack([_spectral_clusters(between, m) for m in range(1, num + 1)])
-    best, best_key = None, None
-    for row in candidates:
-        count = int(row.max()) + 1
-        members = [np.flatnonzero(row == group) for group in range(count)]
-        apart = sum(1 - between[np.ix_(m, m)].min(1).mean() for m in members) / count
-        # rounding must not decide ties
-        key = (round((count - 1) * branch_cost + alpha * apart, 12), count)
-        if best_key is None or key < best_key:
-            best, best_key = members, key
-    merged = [tuple(sorted(t for child in m for t in children[child])) for m in best]
+    known = {} if known is None else known
+    if tuple(children) not in known:
+        known[tuple(children)] = groupings(affinity, children)
+    rows, apart = known[tuple(children)]
+    counts = rows.max(1).astype(int) + 1
+    # rounding must not decide ties
+    price = ((counts - 1) * branch_cost + alpha * apart).round(12)
+    best = rows[np.lexsort((counts, price))[0]]
+    merged = [
+        tuple(sorted(t for child in np.flatnonzero(best == group) for t in children[child]))
+        for group in range(best.max() + 1)
+    ]
     return sorted(merged)
 
 
-def _spectral_clusters(affinity: np.ndarray, num_clusters: int) -> np.ndarray:
-    """Clusters of the normalised graph Laplacian, numbered by their first member, (M,)."""
-    if num_clusters == 1:
-        return np.zeros(len(affinity), int)
-    scale = 1 / np.sqrt(np.maximum(affinity.sum(1), 1e-12))
-    _, vectors = np.linalg.eigh(affinity * scale[:, None] * scale)
-    points = vectors[:, -num_clusters:]
-    points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-    _, labels = kmeans2(points, num_clusters, minit='++', rng=0, missing='warn')
-    seen: dict[int, int] = {}
-    return np.array([seen.setdefault(int(label), len(seen)) for label in labels])
-
-
 def greedy_tree(
-    affinity: np.ndarray, branch_costs: Sequence[float], alpha: float, tasks: Sequence[str]
+    affinity: np.ndarray,
+    branch_costs: Sequence[float],
+    alpha: float,
+    tasks: Sequence[str],
+    known: Known | None = None,
 ) -> BranchingTree:
     """Group the tasks greedily from the last layer to the first.
 
@@ -118,12 +156,14 @@ def greedy_tree(
         branch_costs: (L,) price of one more branch in each layer.
         alpha: Weight of the unlikeness within groups; 0 shares everything, large separates.
         tasks: T names.
+        known: Takes up what another call with the same affinity can use again.
     """
+    known = {} if known is None else known
     children: Groups = [(t,) for t in range(len(tasks))]
     routes = np.zeros((len(branch_costs), len(tasks)), int)
     for layer in range(len(branch_costs) - 1, -1, -1):
         if len(children) > 1:
-            children = merge_children(affinity, children, branch_costs[layer], alpha)
+            children = merge_children(affinity, children, branch_costs[layer], alpha, known)
         for index, group in enumerate(children):
             routes[layer, list(group)] = index
     return BranchingTree.from_routes(routes, tasks)
@@ -137,8 +177,9 @@ def sweep(
 ) -> list[tuple[float, BranchingTree]]:
     """The distinct trees in the order of rising alpha, each with the first alpha that gives it."""
     found: dict[BranchingTree, float] = {}
+    known: Known = {}
     for alpha in sorted(alphas):
-        found.setdefault(greedy_tree(affinity, branch_costs, alpha, tasks), alpha)
+        found.setdefault(greedy_tree(affinity, branch_costs, alpha, tasks, known), alpha)
     return [(alpha, tree) for tree, alpha in found.items()]
 
 

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 COLUMNS = 6
 GAP = 1.4
 """Space between two matrices, in cells."""
-CELL = 0.3
-"""Inches."""
+CELL, MATRIX = 0.3, 2.4
+"""Sides in inches: of a cell, and of a whole matrix at most."""
+MAX_WRITTEN = 12
+"""Up to so many tasks the values are written into the cells."""
 
 
 def draw_affinity(
@@ -42,7 +44,7 @@ def draw_affinity(
     affinity = np.asarray(affinity)
     columns = min(COLUMNS, len(affinity))
     rows = -(-len(affinity) // columns)
-    step = CELL * (len(tasks) + GAP)
+    step = _cell(len(tasks)) * (len(tasks) + GAP)
     width, height = step * columns + 1.9, max(step * rows + 1.0, 4.5)
     beside = 0 if tree is None else 3.4
     figure = new_figure(beside + width, height)
@@ -58,6 +60,10 @@ def draw_affinity(
     return save(figure, path)
 
 
+def _cell(num_tasks: int) -> float:
+    return min(CELL, MATRIX / num_tasks)
+
+
 def _draw_matrices(
     axes: Axes, affinity: np.ndarray, tasks: Sequence[str], locations: Sequence[str], columns: int
 ) -> ScalarMappable:
@@ -68,6 +74,7 @@ def _draw_matrices(
     others = ~np.eye(size, dtype=bool)
     apart = affinity[:, others]
     low, high = (apart.min(), apart.max()) if apart.size else (0.0, 1.0)
+    font = 4.5 * _cell(size) / CELL
     for index, matrix in enumerate(affinity):
         x, y = step * (index % columns), step * (index // columns)
         image = axes.imshow(
@@ -78,19 +85,20 @@ def _draw_matrices(
             extent=(x - 0.5, x + size - 0.5, y + size - 0.5, y - 0.5),
         )
         axes.text(x + size / 2 - 0.5, y - 0.6, locations[index], ha='center', fontsize=7)
-        for row, column in zip(*np.nonzero(others)):
+        for row, column in zip(*np.nonzero(others)) if size <= MAX_WRITTEN else ():
             value = matrix[row, column]
             color = 'white' if value < (low + high) / 2 else 'black'
             at = (x + column, y + row)
-            axes.text(*at, f'{value:.2f}', ha='center', va='center', fontsize=4.5, color=color)
+            axes.text(*at, f'{value:.2f}', ha='center', va='center', fontsize=font, color=color)
     rows = -(-len(affinity) // columns)
     axes.set_xlim(-0.5, step * columns - GAP - 0.5)
     axes.set_ylim(step * rows - GAP - 0.5, -1.6)
     cells = np.arange(size)
     across = np.concatenate([step * c + cells for c in range(columns)])
     down = np.concatenate([step * r + cells for r in range(rows)])
-    axes.set_xticks(across, list(tasks) * columns, rotation=90, fontsize=6)
-    axes.set_yticks(down, list(tasks) * rows, fontsize=6)
+    label = min(6, 60 * _cell(size))
+    axes.set_xticks(across, list(tasks) * columns, rotation=90, fontsize=label)
+    axes.set_yticks(down, list(tasks) * rows, fontsize=label)
     _bare(axes)
     return image
 
@@ -115,15 +123,15 @@ def _draw_tree(axes: Axes, tree: BranchingTree) -> None:
     for layer, row in enumerate(tree.routes):
         here = np.array([place[row == group].mean() for group in row])
         for task in range(tree.num_tasks):
-            width = 1.2 * (row == row[task]).sum()
+            width = min(1.2, 12 / tree.num_tasks) * (row == row[task]).sum()
             x = [before[task], here[task]]
             axes.plot(x, [layer - 1, layer], color='0.45', lw=width, solid_capstyle='round')
         axes.plot(here, [layer] * len(here), 'o', color='black', markersize=3, zorder=3)
         before = here
-    depth = tree.num_layers
+    depth, font = tree.num_layers, min(8, 160 / tree.num_tasks)
     for task, name in enumerate(tree.tasks):
         axes.plot([before[task], place[task]], [depth - 1, depth], color='0.45', lw=1.2)
-        axes.text(place[task], depth + 0.2, name, rotation=90, ha='center', va='top', fontsize=8)
+        axes.text(place[task], depth + 0.2, name, rotation=90, ha='center', va='top', fontsize=font)
     names = tree.layers or range(depth)
     axes.set_yticks([-1, *range(depth)], ['stem', *map(str, names)], fontsize=6)
     axes.set_ylim(depth + 4, -1.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from .canvas import new_figure, plain, save
 from .palettes import FAINT, INK, task_colours
 
 Point = Mapping[str, object]
+MARKERS = ('o', 's', '^', 'D')
 
 
 def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | Path) -> Path:
@@ -37,14 +39,18 @@ def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | P
     x = [by_name[name]['madds'] / 1e9 for name in front]
     y = [by_name[name]['delta_m'] for name in front]
     axes.step(x, y, where='post', color=FAINT, lw=1.2, zorder=1, label='Pareto front')
+    # the colours begin anew after some methods, with another marker
+    looks: Counter[str] = Counter()
     for method in methods:
+        marker = MARKERS[looks[colours[method]] % len(MARKERS)]
+        looks[colours[method]] += 1
         group = [point for point in points if point['method'] == method]
         axes.errorbar(
             [p['madds'] / 1e9 for p in group],
             [p['delta_m'] for p in group],
             xerr=[(p.get('madds_std') or 0) / 1e9 for p in group],
             yerr=[p.get('delta_m_std') or 0 for p in group],
-            fmt='o',
+            fmt=marker,
             ms=6,
             color=colours[method],
             ecolor=colours[method],
@@ -70,6 +76,12 @@ _PLACES = (
     ((-6, -4), 'right', 'top'),
     ((0, 12), 'center', 'bottom'),
     ((0, -12), 'center', 'top'),
+    ((9, 0), 'left', 'center'),
+    ((-9, 0), 'right', 'center'),
+    ((14, 12), 'left', 'bottom'),
+    ((14, -12), 'left', 'top'),
+    ((-14, 12), 'right', 'bottom'),
+    ((-14, -12), 'right', 'top'),
 )
 
 

@@ -5,4 +5,6 @@ search = dict(
     checkpoint='work_dirs/single/mobilenetv2_shapescenes/iter_600.pth',
     budget=170e6,
     num_images=200,
+    # 'beam' for more than nine tasks
+    method='dp',
 )

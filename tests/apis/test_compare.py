@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from matplotlib.axes import Axes
 
 from bmtas.apis.compare import (
     Value,
@@ -18,6 +19,7 @@ from bmtas.apis.compare import (
     read_entries,
 )
 from bmtas.engine.cli import run_tool
+from bmtas.visualization.comparison import draw_comparison
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,6 +88,26 @@ def test_named_folders_and_given_baseline(runs):
     assert entries[0].delta_m.mean == 0 and len(entries[1].runs) == 2
 
 
+def test_several_draws_of_one_kind_are_one_row(runs):
+    """Permuted trees of two seeds: +2 %, -10 %, -2.5 % and +0.5 % by hand."""
+    for seed, index, iou in ((0, 0, 52.0), (0, 1, 40.0), (1, 0, 47.5), (1, 1, 50.5)):
+        folder = runs / f'seed{seed}' / f'permutation_{index}'
+        write(folder, f'permutation_{index}', iou, 20.0, 5_000)
+    names = [e.name for e in read_entries([str(runs)])[0]]
+    assert {'permutation_0', 'permutation_1'} <= set(names)  # draws are kept apart by default
+    arguments = [f'Permutations={runs}/seed*/permutation_*', f'{runs}/single']
+    same = [f'Permutations={runs}/seed{s}/permutation_{i}' for s in (0, 1) for i in (0, 1)]
+    for given in (arguments, [*same, f'{runs}/single'], [*arguments, *same]):
+        entries, _ = read_entries(given)
+        assert [(e.name, len(e.runs)) for e in entries] == [('Permutations', 4), ('single', 2)]
+        gains = [2.0, -10.0, -2.5, 0.5]
+        mean = sum(gains) / 4
+        deviation = (sum((g - mean) ** 2 for g in gains) / 3) ** 0.5
+        assert entries[0].delta_m == Value(pytest.approx(mean), pytest.approx(deviation))
+    with pytest.raises(FileNotFoundError, match='nothing matches this pattern'):
+        read_entries([f'{runs}/seed*/none*'])
+
+
 def test_stored_delta_m_stands_without_a_baseline(tmp_path):
     write(tmp_path / 'a', 'x', 1.0, 1.0, 10, delta_m=-1.5)
     write(tmp_path / 'b', 'y', 1.0, 1.0, 20)
@@ -132,6 +154,21 @@ def load_tool(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.main
+
+
+def test_every_method_of_the_picture_looks_different(tmp_path, monkeypatch):
+    drawn = []
+    plain = Axes.errorbar
+
+    def spy(self, *args, **kwargs):
+        drawn.append((kwargs['label'], kwargs['color'], kwargs['fmt']))
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr(Axes, 'errorbar', spy)
+    points = [dict(name=f'm{i}', method=f'm{i}', madds=1e9 * i, delta_m=i) for i in range(24)]
+    draw_comparison(points, ['m0', 'm23'], tmp_path / 'c.png')
+    assert [label for label, _, _ in drawn] == [f'm{i}' for i in range(24)]
+    assert len({(colour, marker) for _, colour, marker in drawn}) == 24
 
 
 def test_tool(runs, capsys):

@@ -1,5 +1,6 @@
 """A sweep whose tools are replaced by a script that writes what they would write."""
 
+import fcntl
 import importlib.util
 import json
 import shlex
@@ -26,7 +27,7 @@ here = Path(args[args.index('--work-dir') + 1])
 here.mkdir(parents=True, exist_ok=True)
 with open(here.parent / 'calls', 'a') as stream:
     stream.write(tool + '\\n')
-if (here.parent.parent / 'fail').is_file() and tool == 'train':
+if tool == 'train' and any((f / 'fail').is_file() for f in (here.parent, here.parent.parent)):
     sys.exit(3)
 if tool == 'search':
     (here / 'branching.json').write_text('{}')
@@ -109,6 +110,43 @@ def test_sweep_runs_skips_and_resumes(tools, main, capsys):
     assert len(calls(tools / 'seed=1')) == 4
 
 
+def test_one_failing_point_does_not_lose_the_others(tools, main, capsys):
+    arguments = [SHARED, '--grid', 'seed=0,1,2', '--work-dir', str(tools)]
+    (tools / 'seed=1').mkdir(parents=True)
+    (tools / 'seed=1' / 'fail').touch()
+    assert run_tool(main, arguments) == 2
+    assert '1 of 3 points failed: seed=1: train ended with code 3' in capsys.readouterr().err
+    finished = [(tools / f'seed={s}' / 'results.json').is_file() for s in (0, 1, 2)]
+    assert finished == [True, False, True]
+    # nor does one that the scheduler refuses
+    script = f'import sys; sys.exit({str(tools)!r} + "/seed=1" in sys.argv[1])'
+    template = f'{shlex.join([sys.executable, "-c", script])} {{command}}'
+    for seed in (0, 2):
+        (tools / f'seed={seed}' / 'results.json').unlink()
+    assert run_tool(main, [*arguments, '--launcher-template', template]) == 2
+    assert '1 of 3 points failed: seed=1: the launcher failed' in capsys.readouterr().err
+
+
+def test_other_options_do_not_take_over_what_was_run(tools, main, capsys):
+    arguments = [SHARED, '--grid', 'seed=0', '--work-dir', str(tools)]
+    assert run_tool(main, [*arguments, '--train-options', 'train_cfg.max_iters=5']) == 0
+    assert run_tool(main, [*arguments, '--train-options', 'train_cfg.max_iters=6']) == 2
+    error = capsys.readouterr().err
+    assert 'was begun with train_options train_cfg.max_iters=5, not train_cfg.max_iters=6' in error
+    assert run_tool(main, [*arguments, '--train-options', 'train_cfg.max_iters=5']) == 0
+
+
+def test_two_processes_do_not_run_one_point(tools):
+    point = make_points(SHARED, {}, tools)[0]
+    point.to_file()
+    with open(Path(point.folder) / sweep.LOCK, 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match='run: another process is running it'):
+            run_point(point.folder)
+    run_point(point.folder)
+    assert point.is_finished()
+
+
 def test_training_alone(tools, main):
     point = make_points(SHARED, {}, tools, extra=['--amp'])[0]
     point.to_file()
@@ -128,6 +166,7 @@ def test_launcher_template(tools):
     for template, message in (
         ('sbatch {name}', 'must contain {command}'),
         ('sbatch {command} {gpu}', "unknown field 'gpu'"),
+        ('no-such-tool {command}', 'no-such-tool cannot be started: No such file'),
         (f'{sys.executable} -c "import sys; sys.exit(\'full\')" {{command}}', 'failed: full'),
     ):
         with pytest.raises(ValueError, match=message):

@@ -1,5 +1,6 @@
 """Downloads that break off, servers that misbehave, and archives that should not be trusted."""
 
+import gzip
 import io
 import re
 import tarfile
@@ -166,6 +167,13 @@ def test_unpack_makes_the_top_folder_the_target(tmp_path):
     assert [p.name for p in target.parent.iterdir()] == ['MY']
     with pytest.raises(ValueError, match='exists already'):
         unpack(archive, target)
+
+
+def test_a_browser_may_have_decompressed_it(tmp_path):
+    packed = make_tar(tmp_path / 'a.tgz', [('TOP/b.txt', b'2')])
+    plain = tmp_path / 'a.tar'
+    plain.write_bytes(gzip.decompress(packed.read_bytes()))
+    assert (unpack(plain, tmp_path / 'out') / 'b.txt').read_bytes() == b'2'
 
 
 def link(name, target, kind=tarfile.SYMTYPE):

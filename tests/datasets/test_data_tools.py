@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bmtas.datasets import NYUD, LabelFile, PascalContext
 from bmtas.engine.cli import run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,7 +135,30 @@ def test_check_knows_the_size_of_published_splits(tmp_path, capsys):
     out = capsys.readouterr().out
     assert '1 ids, the train split of NYUD has 795' in out
     assert '1 ids, the val split of NYUD has 654' in out
-    assert '2 problems' in out
+    assert 'train.txt: images are 5x6, those of the archives 425x560 or 480x640' in out
+    assert "val.txt: label 'semseg' has no labelled pixel in any of 1 images" in out
+    assert "val.txt: label 'edge' is 0 everywhere in 1 images; check its threshold" in out
+    assert '8 problems' in out
+
+
+def test_sizes_of_the_images_of_published_sets():
+    pascal, nyud = object.__new__(PascalContext), object.__new__(NYUD)
+    assert pascal.size_problems({(375, 500), (500, 333), (400, 480)}) == []
+    assert pascal.size_problems({(187, 250), (250, 166)}) == [
+        'the longest side of the images is 250, that of the archive 500'
+    ]
+    assert nyud.size_problems({(425, 560)}) == nyud.size_problems({(480, 640)}) == []
+    assert 'images of 2 sizes' in nyud.size_problems({(425, 560), (480, 640)})[0]
+
+
+def test_check_goes_on_after_any_error(folder, monkeypatch, capsys):
+    def broken(self, root, img_id):
+        raise OverflowError('a surprise')
+
+    monkeypatch.setattr(LabelFile, 'read', broken)
+    assert run_check(folder) == 1
+    out = capsys.readouterr().out
+    assert 'a.png: cannot be read (OverflowError: a surprise)' in out and '8 problems' in out
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -1,15 +1,17 @@
 """The pipelines of configs/_base_/datasets on files that the loading benchmark writes."""
 
 import importlib.util
+import inspect
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from bmtas.registry import DATASETS
+from bmtas.registry import DATASETS, TRANSFORMS
 from bmtas.structures import build_tasks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +68,8 @@ def test_recipe(roots, name, data, train, test):
         sample = DATASETS.build(options)[3]
         assert sample['inputs'].shape == (3, *size)
         labels = sample['data_samples'].labels
+        # of the MTI recipe the labels stay as they are in the files
+        size = sample['data_samples'].get('predict_at') or size
         for task in tasks:
             label = labels[task.label]
             assert label.shape[-2:] == size, task.name
@@ -76,6 +80,71 @@ def test_recipe(roots, name, data, train, test):
         lengths = labels['normals'].norm(dim=0)
         assert ((lengths == 0) | ((lengths - 1).abs() < 1e-3)).all()
         assert (labels['edge'] == 1).any()
+
+
+FLIP, PACK = dict(type='RandomHorizontalFlip'), dict(type='PackSample')
+MEAN = [123.675, 116.28, 103.53]
+COLOURS = dict(
+    type='PhotoMetricDistortion',
+    brightness=32,
+    contrast=(0.5, 1.5),
+    saturation=(0.5, 1.5),
+    hue=18,
+)
+
+
+def recipe(name, size):
+    """(training, test) of the recipes of ATRC and of ASTMT and MTI-Net, key by key."""
+    ignore = [dict(type='IgnoreAbsentForeground', labels=['human_parts'])] * ('pascal' in name)
+    tail = [*ignore, PACK]
+    if name.endswith('atrc'):
+        pad = dict(type='PadTo', size=size, img_fill=MEAN)
+        scale = dict(type='RandomScale', scale_range=[0.5, 2.0])
+        crop = dict(type='RandomCrop', size=size, cat_max_ratio=0.75, pad=False)
+        return [scale, crop, FLIP, COLOURS, pad, *tail], [pad, *tail]
+    zoom = dict(scales=[1.0, 1.2, 1.5])
+    if 'pascal' in name:
+        zoom = dict(angle=20, scale_range=[0.75, 1.25])
+    resize = dict(type='Resize', size=size, interpolation='cubic')
+    train = [FLIP, dict(type='RandomAffine', **zoom, img_fill=0), resize, *tail]
+    return train, [dict(resize, labels=False), *tail]
+
+
+@pytest.mark.parametrize(
+    ('name', 'size'),
+    [
+        ('pascal_atrc', 512),
+        ('nyud_atrc', (425, 560)),
+        ('pascal_mti', 512),
+        ('nyud_mti', (480, 640)),
+    ],
+)
+def test_recipes_of_others(name, size):
+    cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'datasets' / f'{name}.py')
+    train, test = recipe(name, size)
+    for loader, steps in (('train', train), ('val', test), ('test', test)):
+        pipeline = cfg[f'{loader}_dataloader'].dataset.pipeline
+        assert [step.type for step in pipeline] == [step['type'] for step in steps]
+        for step, expected in zip(pipeline, steps):
+            # what a step leaves out is the default of its class
+            defaults = inspect.signature(TRANSFORMS.get(step.type)).parameters
+            for key, value in expected.items():
+                found = step.get(key, defaults[key].default if key in defaults else None)
+                assert np.array_equal(found, value), (step.type, key)
+            assert set(step) <= set(expected), step
+
+
+def test_padding_is_zero_after_normalisation():
+    from bmtas.registry import MODELS
+
+    preprocessor = MODELS.build(dict(type='MultiTaskPreprocessor', normalize='imagenet'))
+    pixels = torch.tensor(MEAN)[:, None, None].expand(3, 2, 2)
+    out = preprocessor(dict(inputs=[pixels], data_samples=None))['inputs']
+    assert out.abs().max() < 1e-6
+    unit = MODELS.build(dict(type='MultiTaskPreprocessor', normalize='unit'))
+    pixels = torch.tensor([0.0, 127.5, 255.0])[:, None, None].expand(3, 2, 2)
+    out = unit(dict(inputs=[pixels], data_samples=None))['inputs']
+    assert out[0, :, 0, 0].tolist() == [-1, 0, 1]
 
 
 def test_paper_recipe():

@@ -240,6 +240,9 @@ def test_id_without_files(tmp_path):
     raises(FileNotFoundError, 'ghost.jpg: image not found', lambda: dataset[2])
     (tmp_path / 'depth' / 'a.png').unlink()
     raises(FileNotFoundError, r'depth.a.png: label file not found', lambda: dataset[0])
+    for suffix in ('.mat', '.npy'):
+        path = tmp_path / f'gone{suffix}'
+        raises(FileNotFoundError, 'label file not found', lambda path=path: read_array(path, 'x'))
 
 
 def test_label_of_another_size(tmp_path):
@@ -303,6 +306,18 @@ def test_mat_without_the_variable_and_unknown_suffix(tmp_path):
     (tmp_path / 'no.png').write_text('not a picture')
     raises(ValueError, 'cannot be read', lambda: read_array(tmp_path / 'no.png'))
     raises(ValueError, 'cannot be read', lambda: read_image(tmp_path / 'no.png'))
+
+
+@pytest.mark.parametrize(
+    'content', [np.zeros((0, 0), np.uint16), 'text', dict(x=1), np.array([['a']], object)]
+)
+def test_content_that_is_no_map(tmp_path, content):
+    scipy.io.savemat(tmp_path / 'a.mat', dict(LabelMap=content))
+    raises(
+        ValueError,
+        'a.mat: holds no map of numbers',
+        lambda: read_array(tmp_path / 'a.mat', 'LabelMap'),
+    )
 
 
 def test_bad_depth(tmp_path):

@@ -7,6 +7,7 @@ from PIL import Image
 from skimage.morphology import thin
 
 from bmtas.datasets import PascalContext
+from bmtas.datasets.check import check_sample
 from bmtas.datasets.pascal_readers import NORMALS_CLASSES, PERSON_PARTS, edges_from_labels
 
 HEIGHT, WIDTH = 12, 16
@@ -237,3 +238,10 @@ def test_bad_files(root):
     (root / 'semseg' / 'VOC12' / '2008_000008.png').unlink()
     (root / 'semseg' / 'pascal-context' / '2008_000008.png').unlink()
     assert dataset.missing_files() == {root / 'semseg' / 'pascal-context': ['2008_000008.png']}
+
+
+def test_a_file_of_two_labels_is_reported_once(root):
+    map_path = root / 'pascal-context' / 'trainval' / '2008_000008.mat'
+    map_path.unlink()
+    problems = check_sample(PascalContext(str(root), 'train'), 0).problems
+    assert problems == [f'{map_path}: label file not found']

@@ -1,5 +1,6 @@
 """Missing and incomplete data end a run with one line before anything is built."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 
 from bmtas.datasets.preflight import check_datasets
 
+ROOT = Path(__file__).resolve().parents[2]
 FILES = dict(semseg=dict(folder='segmentation', kind='classes', num_classes=2))
 
 
@@ -83,19 +85,59 @@ def test_wrapped_data_sets_are_found(root):
     fails(dict(train_dataloader=dict(dataset=concat)), 'gone: data folder')
 
 
-@pytest.mark.parametrize(('name', 'command'), [('pascal', 'pascal'), ('nyud', 'nyud')])
-def test_published_sets_name_the_command(name, command, tmp_path):
+@pytest.mark.parametrize('name', ['pascal', 'nyud', 'nyud_mti'])
+def test_published_sets_name_the_command(name, tmp_path):
     from mmengine.config import Config
 
-    root = Path(__file__).resolve().parents[2]
-    cfg = Config.fromfile(root / 'configs' / '_base_' / 'datasets' / f'{name}.py')
+    cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'datasets' / f'{name}.py')
+    target = tmp_path / 'none'
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        cfg[loader].dataset.data_root = str(tmp_path / 'none')
-    fails(cfg, 'none: data folder', f'python tools/data/prepare.py {command}')
-    (tmp_path / 'none' / 'ImageSets' / 'Context').mkdir(parents=True)
-    (tmp_path / 'none' / 'normals').mkdir(parents=True)
-    (tmp_path / 'none' / 'normals' / '1.png').touch()
-    fails(cfg, 'split file not found', f'python tools/data/prepare.py {command}')
+        cfg[loader].dataset.data_root = str(target)
+    command = f'python tools/data/prepare.py {name} --data-root {target}`'
+    fails(cfg, 'none: data folder', command)
+    target.mkdir()
+    # an empty folder; for nyud the layout cannot be told
+    fails(cfg, str(target), 'not found', command)
+    (target / 'ImageSets' / 'Context').mkdir(parents=True)
+    (target / 'normals').mkdir(parents=True)
+    (target / 'normals' / '1.png').touch()
+    fails(cfg, 'split file not found', command)
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        ['train', 'configs/shared/mobilenetv2_pascal.py'],
+        ['train', 'configs/branched/mobilenetv2_pascal.py', '--branching', '{tree}'],
+        ['search', 'configs/bmtas/mobilenetv2_nyud.py'],
+        ['test', 'configs/shared/mobilenetv2_nyud.py', '{checkpoint}'],
+    ],
+    ids=lambda command: ' '.join(command[:2]),
+)
+def test_tools_end_before_a_model_is_built(command, tmp_path, monkeypatch, capsys):
+    from bmtas.branching import BranchingTree
+    from bmtas.engine.cli import run_tool
+    from bmtas.registry import MODELS
+
+    def build(*args, **kwargs):
+        raise AssertionError('a model is built')
+
+    monkeypatch.setattr(MODELS, 'build', build)
+    tasks = ['semseg', 'human_parts', 'sal', 'normals', 'edge']
+    BranchingTree.from_routes([[0] * 5] * 18, tasks).to_file(tmp_path / 'tree.json')
+    (tmp_path / 'checkpoint.pth').touch()
+    name, config, *rest = command
+    spec = importlib.util.spec_from_file_location(f'tool_{name}', ROOT / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    files = dict(tree=tmp_path / 'tree.json', checkpoint=tmp_path / 'checkpoint.pth')
+    rest = [part.format(**files) for part in rest]
+    work = tmp_path / 'work'
+    options = ['--data-root', str(tmp_path / 'none'), '--work-dir', str(work)]
+    assert run_tool(module.main, [str(ROOT / config), *rest, *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f'{tmp_path}/none: data folder' in line and 'tools/data/prepare.py' in line
+    assert not work.exists()
 
 
 def test_empty_split(root):

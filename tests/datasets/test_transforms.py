@@ -93,6 +93,16 @@ def test_resize_halves_without_touching_depth():
     np.testing.assert_array_equal(block[..., 0], [[25, 45], [105, 125]])  # means of 2 x 2 pixels
 
 
+def test_resize_of_the_image_alone():
+    results = sample(4, 4)
+    out = T.Resize(size=2, labels=False)(results, rng())
+    assert out['img'].shape == (2, 2, 3) and out['predict_at'] == (4, 4)
+    for name, array in results['labels'].items():
+        np.testing.assert_array_equal(out['labels'][name], array)
+    packed = T.PackSample()(dict(out, ori_shape=(4, 4)), rng())['data_samples']
+    assert packed.predict_at == (4, 4) and packed.img_shape == (2, 2)
+
+
 @pytest.mark.parametrize('interpolation', ['area', 'bilinear', 'cubic', 'lanczos'])
 def test_resize_to_a_size_keeps_constants(interpolation):
     results = sample(6, 9)

@@ -63,6 +63,33 @@ def test_resumed_equals_uninterrupted(name, train_config, run, tmp_path):
     assert all(torch.isfinite(value).all() for value in first.values())
 
 
+ALL = ['UW', 'DWA', 'FAMO', 'GeometricMean', 'Random']
+ALL += ['PCGrad', 'MGDA', 'CAGrad', 'AlignedMTL', 'UPGrad']
+
+
+@pytest.mark.parametrize('name', ALL)
+def test_every_method_trains_every_part_of_a_branched_network(name, train_config, run):
+    """Switched by the command line alone; the tasks part in layers 1 and 2."""
+    if name == 'CAGrad':
+        pytest.importorskip('cvxpy')
+    options = {
+        'model.encoder.routes': [[0, 0, 0], [0, 0, 1], [0, 1, 2], [0, 1, 2]],
+        **balanced(name),
+        'train_cfg.max_iters': 2,
+        'optim_wrapper.optimizer.weight_decay': 0.0,
+        'default_hooks.checkpoint.interval': 100,
+    }
+    still = {**options, 'optim_wrapper.optimizer.lr': 1e-30}
+    before, after = (
+        run(train_config, kind, 'train', o) for kind, o in (('a', still), ('b', options))
+    )
+    moved = dict(before.model.named_parameters())
+    for key, value in after.model.named_parameters():
+        assert torch.isfinite(value).all()
+        if value.dim() > 1:  # batch norms may cancel the gradient of a bias
+            assert not torch.equal(value, moved[key]), key
+
+
 @pytest.mark.parametrize('name, groups', [('UW', 2), ('PCGrad', 1), ('FAMO', 1)])
 def test_lr_is_divided_only_where_gradients_are_summed(name, groups, train_config, run):
     runner = run(train_config, name, 'train', {**balanced(name), 'train_cfg.max_iters': 1})
@@ -92,5 +119,8 @@ def test_mistakes_are_named(train_config, run):
     wrong = {**balanced('MGDA'), 'optim_wrapper.paramwise_cfg': dict(shared_lr=True)}
     with pytest.raises(ValueError, match='shared_lr: must be False with MGDA'):
         run(train_config, 'b', 'train', wrong)
+    wrong = {**balanced('MGDA'), 'optim_wrapper.accumulative_counts': 2}
+    with pytest.raises(ValueError, match='accumulative_counts: must be 1 with MGDA'):
+        run(train_config, 'd', 'train', wrong)
     with pytest.raises(ValueError, match=r"balancing: must be dict\(method='UW'"):
         run(train_config, 'c', 'train', {**balanced('UW'), 'train_cfg.balancing': 'UW'})

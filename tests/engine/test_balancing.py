@@ -1,9 +1,12 @@
 """Balancing against results computed by hand."""
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize, nnls
 from torch import nn
 
 from bmtas.engine.balancing import Balancer, kept_buffers
@@ -22,7 +25,6 @@ def linear_losses(w, *gradients):
 def build(name, **kwargs):
     if name == 'CAGrad':
         pytest.importorskip('cvxpy')
-        kwargs.setdefault('c', 0.4)
     return Balancer(2, name, **kwargs)
 
 
@@ -55,6 +57,114 @@ def test_cagrad_with_equal_gradients_scales_the_mean():
 def test_aggregated_step_of_two_tasks_harms_none(name):
     g = torch.tensor([[1.0, 0.0], [-1.0, 1.0]])
     assert (g @ aggregated(name, *g.tolist()) > -1e-4).all()
+
+
+def conflicting(num_tasks, seed, size=6):
+    """Gradients (T, size) of different lengths that pull in different directions."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(num_tasks, size)) * rng.uniform(0.5, 3, (num_tasks, 1))
+    return matrix - 0.5 * matrix.mean(0)
+
+
+def combined(name, matrix, **kwargs):
+    """What a method makes of gradients (T, n)."""
+    w = nn.Parameter(torch.zeros(matrix.shape[1], dtype=torch.float64))
+    losses = [(torch.tensor(row) * w).sum() for row in matrix]
+    Balancer(len(matrix), name, **kwargs).aggregate(losses, torch.ones(len(matrix)) > 0, [w])
+    return w.grad.numpy()
+
+
+def quadratic_program(objective, start, constraints):
+    """Minimum by scipy's sequential least squares, which none of the methods uses."""
+    found = minimize(objective, start, method='SLSQP', constraints=constraints, tol=1e-12,
+                     options=dict(maxiter=1000))  # fmt: skip
+    assert found.success, found.message
+    return found.x
+
+
+CASES = pytest.mark.parametrize('num_tasks, seed', [(2, 0), (3, 1), (3, 2), (4, 3)])
+
+
+@CASES
+def test_cagrad_solves_its_problem(num_tasks, seed):
+    """Liu et al. 2021, eq. 1: max_d min_i g_i . d with ||d - g0|| <= c ||g0||, g0 the mean."""
+    pytest.importorskip('cvxpy')
+    g, c = conflicting(num_tasks, seed), 0.4
+    mean = g.mean(0)
+    radius = c * np.linalg.norm(mean)
+    found = combined('CAGrad', g, c=c)
+    # variables d and t: least -t with t <= g_i . d
+    best = quadratic_program(
+        lambda x: -x[-1],
+        np.append(mean, (g @ mean).min()),
+        [
+            dict(type='ineq', fun=lambda x: g @ x[:-1] - x[-1]),
+            dict(type='ineq', fun=lambda x: radius**2 - ((x[:-1] - mean) ** 2).sum()),
+        ],
+    )
+    np.testing.assert_allclose(found, best[:-1], atol=2e-3 * np.linalg.norm(mean))
+    assert np.linalg.norm(found - mean) <= radius * (1 + 1e-4)
+    assert (g @ found).min() >= best[-1] - 1e-3 * abs(best[-1])
+
+
+@CASES
+def test_upgrad_is_the_mean_of_projections_onto_the_dual_cone(num_tasks, seed):
+    """Quinton and Rey 2024: the nearest x to g_i with G x >= 0 is g_i + G^T v, v >= 0 (KKT)."""
+    pytest.importorskip('quadprog')
+    g = conflicting(num_tasks, seed)
+    projections = []
+    for row in g:
+        v, _ = nnls(g.T, -row)
+        x = row + g.T @ v
+        assert (g @ x > -1e-9).all() and abs(v @ (g @ x)) < 1e-9
+        projections.append(x)
+    expected = np.mean(projections, 0)
+    np.testing.assert_allclose(combined('UPGrad', g), expected, atol=2e-3 * np.linalg.norm(g))
+
+
+@CASES
+def test_aligned_mtl_gives_all_directions_the_smallest_singular_value(num_tasks, seed):
+    """Senushkin et al. 2023, eq. 13: mean of the rows of s_min U V^T, with G = U S V^T."""
+    g = conflicting(num_tasks, seed)
+    u, s, vt = np.linalg.svd(g, full_matrices=False)
+    expected = (s.min() * u @ vt).mean(0)
+    np.testing.assert_allclose(combined('AlignedMTL', g), expected, rtol=1e-4, atol=1e-6)
+
+
+@CASES
+def test_mgda_is_the_shortest_vector_of_the_convex_hull(num_tasks, seed):
+    g = conflicting(num_tasks, seed)
+    weights = quadratic_program(
+        lambda w: ((w @ g) ** 2).sum(),
+        np.full(num_tasks, 1 / num_tasks),
+        [
+            dict(type='eq', fun=lambda w: w.sum() - 1),
+            dict(type='ineq', fun=lambda w: w),
+        ],
+    )
+    found = combined('MGDA', g, epsilon=1e-8, max_iters=5000)
+    np.testing.assert_allclose(found, weights @ g, atol=1e-2 * np.linalg.norm(weights @ g))
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_pcgrad_of_three_tasks_follows_some_order(seed):
+    """Yu et al. 2020, algorithm 1: each task meets the others in an order of its own."""
+    g = conflicting(3, seed)
+
+    def projected(task, others):
+        row = g[task].copy()
+        for other in others:
+            row -= min(0, row @ g[other]) / (g[other] @ g[other]) * g[other]
+        return row
+
+    choices = [
+        [projected(task, order) for order in itertools.permutations({0, 1, 2} - {task})]
+        for task in range(3)
+    ]
+    torch.manual_seed(seed)
+    found = combined('PCGrad', g)
+    sums = [sum(rows) for rows in itertools.product(*choices)]
+    assert min(np.abs(found - s).max() for s in sums) < 1e-5
 
 
 def test_gradients_stay_their_own_where_tasks_do_not_meet():

@@ -87,6 +87,37 @@ def test_two_processes_equal_one(purpose, search_config, train_config, tmp_path)
     torch.testing.assert_close(torch.tensor(losses[1]), torch.tensor(losses[0]), **LOSSES)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('method', ['FAMO', 'PCGrad'])
+def test_two_balanced_processes_equal_one(method, train_config, tmp_path):
+    """FAMO weighs the losses of the global batch before and after the step, PCGrad the gradients.
+
+    Depth has a label in about half of the pixels, in each process in another number of them.
+    """
+    pytest.importorskip('torchjd')
+    options = {
+        'train_cfg.type': 'BalancedTrainLoop',
+        'train_cfg.balancing': dict(method=method),
+        'sync_bn': 'torch',
+        'train_dataloader.dataset.length': 20,
+        'model.encoder.backbone.aspp.dropout': 0.0,
+        'env_cfg.mp_cfg.mp_start_method': 'forkserver',
+        'optim_wrapper.optimizer.lr': 1e-3,
+    }
+    whole = {**options, 'train_dataloader.batch_size': 4}
+    one = launch(train_config, tmp_path / 'one', 'train', whole, 1)
+    two = launch(train_config, tmp_path / 'two', 'train', options, 2)
+    for name, value in one['state_dict'].items():
+        tolerance = STATISTICS if 'running' in name else WEIGHTS
+        torch.testing.assert_close(two['state_dict'][name], value, **tolerance)
+    for key, value in one['balancing']['method'].items():
+        torch.testing.assert_close(two['balancing']['method'][key], value, **WEIGHTS)
+    logs = [state['message_hub']['log_scalars'] for state in (one, two)]
+    for task in ('semseg', 'sal', 'depth'):
+        first, second = (torch.tensor(log[f'train/loss_{task}']['values']) for log in logs)
+        torch.testing.assert_close(second, first, **LOSSES)
+
+
 def test_converted_batch_norm_equals_the_plain_one_in_one_process():
     torch.manual_seed(0)
     plain = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4, affine=False))

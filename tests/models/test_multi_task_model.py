@@ -103,6 +103,26 @@ def test_subset_of_tasks_gives_the_same(encoder):
     assert all(torch.equal(part[name], whole[name]) for name in part)
 
 
+def test_predictions_at_the_size_of_the_labels():
+    model = build().eval()
+    inputs = torch.rand(2, 3, *SIZE)
+    samples = [MultiTaskSample(metainfo=dict(predict_at=(64, 96))), MultiTaskSample()]
+    with torch.no_grad():
+        first, second = model(inputs, samples, mode='predict')
+        plain = model(inputs, None, mode='predict')
+    assert first.predictions['semseg'].shape == (64, 96)
+    assert first.predictions['normals'].shape == (3, 64, 96)
+    lengths = first.predictions['normals'].norm(dim=0)
+    torch.testing.assert_close(lengths, torch.ones_like(lengths))
+    # bilinear with aligned pixel centres: the mean of 2 x 2 pixels is a mean of 3 x 3 of the small
+    depth, small = first.predictions['depth'], plain[0].predictions['depth']
+    block = depth[2:4, 2:4].mean()
+    weights = torch.tensor([1.0, 6.0, 1.0]) / 8
+    torch.testing.assert_close(block, weights @ small[:3, :3] @ weights)
+    for name in NAMES:
+        assert second.predictions[name].equal(plain[1].predictions[name])
+
+
 def test_losses_are_weighted():
     model = build().eval()
     data = model.data_preprocessor(raw_batch(sample(0)))

@@ -6,10 +6,13 @@ import pytest
 import torch
 
 from bmtas.engine.config import load_config
+from bmtas.engine.launch import build_runner
+from bmtas.engine.testing import run_test
 from bmtas.models.encoders import MultiResolutionEncoder
 from bmtas.ncp import CostModel, MultiResolutionNetwork, NetworkCode
 from bmtas.registry import MODELS
 from bmtas.resources import count_model
+from bmtas.resources.report import cost_report
 
 CODE = '16_8-1_1_1_16-1_2_1_1_8_24-1_3_1_2_1_16_24_32-1_4_1_1_1_1_24_16_8_16-40'
 CONFIG = Path(__file__).parents[2] / 'configs' / 'ncp' / 'train_code_shapescenes.py'
@@ -65,3 +68,59 @@ def test_config_takes_a_code_and_learns_a_step():
     }
     sum(v.square().mean() for v in logits.values()).backward()
     assert all(p.grad is not None for p in model.encoder.parameters())
+
+
+@pytest.mark.parametrize('counter', ['torch', 'fvcore'])
+def test_resource_report_of_a_code_adds_up(counter):
+    code = NetworkCode.parse(CODE.replace('-1_2_1_1_', '-2_2_1_1_'))
+    cfg = load_config(CONFIG, {'model.backbone.code': code.text})
+    report = cost_report(cfg, counter=counter)
+    names = ['stage1.0', 'stage2.0', 'stage2.1', 'stage3.0', 'stage4.0', 'fuse']
+    assert report['layer_names'] == names
+    counted = count_model({**cfg.model, 'tasks': cfg.tasks}, cfg.input_size)
+    assert report['total'] == counted['madds'] and report['params'] == counted['params']
+    one, two = (CostModel((64, 64), 'segmentation', classes) for classes in (1, 2))
+    # less the classifier, which the heads replace
+    network = report['stem'] + sum(report['layers'])
+    assert network == 2 * one.madds(code) - two.madds(code)
+    assert network + sum(report['heads'].values()) == counted['madds'] and not report['other']
+    with pytest.raises(ValueError, match='NetworkCodeModel takes no branching tree'):
+        cost_report(cfg, tree=object())
+
+
+@pytest.mark.parametrize('quantity', ['params', 'activations', 'latency'])
+def test_resource_report_of_other_quantities(quantity):
+    report = cost_report(load_config(CONFIG, {'model.backbone.code': CODE}), quantity=quantity)
+    parts = [report['stem'], *report['layers'], *report['heads'].values()]
+    assert sum(parts) == report['total'] and all(part > 0 for part in parts)
+    if quantity == 'params':
+        assert report['total'] == report['params']
+
+
+def test_a_checkpoint_knows_its_code(tmp_path):
+    options = {
+        'model.backbone.code': CODE,
+        'train_cfg.max_iters': 1,
+        'train_cfg.val_interval': 1,
+        'default_hooks.checkpoint.interval': 1,
+        'train_dataloader.batch_size': 2,
+        'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False,
+        'val_dataloader.num_workers': 0,
+        'val_dataloader.persistent_workers': False,
+        'test_dataloader.num_workers': 0,
+        'test_dataloader.persistent_workers': False,
+        **{f'{part}_dataloader.dataset.length': 4 for part in ('train', 'val', 'test')},
+    }
+    cfg = load_config(CONFIG, options, work_dir=tmp_path)
+    cfg.launcher, cfg.resume = 'none', False
+    build_runner(cfg, 'train').train()
+    del options['model.backbone.code']
+    cfg = load_config(CONFIG, options, work_dir=tmp_path)
+    assert cfg.model.backbone.code != CODE
+    results = run_test(cfg, tmp_path / 'iter_1.pth', sheet=0)
+    # the common resource model, which knows nothing of codes
+    counted = count_model(
+        {**load_config(CONFIG, {'model.backbone.code': CODE}).model, 'tasks': cfg.tasks}, (64, 64)
+    )
+    assert (results['madds'], results['params']) == (counted['madds'], counted['params'])

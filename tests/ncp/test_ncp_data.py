@@ -79,6 +79,24 @@ def test_absent_and_damaged_settings_are_named(tmp_path):
         load_records(tmp_path, 'z')
 
 
+@pytest.mark.parametrize(
+    ('record', 'message'),
+    [
+        ('text', 'record 1 is no dict but str'),
+        ({'embedding': [1.5, 2], 'a': 1.0}, "'embedding' of record 1 is no list of integers"),
+        ({'embedding': 3, 'a': 1.0}, "'embedding' of record 1 is no list"),
+        ({'embedding': ['x', 2], 'a': 1.0}, "'embedding' of record 1 is no list"),
+        ({'embedding': [1, 2, 3], 'a': 1.0}, r'different lengths \[2, 3\]'),
+        ({'embedding': [1, 2], 'a': 'high'}, "'a' of record 1 is no number: 'high'"),
+        ({'embedding': [1, 2]}, "record 1 has no 'a'"),
+    ],
+)
+def test_faulty_records_of_users_are_named(tmp_path, record, message):
+    (tmp_path / 'own.pkl').write_bytes(pickle.dumps([{'embedding': [1, 2], 'a': 1.0}, record]))
+    with pytest.raises(ValueError, match=message):
+        load_records(tmp_path, 'own')
+
+
 def test_settings_are_joined_and_exported_without_loss(tmp_path):
     seg = write_setting(tmp_path, 'seg', ['mIoU', 'mAcc'], seed=1)
     write_setting(tmp_path, 'video', ['top1'], seed=2)

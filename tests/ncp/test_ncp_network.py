@@ -6,6 +6,7 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch.nn import functional as F
 
+from bmtas.ncp.codes import NetworkCode
 from bmtas.ncp.cost import RECORD_COST, CostModel, branch_sizes
 from bmtas.ncp.network import MultiResolutionNetwork, build_network
 from bmtas.ncp.spaces import MultiResolutionSpace
@@ -18,30 +19,46 @@ EXAMPLE = [16, 64, 1, 3, 128, 3, 3, 3, 32, 48, 2, 2, 3, 2, 16, 32, 16, 1, 2, 4, 
 EXAMPLE += [96, 112, 48, 80, 112]
 EDITED = [56, 48, 1, 2, 88, 1, 2, 4, 64, 8, 1, 4, 2, 1, 40, 40, 24, 4, 2, 1, 1, 4, 8, 96, 128, 128]
 EDITED += [8]
+WIDEST = '128_128-2_1_4_128-2_2_4_4_128_128-2_3_4_4_4_128_128_128-2_4_4_4_4_4_128_128_128_128-128'
+BEST = '96_128-1_1_1_48-1_2_1_1_128_8-1_3_1_1_1_128_128_120-4_4_4_4_4_4_128_128_128_128-64'
+ODD = '32_16-1_1_1_32-3_2_2_3_16_32-1_3_1_1_1_112_48_32-2_4_4_3_4_2_32_64_32_112-128'
 # parameters (segmentation 19, classification 50), then multiply-adds by the counter thop of
 # segmentation at 128 and 224 pixels, classification at 128 and 224 pixels
-PUBLISHED = [
-    (SMALLEST, 21_043, 21_322, 11647488, 35670432, 11201936, 34305104),
-    (START, 4_126_739, 4_128_754, 1985482752, 6080540928, 1967467648, 6025363072),
-    (EXAMPLE, 3_419_027, 3_422_530, 2061605888, 6313668032, 2021047776, 6189447264),
-    (EDITED, 9_701_699, 9_701_978, 1233975296, 3779049344, 1230884752, 3769583728),
-]
+PUBLISHED = {
+    'smallest': (SMALLEST, 21_043, 21_322, 11647488, 35670432, 11201936, 34305104),
+    'start': (START, 4_126_739, 4_128_754, 1985482752, 6080540928, 1967467648, 6025363072),
+    'widest': (WIDEST, 28286995, 28290994, 13822402560, 42331107840, 13753342208, 42119597312),
+    'best': (BEST, 24969555, 24971570, 8683784192, 26594089088, 8649254016, 26488333824),
+    'example': (EXAMPLE, 3_419_027, 3_422_530, 2061605888, 6313668032, 2021047776, 6189447264),
+    'odd': (ODD, 2_717_843, 2_721_842, 805819392, 2467821888, 771853568, 2363788352),
+    'edited': (EDITED, 9_701_699, 9_701_978, 1233975296, 3779049344, 1230884752, 3769583728),
+}
 HEADS = [('segmentation', 19), ('classification', 50)]
 
 
-@pytest.mark.parametrize('row', PUBLISHED, ids=['smallest', 'start', 'example', 'edited'])
-def test_published_counts(row):
-    code, *expected = row
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_published_counts(name):
+    code, *expected = PUBLISHED[name]
+    code = NetworkCode.parse(code)
     found = [CostModel(head=head, classes=classes).params(code) for head, classes in HEADS]
     for head, classes in HEADS:
         for side in (128, 224):
             found.append(CostModel((side, side), head, classes, 'thop').madds(code))
     assert found == expected
+    with torch.device('meta'):
+        built = [build_network(code, head, classes) for head, classes in HEADS]
+    assert [sum(p.numel() for p in network.parameters()) for network in built] == expected[:2]
+
+
+def test_cost_of_the_code_that_the_public_tool_names_for_segmentation():
+    code = [40, 40, 1, 4, 8, 1, 1, 2, 104, 64, 1, 3, 1, 1, 56, 32, 88, 3, 1, 1, 3, 3]
+    madds, params = RECORD_COST.both([*code, 8, 64, 128, 128, 16])
+    assert (round(madds / 1e9, 3), round(params / 1e6, 2)) == (0.909, 7.96)
 
 
 @pytest.mark.parametrize(('head', 'classes'), HEADS)
 @pytest.mark.parametrize('size', [(128, 128), (100, 100), (72, 56)])
-def test_closed_form_counts_the_built_network(head, classes, size):
+def test_closed_form_counts_the_built_network(monkeypatch, head, classes, size):
     code = MultiResolutionSpace('full').random(1, np.random.default_rng(sum(size)))[0]
     code = np.minimum(code, 32)
     network = build_network(code, head, classes).eval()
@@ -54,8 +71,21 @@ def test_closed_form_counts_the_built_network(head, classes, size):
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.register_forward_pre_hook(lambda _, args: elements.append(args[0].numel()))
+    upsampled = []
+    plain = F.interpolate
+
+    def interpolate(x, *args, **kwargs):
+        out = plain(x, *args, **kwargs)
+        if kwargs.get('scale_factor') == 2:
+            upsampled.append(out.numel())
+        return out
+
+    monkeypatch.setattr(F, 'interpolate', interpolate)
     network(torch.zeros(1, 3, *size))
-    assert sum(elements) == cost.tally(code)['norm']
+    tally = cost.tally(code)
+    assert (sum(elements), sum(upsampled)) == (tally['norm'], tally['upsample'])
+    whole = cost.madds(code) + 4 * sum(elements) + sum(upsampled)
+    assert CostModel(size, head, classes, 'thop').madds(code) == whole
 
 
 @pytest.mark.parametrize('stride', [1, 2, 4])

@@ -13,7 +13,7 @@ from bmtas.ncp.codes import IS_COUNT, POSITIONS, NetworkCode
 from bmtas.ncp.cost import RECORD_COST
 from bmtas.ncp.nasbench201 import CellSpace
 from bmtas.ncp.objective import Goal, Objective
-from bmtas.ncp.predictor import CodePredictor
+from bmtas.ncp.predictor import CodePredictor, load_predictor
 from bmtas.ncp.propagation import REFERENCE, Steps, propagate
 from bmtas.ncp.spaces import Budget, MultiResolutionSpace
 from bmtas.ncp.strategies import REFERENCE_START
@@ -204,6 +204,15 @@ def files(tmp_path):
     return tmp_path, found
 
 
+NAMES = ('seg/mIoU', 'video/top1')
+
+
+def standardised(files, name, value):
+    """A predicted main metric in deviations of its training rows."""
+    model = load_predictor(files[1][name.split('/')[0]])
+    return (value - float(model.target_mean[0])) / float(model.target_std[0])
+
+
 def run(files, kind='CodePropagation', data=True, **options):
     folder, found = files
     lines = []
@@ -229,6 +238,18 @@ def test_report_and_picture_of_a_joint_search(files):
     best = written['records_within_budget'][0]
     assert best['madds_g'] <= 0.9 and set(best['measured']) == {'seg/mIoU', 'video/top1'}
     assert NetworkCode.parse(str(work_dir / 'ncp.json')).text == chosen['text']
+    codes = [tuple(code['code']) for code in written['front']]
+    assert len(set(codes)) == len(codes)
+    costs = [code['madds_g'] for code in written['front']]
+    means = [
+        sum(standardised(files, name, code['predicted'][name]['mean']) for name in NAMES)
+        for code in written['front']
+    ]
+    assert costs == sorted(costs) and means == sorted(means) and max(costs) <= 0.9
+    # no code met beats one of the front
+    for step in written['trajectory']:
+        score = sum(standardised(files, n, step['predicted'][n]['mean']) for n in NAMES)
+        assert any(c <= step['madds_g'] and m >= score - 1e-5 for c, m in zip(costs, means))
     assert len(written['trajectory']) == 9 and 'best record within' in text
     assert written['predictor_calls'] == 9 * 3 * 2
 
@@ -258,7 +279,19 @@ def test_baselines_write_the_same_report(files, kind):
     ('options', 'message'),
     [
         (dict(budget=dict(madds=0.0001)), 'smallest code'),
-        (dict(cost=dict(wieght=1.0)), "unknown key 'wieght'"),
+        (dict(cost=dict(wieght=1.0)), "search.cost: unknown key 'wieght'; did you mean 'weight'"),
+        (dict(cost=dict(weight='abc')), 'cost.weight: a number'),
+        (dict(count=dict(clases=3)), "search.count: unknown key 'clases'; did you mean 'classes'"),
+        (dict(budget=dict(madd=1.0)), "search.budget: unknown key 'madd'; did you mean 'madds'"),
+        (dict(budget=dict(madds=0.0)), 'madds must be a positive number'),
+        (dict(budget=1.0), 'search.budget: a dict'),
+        (dict(steps=dict(nummber=3)), "search.steps: unknown key 'nummber'"),
+        (dict(steps=dict(number=0)), 'number must be a positive number'),
+        (dict(goals=[dict(settng='seg')]), "search.goals: unknown key 'settng'"),
+        (dict(goals='seg/top1'), "'seg' predicts .* not 'top1'"),
+        (dict(bounds={'stem': 3}), "bounds: 'stem': .*lowest, highest"),
+        (dict(starts=0, start='random'), 'search.starts: a number of at least 1'),
+        (dict(pessimism=-1), 'search.pessimism: a number of at least 0'),
         (dict(steps=dict(mode='wta')), "mode 'wta'"),
         (dict(freeze=['stage7']), "'stage7' matches nothing"),
         (dict(reference=True), 'one predictor'),

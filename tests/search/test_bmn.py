@@ -1,5 +1,7 @@
 """BMN: dissimilarities and affinities against numpy and scipy, scores, budgets, the strategy."""
 
+import dataclasses
+import itertools
 import json
 
 import numpy as np
@@ -8,13 +10,14 @@ import torch
 from scipy.stats import spearmanr
 
 from bmtas.branching import BranchingTree, tree_front
+from bmtas.branching.clustering import canonical
 from bmtas.branching.partitions import all_partitions
 from bmtas.registry import STRATEGIES
 from bmtas.search.bmn import (
+    GroupScores,
     bmn_front,
     dissimilarity,
     expand,
-    group_scores,
     location_costs,
     rank_affinity,
     spans,
@@ -83,11 +86,74 @@ def test_scores_by_hand():
         ('clusters', {(0, 0, 0): 0.6, (0, 0, 1): 0.05, (0, 1, 0): 0.3, (0, 1, 2): 0.0}),
         ('tasks', {(0, 0, 0): 0.6, (0, 0, 1): 0.2 / 3, (0, 1, 0): 0.4, (0, 1, 2): 0.0}),
     ):
-        scores = group_scores(affinity, weight)
+        scores = GroupScores(affinity, weight).table(all_partitions(3))
         for row, value in expected.items():
             assert scores[0, by_row[row]] == pytest.approx(value)
     with pytest.raises(ValueError, match="search.weight: 'means'"):
-        group_scores(affinity, 'means')
+        GroupScores(affinity, 'means')
+
+
+@pytest.mark.parametrize('weight', ['clusters', 'tasks'])
+@pytest.mark.parametrize('num_tasks', [1, 4, 12])
+def test_scores_against_a_plain_loop(weight, num_tasks):
+    affinity = random_affinity(3, num_tasks)
+    rng = np.random.default_rng(0)
+    rows = canonical(rng.integers(0, 5, (200, num_tasks)))
+    scores = GroupScores(affinity, weight)
+
+    def plain(matrix, row):
+        groups = [np.flatnonzero(row == block) for block in range(row.max() + 1)]
+        worst = [max(1 - matrix[i, j] for i in g for j in g) for g in groups]
+        shares = [len(g) / num_tasks if weight == 'tasks' else 1 / len(groups) for g in groups]
+        return np.dot(worst, shares)
+
+    expected = [[plain(matrix, row) for row in rows] for matrix in affinity]
+    np.testing.assert_allclose(scores.table(rows), expected, atol=1e-11)
+    for row in rows[:5]:
+        merged = scores.of_merged(row)
+        for a, b in itertools.combinations(range(row.max() + 1), 2):
+            other = canonical(np.where(row == b, a, row)[None])[0]
+            found = [plain(matrix, other) for matrix in affinity]
+            np.testing.assert_allclose(merged[:, a, b], found, atol=1e-11)
+
+
+def planted_affinity(num_tasks, seed):
+    """A tree of five locations, and affinities of 1 within its groups only."""
+    rng = np.random.default_rng(seed)
+    halves = rng.integers(0, 2, (3, num_tasks))
+    routes = np.stack([0 * halves[0], halves[0], halves[0], halves[:2].T @ [2, 1],
+                       halves.T @ [4, 2, 1]])  # fmt: skip
+    tree = BranchingTree.from_routes(routes, [f't{i}' for i in range(num_tasks)])
+    together = tree.routes[:, :, None] == tree.routes[:, None, :]
+    other = random_affinity(5, num_tasks, seed)
+    return tree, np.where(together, 1.0, other)
+
+
+@pytest.mark.parametrize('num_tasks', [10, 20, 40])
+def test_beam_finds_a_planted_tree_of_many_tasks(num_tasks):
+    """It has score 0 at its cost, and all other trees of score 0 refine it and cost more."""
+    tree, affinity = planted_affinity(num_tasks, seed=num_tasks)
+    costs = [50, 40, 30, 20, 10]
+    front = bmn_front(affinity, costs, [1] * 5, tree.tasks, method='beam', beam_width=10)
+    budget = sum(c * n for c, n in zip(costs, tree.num_groups))
+    assert front.tree(front.best(budget)) == tree and front.scores[front.best(budget)] == 0
+    assert front.scores[front.best(budget - 1)] > 0
+    assert front.tree(front.best(sum(costs))) == BranchingTree.shared(5, tree.tasks)
+
+
+@pytest.mark.parametrize('width, mean, worst', [(5, 0.02, 0.1), (20, 0.005, 0.05)])
+def test_beam_is_near_the_exact_optimum(width, mean, worst):
+    """Seven tasks, 877 partitions, of which a beam of 20 keeps at most 102."""
+    excess = []
+    for seed in range(4):
+        affinity, costs = random_affinity(10, 7, seed), np.arange(10, 110, 10)
+        tasks = [f't{i}' for i in range(7)]
+        exact = bmn_front(affinity, costs, [1] * 10, tasks)
+        found = bmn_front(affinity, costs, [1] * 10, tasks, method='beam', beam_width=width)
+        for budget in np.linspace(1.05, 6.5, 15) * costs.sum():
+            best = exact.scores[exact.best(budget)]
+            excess.append(found.scores[found.best(budget)] / best - 1)
+    assert min(excess) > -1e-9 and np.mean(excess) < mean and max(excess) < worst
 
 
 @pytest.mark.parametrize('num_tasks, num_layers', [(2, 7), (3, 7), (4, 5)])
@@ -119,7 +185,7 @@ def test_stages():
     tree = BranchingTree.from_routes([[0, 0], [0, 0], [0, 1]], 'ab')
     assert expand(tree, lengths).num_groups == (1, 1, 1, 2, 2, 2, 2, 2)
     affinity = random_affinity(4, 5)
-    assert len(tree_front([1, 1, 1, 1], group_scores(affinity), method='exhaustive')) > 1
+    assert len(tree_front([1, 1, 1, 1], GroupScores(affinity), method='exhaustive')) > 1
 
 
 def copy_network(path, source, target):
@@ -170,6 +236,28 @@ def test_strategy_groups_identical_networks(make_context, make_checkpoint):
         STRATEGIES.build(staged).run(context)
 
 
+def test_strategy_for_twelve_tasks(make_context, tmp_path):
+    """Three kinds of tasks, alike within a kind: with room for three branches these are found."""
+    context = make_context()
+    tasks = tuple(dataclasses.replace(context.tasks[i % 3], name=f't{i:02d}') for i in range(12))
+    heads = dict.fromkeys([task.name for task in tasks], 100)
+    table = dataclasses.replace(context.table, heads=heads)
+    context = dataclasses.replace(context, tasks=tasks, table=table)
+    kinds = np.arange(12) % 3
+    affinity = np.tile(np.where(kinds[:, None] == kinds, 1.0, 0.3), (18, 1, 1))
+    content = dict(tasks=list(context.names), affinity=affinity.tolist())
+    (tmp_path / 'affinity.json').write_text(json.dumps(content))
+    three = BranchingTree.from_routes(np.tile(kinds, (18, 1)), context.names)
+    options = dict(
+        type='BMNSearch', affinity=str(tmp_path / 'affinity.json'), budget=three.cost(table)
+    )
+    assert STRATEGIES.build(dict(options, method='beam')).run(context) == three
+    front = json.loads((context.work_dir / 'front.json').read_text())['trees']
+    assert front[-1]['cost'] == options['budget'] and front[-1]['score'] == 0
+    with pytest.raises(ValueError, match="'dp' takes up to 9 tasks, there are 12; use 'beam'"):
+        STRATEGIES.build(options).run(context)
+
+
 def test_stages_branch_between_stages_only(make_context, make_checkpoint):
     context = make_context()
     parts = [make_checkpoint(context, seed, type='SingleTaskEncoder') for seed in (0, 1)]
@@ -212,6 +300,8 @@ def test_features_are_those_of_the_layers(make_context, make_checkpoint):
         (dict(checkpoint='x', locations='some'), "search.locations: 'some'"),
         (dict(checkpoint='x', split='test'), "choose 'train' or 'val'"),
         (dict(checkpoint='x', block=0), 'search.block'),
+        (dict(checkpoint='x', method='best'), "search.method: 'best', choose from"),
+        (dict(checkpoint='x', method='beam', beam_width=0), 'search.beam_width: at least 1'),
     ],
 )
 def test_faulty_options(options, message):

@@ -11,7 +11,14 @@ from bmtas.branching import BranchingTree
 from bmtas.branching.partitions import all_partitions
 from bmtas.registry import STRATEGIES
 from bmtas.search.difficulty import metric_difficulty
-from bmtas.search.fafs import greedy_tree, group_affinity, merge_children, sweep, task_affinity
+from bmtas.search.fafs import (
+    Separation,
+    greedy_tree,
+    group_affinity,
+    merge_children,
+    sweep,
+    task_affinity,
+)
 from bmtas.structures import Task
 
 STRIDES = [8.0, 4, 4, 2, 2, 2] + [1.0] * 12
@@ -111,6 +118,27 @@ def test_many_tasks_are_clustered():
     assert groups == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11)]
     tree = greedy_tree(task_affinity(difficulty), [1.0] * 3, 1e6, [f't{i}' for i in range(12)])
     assert tree.num_groups == (12,) * 3
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_clustering_is_near_the_best_of_all_groupings(seed):
+    """Nine children: more than are enumerated by default, few enough to enumerate here."""
+    affinity = random_affinity(9, seed)
+    children = [(t,) for t in range(9)]
+    separation = Separation(group_affinity(affinity, children))
+    rows = all_partitions(9)
+    apart, counts = separation.table(rows)[0], rows.max(1)
+
+    def objective(groups, alpha):
+        row = [next(i for i, g in enumerate(groups) if t in g) for t in range(9)]
+        index = np.flatnonzero((rows == row).all(1))[0]
+        return counts[index] + alpha * apart[index]
+
+    excess = []
+    for alpha in np.geomspace(1, 300, 12):
+        found = objective(merge_children(affinity, children, 1.0, alpha), alpha)
+        excess.append(found / (counts + alpha * apart).min() - 1)
+    assert min(excess) > -1e-9 and np.mean(excess) < 0.01 and max(excess) < 0.05
 
 
 def make_task(kind, channels):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 from bmtas.branching import BranchingTree, uniform_tree
 from bmtas.visualization import draw_affinity
@@ -39,6 +40,18 @@ def test_every_matrix_is_shown_without_its_diagonal():
     assert len(set(boxes)) == 8
     (x0, x1), (y1, y0) = axes.get_xlim(), axes.get_ylim()
     assert all(x0 <= a < b <= x1 and y0 <= d < c <= y1 for a, b, c, d in boxes)
+
+
+def test_many_tasks_stay_on_one_page(tmp_path):
+    """Thirty tasks take no more room than eight, and no cell is written into."""
+    affinity = np.random.default_rng(0).random((8, 30, 30))
+    names = [f'task{i}' for i in range(30)]
+    tree = uniform_tree(8, names, 0)
+    path = draw_affinity(affinity, names, list('abcdefgh'), tmp_path / 'a.png', tree)
+    assert max(imread(path).shape) < 3500
+    axes = Figure().subplots()
+    _draw_matrices(axes, affinity, names, list('abcdefgh'), 6)
+    assert [text.get_text() for text in axes.texts] == list('abcdefgh')
 
 
 def test_one_task_has_nothing_to_compare(tmp_path):

@@ -35,14 +35,14 @@ def print_summary(console, dataset, summary) -> None:
         f'width {text(widths)}',
         title_justify='left',
     )
-    for column in ('label', 'kind', 'images', 'values', 'labelled pixels', 'without any'):
-        table.add_column(column)
+    for column in ('label', 'kind', 'images', 'values', 'labelled', 'without any'):
+        table.add_column(column, no_wrap=True)
     for name, label in summary.labels.items():
         table.add_row(
             name,
             dataset.readers[name].kind,
             str(label['images']),
-            f'{label["low"]:g}..{label["high"]:g}',
+            f'{label["low"]:.4g}..{label["high"]:.4g}',
             f'{100 * label["share"] / label["images"]:.1f} %',
             str(label['unlabelled']),
         )
@@ -53,7 +53,7 @@ def check(dataset, workers: int, console) -> list[str]:
     """Read one split; returns its problems."""
     from rich.progress import Progress, TimeElapsedColumn
 
-    from bmtas.datasets.check import Summary, check_size, iterate_reports
+    from bmtas.datasets.check import Summary, check_size, check_whole, iterate_reports
 
     summary = Summary()
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
@@ -62,7 +62,7 @@ def check(dataset, workers: int, console) -> list[str]:
             summary.add(report)
             bar.advance(task)
     print_summary(console, dataset, summary)
-    return check_size(dataset) + summary.problems
+    return check_size(dataset) + check_whole(dataset, summary) + summary.problems
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -13,12 +13,15 @@ from bmtas.engine.cli import ToolParser, run_tool
 def parse_args(argv: Sequence[str] | None) -> object:
     """Parse the command line."""
     parser = ToolParser(
-        description='Download a published data set, verify and unpack it. An interrupted download '
+        description='Download a published data set, verify and unpack it; nyud_mti is the 480x640 '
+        'version of MTI-Net. An interrupted download '
         'goes on where it stopped when the tool is started again.'
     )
-    parser.add_argument('name', choices=('pascal', 'nyud'), help='the data set')
+    parser.add_argument('name', choices=('pascal', 'nyud', 'nyud_mti'), help='the data set')
     parser.add_argument(
-        '--data-root', metavar='DIR', help='folder to make (data/PASCAL_MT or data/NYUDv2)'
+        '--data-root',
+        metavar='DIR',
+        help='folder to make; default: as in the configs',
     )
     parser.add_argument('--archive', metavar='FILE', help='unpack this file, download nothing')
     parser.add_argument('--url', metavar='URL', help='fetch the archive from here instead')
@@ -74,7 +77,7 @@ def obtain(args, source, target: Path, console) -> Path:
             console.print(f'no answer: {reason}', markup=False, highlight=False)
         raise FileNotFoundError(
             f'none of the addresses of {args.name} works; by hand: {source.by_hand}; then run '
-            f'python tools/data/prepare.py {args.name} --archive FILE'
+            f'python tools/data/prepare.py {args.name} --data-root {target} --archive FILE'
         )
     return path
 
@@ -118,4 +121,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(run_tool(main))
+    sys.exit(run_tool(main, resume='start again to go on'))

@@ -11,7 +11,7 @@ import torch
 from bmtas.registry import TRANSFORMS
 from bmtas.structures import MultiTaskSample, TaskMaps
 
-META_KEYS = ('img_id', 'img_path', 'ori_shape', 'pad')
+META_KEYS = ('img_id', 'img_path', 'ori_shape', 'pad', 'predict_at')
 
 
 def _channels_first(array: np.ndarray) -> np.ndarray:

@@ -57,6 +57,8 @@ class Resize:
         lines: Keys of labels that are thin lines (edges): a pixel is set where any line pixel
             of the source falls on it, and lines are thinned again. Nearest pixels would break
             them.
+        labels: Whether to resize the labels too. If not, as at test time, the predictions are
+            brought to the size of the labels (``results['predict_at']``) and compared there.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Resize:
         size: int | Sequence[int] | None = None,
         interpolation: str = 'area',
         lines: Sequence[str] = (),
+        labels: bool = True,
     ) -> None:
         if (factor is None) == (size is None):
             raise ValueError('Resize: give either factor or size')
@@ -79,6 +82,7 @@ class Resize:
         self.size = None if size is None else to_pair(size, 'Resize')
         self.interpolation = interpolation
         self.lines = tuple(lines)
+        self.labels = labels
 
     def _target(self, shape: Sequence[int]) -> tuple[int, int]:
         if self.size is not None:
@@ -97,8 +101,11 @@ class Resize:
         size = self._target(results['img'].shape[:2])
         if size == results['img'].shape[:2]:
             return results
+        img = self._resize_img(results['img'], size)
+        if not self.labels:
+            return dict(results, img=img, predict_at=results['img'].shape[:2])
         labels = {
             name: (resize_lines if name in self.lines else resize_nearest)(array, size)
             for name, array in results['labels'].items()
         }
-        return dict(results, img=self._resize_img(results['img'], size), labels=labels)
+        return dict(results, img=img, labels=labels)

@@ -14,7 +14,7 @@ from bmtas.engine.balancing import Balancer, BalancerStateHook, kept_buffers
 from bmtas.engine.dist import unwrap
 from bmtas.engine.loops.train_loop import PositionTrainLoop
 from bmtas.engine.seeding import BALANCING, position_seed
-from bmtas.engine.updates import active_tasks
+from bmtas.engine.updates import active_tasks, report
 from bmtas.registry import LOOPS
 
 
@@ -31,7 +31,8 @@ class BalancedTrainLoop(PositionTrainLoop):
         balancing: ``dict(method='UW')``: a method of torchjd and its arguments, see Balancer.
 
     Raises:
-        ValueError: Unknown method, or ``shared_lr=True`` asked for where it is wrong.
+        ValueError: Unknown method, or ``shared_lr=True`` or gradient accumulation asked for where
+            it is wrong.
     """
 
     def __init__(
@@ -50,6 +51,11 @@ class BalancedTrainLoop(PositionTrainLoop):
         device = next(model.parameters()).device
         self.balancer = Balancer(len(model.tasks), device=device, **balancing)
         runner.register_hook(BalancerStateHook(self.balancer))
+        if self.balancer.is_aggregator and _accumulates(runner.optim_wrapper):
+            raise ValueError(
+                f'optim_wrapper.accumulative_counts: must be 1 with {self.balancer.name}, which '
+                'combines the gradients of one batch'
+            )
         if not self.balancer.is_sum_like:
             switch_off_shared_lr(runner, self.balancer.name)
         batch_size = self.dataloader.batch_size * get_world_size()
@@ -75,7 +81,7 @@ class BalancedTrainLoop(PositionTrainLoop):
             losses = self._scalarize(model, data, present, draws)
         self._finish(core, data, present)
         shown = {f'loss_{t.name}': x for t, x in zip(core.tasks, losses) if t.name in names}
-        return {'loss': losses[present].sum(), **shown}
+        return report(shown)
 
     def _losses(self, model: Any, data: Mapping[str, Any]) -> list[Tensor]:
         """The T weighted losses."""
@@ -105,12 +111,17 @@ class BalancedTrainLoop(PositionTrainLoop):
 
     def _finish(self, core: Any, data: Mapping[str, Any], present: Tensor) -> None:
         def losses_again() -> Tensor:
-            with kept_buffers(core):
-                return torch.stack(self._losses(core, data))
+            # losses are means over the global batch only where gradients are taken
+            with kept_buffers(core), torch.set_grad_enabled(get_world_size() > 1):
+                return torch.stack(self._losses(core, data)).detach()
 
         self.balancer.step(losses_again, present)
         if (self._iter + 1) % self.updates_per_pass == 0:
             self.balancer.end_pass()
+
+
+def _accumulates(wrapper: Any) -> bool:
+    return isinstance(wrapper, Mapping) and wrapper.get('accumulative_counts', 1) != 1
 
 
 def switch_off_shared_lr(runner: Any, method: str) -> None:

@@ -24,7 +24,8 @@ def thin(mask: np.ndarray) -> np.ndarray:
     mask = np.asarray(mask, bool)
     if not have_numba():
         return thinning.thin(mask)
-    padded = np.pad(mask, 1).astype(np.uint8)
+    # rows in a row: np.pad keeps the column order of MATLAB's arrays, and ravel would copy them
+    padded = np.ascontiguousarray(np.pad(mask, 1), np.uint8)
     thin_in_place(padded.ravel(), padded.shape[1], deletion_tables())
     return padded[1:-1, 1:-1].astype(bool)
 

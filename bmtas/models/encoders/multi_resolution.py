@@ -32,6 +32,9 @@ class MultiResolutionEncoder(Encoder):
     Args:
         backbone: A MultiResolutionNetwork or its config.
         tasks: Task names.
+
+    Attributes:
+        code: The NetworkCode, kept in checkpoints.
     """
 
     def __init__(
@@ -40,7 +43,7 @@ class MultiResolutionEncoder(Encoder):
         if not isinstance(backbone, nn.Module):
             backbone = MODELS.build(dict(backbone))
         super().__init__(_Template(backbone), tasks)
-        self.branches = backbone
+        self.branches, self.code = backbone, backbone.code
         self.fuse = FusedHead(backbone.out_channels, backbone.code.last, level=0)
 
     def forward(self, images: Tensor, tasks: Sequence[str]) -> Features:

@@ -6,7 +6,7 @@ data_root = 'data/NYUD_MT'
 input_size = (480, 640)
 
 _test_pipeline = [
-    dict(type='Resize', size=(480, 640), interpolation='cubic'),
+    dict(type='Resize', size=(480, 640), interpolation='cubic', labels=False),
     dict(type='PackSample'),
 ]
 _dataset = dict(data_root=data_root, layout='npy')
@@ -16,7 +16,8 @@ train_dataloader = dict(
         pipeline=[
             dict(type='RandomHorizontalFlip'),
             dict(type='RandomAffine', scales=[1.0, 1.2, 1.5], img_fill=0),
-            *_test_pipeline,
+            dict(type='Resize', size=(480, 640), interpolation='cubic'),
+            dict(type='PackSample'),
         ],
         **_dataset,
     )

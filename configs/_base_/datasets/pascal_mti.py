@@ -1,10 +1,10 @@
 # PASCAL-Context with the augmentation of ASTMT and MTI-Net: everything is resized to 512x512,
-# whatever its aspect, and evaluated at that size.
+# whatever its aspect; at test time predictions are brought back to the size of the labels.
 # Use with model.data_preprocessor.normalize = 'imagenet'.
 _base_ = ['./pascal.py']
 
 _test_pipeline = [
-    dict(type='Resize', size=512, interpolation='cubic'),
+    dict(type='Resize', size=512, interpolation='cubic', labels=False),
     dict(type='IgnoreAbsentForeground', labels=['human_parts']),
     dict(type='PackSample'),
 ]
@@ -14,7 +14,8 @@ train_dataloader = dict(
         pipeline=[
             dict(type='RandomHorizontalFlip'),
             dict(type='RandomAffine', angle=20, scale_range=[0.75, 1.25], img_fill=0),
-            *_test_pipeline,
+            dict(type='Resize', size=512, interpolation='cubic'),
+            *_test_pipeline[1:],
         ]
     )
 )

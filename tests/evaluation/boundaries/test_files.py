@@ -57,6 +57,18 @@ def test_label_map_and_png_truth(tmp_path):
     np.testing.assert_array_equal(read_truths(tmp_path / 'c.png')[0], skimage_thin(lines > 0))
 
 
+def test_slanted_regions_of_matlab_files_are_thinned(tmp_path):
+    rows, columns = np.mgrid[:30, :40]
+    regions = (1 + (columns > rows)).astype(np.uint16)
+    savemat(tmp_path / 'a.mat', {'LabelMap': regions})
+    savemat(tmp_path / 'b.mat', {'groundTruth': cells([{'Segmentation': regions}])})
+    raw = region_boundaries(regions)
+    expected = skimage_thin(raw)
+    assert expected.sum() < 0.6 * raw.sum()
+    np.testing.assert_array_equal(read_truths(tmp_path / 'a.mat')[0], expected)
+    np.testing.assert_array_equal(read_truths(tmp_path / 'b.mat', 'segmentation')[0], expected)
+
+
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
 def test_prediction(tmp_path, dtype):
     top = np.iinfo(dtype).max

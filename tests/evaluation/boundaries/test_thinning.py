@@ -44,3 +44,10 @@ def test_input_stays_as_it_is():
     mask = np.ones((6, 9), bool)
     thin(mask)
     assert mask.all()
+
+
+def test_columns_in_a_row_as_in_files_of_matlab():
+    mask = np.random.default_rng(1).random((30, 40)) < 0.6
+    found = thin(np.asfortranarray(mask))
+    np.testing.assert_array_equal(found, skimage_thin(mask))
+    assert found.sum() < mask.sum()
