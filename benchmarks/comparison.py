@@ -3,9 +3,10 @@
     python benchmarks/comparison.py --jobs 2
 
 One folder per seed and method under work_dirs/comparison; what is finished is skipped, so that the
-script can be stopped and started again. The trees of the methods that take a budget get the cost of
-the tree that BMTAS found at its smaller lambda with the same seed. Methods that draw at random are
-run several times for each seed, in folders named by the seed of the draw.
+script can be stopped and started again. BMTAS searches at two values of lambda; the trees of the
+other strategies get the cost of the tree that it found with the same seed, those with the suffix _1
+that of bmtas_1, those with _2 that of bmtas_2. Strategies that draw at random are run several times
+for each seed, in folders named by the seed of the draw.
 """
 
 from __future__ import annotations
@@ -24,8 +25,6 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = Path('configs/comparison')
 LAMBDAS = {'bmtas_1': 60.0, 'bmtas_2': 15.0}
-REFERENCE = 'bmtas_2'
-"""The search whose tree sets the cost of the others: the dearer one, with more to decide."""
 
 
 @dataclass
@@ -56,7 +55,7 @@ def _train(
     cfg_options = ['--cfg-options', f'method={method}', f'randomness.seed={seed}']
     cfg_options.append(f'train_cfg.max_iters={iters}')
     common = [str(CONFIGS / f'{config}.py'), '--work-dir', str(out)]
-    train = ['train', *common, *(['--branching', str(tree)] if tree else [])]
+    train = ['train', *common, '--resume', *(['--branching', str(tree)] if tree else [])]
     test = ['test', *common, str(out / f'iter_{iters}.pth')]
     if config != 'single':
         test += ['--baseline', str(single / 'results.json')]
@@ -90,66 +89,49 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
         """Train a network that needs no search."""
         return _train(config, out, seed, iters, here / 'single', *options)
 
+    def other_trees(name: str, reference: Path, suffix: str) -> None:
+        """Trees of the other strategies at the cost of the reference's."""
+        after = [f'{seed}/{name}']
+
+        def at_cost(method: str, *options: str) -> Callable[[Path], list[Sequence[str]]]:
+            return lambda out: found(method, out, f'search.target={_cost(reference)}', *options)
+
+        add(f'vanilla{suffix}', at_cost('vanilla'), after)
+        for index in range(draws):
+            draw = draws * seed + index
+            options = (f'search.branching={reference}', f'search.index={index}')
+            options += (f'search.count={draws}', f'search.seed={seed}')
+            add(
+                f'permutation{suffix}/seed{draw}',
+                lambda out, o=options: found('permutation', out, *o),
+                after,
+            )
+            add(f'random{suffix}/seed{draw}', at_cost('random', f'search.seed={draw}'), after)
+        images = (f'search.checkpoint={shared}', 'search.num_images=300')
+        add(f'fafs{suffix}', at_cost('fafs', *images), [*after, f'{seed}/shared'])
+        images = (f'search.checkpoint={single}', 'search.num_images=150')
+        add(
+            f'bmn{suffix}',
+            lambda out, i=images: found(
+                'bmn', out, f'search.budget={round(_cost(reference) * 1.001)}', *i
+            ),
+            [*after, f'{seed}/single'],
+        )
+
     here = root / f'seed{seed}'
-    reference = tree(here / REFERENCE)
     single = here / 'single' / f'iter_{iters}.pth'
     shared = here / 'shared' / f'iter_{iters}.pth'
-    add('single', lambda out: trained('single', out))
     need_single = [f'{seed}/single']
+    add('single', lambda out: trained('single', out))
+    add('shared', lambda out: trained('shared', out), need_single)
     for name, weight in LAMBDAS.items():
         add(
             name,
             lambda out, w=weight: found('search', out, f'resource_loss.weight={w}'),
             need_single,
         )
-    add('shared', lambda out: trained('shared', out), need_single)
-    need_tree = [f'{seed}/{REFERENCE}']
-    add(
-        'vanilla', lambda out: found('vanilla', out, f'search.target={_cost(reference)}'), need_tree
-    )
-    for index in range(draws):
-        draw = draws * seed + index
-        add(
-            f'permutation/seed{draw}',
-            lambda out, i=index: found(
-                'permutation',
-                out,
-                f'search.branching={reference}',
-                f'search.index={i}',
-                f'search.count={draws}',
-                f'search.seed={seed}',
-            ),
-            need_tree,
-        )
-        add(
-            f'random/seed{draw}',
-            lambda out, d=draw: found(
-                'random', out, f'search.target={_cost(reference)}', f'search.seed={d}'
-            ),
-            need_tree,
-        )
-    add(
-        'fafs',
-        lambda out: found(
-            'fafs',
-            out,
-            f'search.target={_cost(reference)}',
-            f'search.checkpoint={shared}',
-            'search.num_images=300',
-        ),
-        [*need_tree, f'{seed}/shared'],
-    )
-    add(
-        'bmn',
-        lambda out: found(
-            'bmn',
-            out,
-            f'search.budget={round(_cost(reference) * 1.001)}',
-            f'search.checkpoint={single}',
-            'search.num_images=150',
-        ),
-        [*need_tree, *need_single],
-    )
+    for name in LAMBDAS:
+        other_trees(name, tree(here / name), name.removeprefix('bmtas'))
     for name in ('cross_stitch', 'nddr'):
         add(
             name,

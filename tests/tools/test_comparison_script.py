@@ -10,8 +10,10 @@ import pytest
 from bmtas.engine.config import load_config
 
 REPO = Path(__file__).resolve().parents[2]
-METHODS = {'single', 'shared', 'vanilla', 'permutation', 'random', 'fafs', 'bmn'}
-METHODS |= {'bmtas_1', 'bmtas_2', 'cross_stitch', 'nddr', 'mtan'}
+METHODS = {'single', 'shared', 'cross_stitch', 'nddr', 'mtan'}
+TREES = ('bmtas', 'vanilla', 'permutation', 'random', 'fafs', 'bmn')
+METHODS |= {f'{name}_{budget}' for name in TREES for budget in (1, 2)}
+COSTS = {'bmtas_1': 100000000, 'bmtas_2': 123456789}
 
 
 def load(path: Path):
@@ -32,9 +34,10 @@ def jobs(script, tmp_path):
     """Jobs of two seeds whose searches are done."""
     jobs = [job for seed in (0, 1) for job in script.jobs_of_seed(tmp_path, seed, 10, 2)]
     for seed in (0, 1):
-        folder = tmp_path / f'seed{seed}' / script.REFERENCE / 'search'
-        folder.mkdir(parents=True)
-        (folder / 'branching.json').write_text(json.dumps(dict(cost=123456789)))
+        for name, cost in COSTS.items():
+            folder = tmp_path / f'seed{seed}' / name / 'search'
+            folder.mkdir(parents=True)
+            (folder / 'branching.json').write_text(json.dumps(dict(cost=cost)))
     return jobs
 
 
@@ -43,7 +46,7 @@ def test_every_method_once_for_each_seed_and_draw(jobs, script, tmp_path):
     assert len(set(folders)) == len(folders)
     for seed in ('seed0', 'seed1'):
         assert {parts[1] for parts in folders if parts[0] == seed} == METHODS
-    for method in ('permutation', 'random'):
+    for method in ('permutation_1', 'permutation_2', 'random_1', 'random_2'):
         draws = [parts[2] for parts in folders if parts[1] == method]
         assert draws == ['seed0', 'seed1', 'seed2', 'seed3']
 
@@ -72,10 +75,13 @@ def test_tools_and_configs_accept_every_command(jobs):
 
 def test_trees_cost_what_the_search_found(jobs):
     options = {job.name: job.commands()[0] for job in jobs}
-    assert 'search.target=123456789' in options['1/vanilla']
-    assert 'search.target=123456789' in options['1/random/seed2']
-    assert 'search.target=123456789' in options['0/fafs']
-    assert 'search.budget=123580246' in options['0/bmn']  # a thousandth more: fractions of a unit
+    assert 'search.target=123456789' in options['1/vanilla_2']
+    assert 'search.target=100000000' in options['1/random_1/seed2']
+    assert 'search.target=123456789' in options['0/fafs_2']
+    # a thousandth more: fractions of a unit
+    assert 'search.budget=123580246' in options['0/bmn_2']
+    (branching,) = (o for o in options['0/permutation_1/seed1'] if 'branching' in o)
+    assert branching.endswith('seed0/bmtas_1/search/branching.json')
 
 
 def fake(script, path: Path, name: str, *after: str):
