@@ -3,8 +3,10 @@
     python benchmarks/comparison.py --jobs 2
 
 One folder per seed and method under work_dirs/comparison; what is finished is skipped, so that the
-script can be stopped and started again. The trees of the methods that take a budget get the cost of
-the tree that BMTAS found at its larger lambda with the same seed.
+script can be stopped and started again. BMTAS searches at two values of lambda; the trees of the
+other strategies get the cost of the tree that it found with the same seed, those with the suffix _1
+that of bmtas_1, those with _2 that of bmtas_2. Strategies that draw at random are run several times
+for each seed, in folders named by the seed of the draw.
 """
 
 from __future__ import annotations
@@ -23,8 +25,6 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = Path('configs/comparison')
 LAMBDAS = {'bmtas_1': 60.0, 'bmtas_2': 15.0}
-REFERENCE = 'bmtas_1'
-"""The search whose tree's cost the other trees are drawn at."""
 
 
 @dataclass
@@ -41,17 +41,24 @@ class Job:
         return (self.out / 'results.json').is_file()
 
 
-def _train(config: str, out: Path, seed: int, iters: int, *options: str, tree: Path | None = None):
-    """Commands that train and test one network."""
-    method = out.name if out.name in LAMBDAS else out.name.rstrip('_0123456789')
+def _train(
+    config: str,
+    out: Path,
+    seed: int,
+    iters: int,
+    single: Path,
+    *options: str,
+    tree: Path | None = None,
+) -> list[Sequence[str]]:
+    """Commands that train one network and test it against the single-task networks' folder."""
+    method = out.parent.name if out.name.startswith('seed') else out.name
     cfg_options = ['--cfg-options', f'method={method}', f'randomness.seed={seed}']
     cfg_options.append(f'train_cfg.max_iters={iters}')
     common = [str(CONFIGS / f'{config}.py'), '--work-dir', str(out)]
-    single = out.parent / 'single' / 'results.json'
-    train = ['train', *common, *(['--branching', str(tree)] if tree else [])]
+    train = ['train', *common, '--resume', *(['--branching', str(tree)] if tree else [])]
     test = ['test', *common, str(out / f'iter_{iters}.pth')]
     if config != 'single':
-        test += ['--baseline', str(single)]
+        test += ['--baseline', str(single / 'results.json')]
     return [[*train, *cfg_options, *options], [*test, *cfg_options, *options]]
 
 
@@ -75,79 +82,69 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
         search = ['search', str(CONFIGS / f'{config}.py'), '--work-dir', str(out / 'search')]
         search += ['--cfg-options', f'randomness.seed={seed}', *options]
         done = tree(out).is_file()
-        return [*([] if done else [search]), *_train('branched', out, seed, iters, tree=tree(out))]
+        train = _train('branched', out, seed, iters, here / 'single', tree=tree(out))
+        return [*([] if done else [search]), *train]
+
+    def trained(config: str, out: Path, *options: str) -> list[Sequence[str]]:
+        """Train a network that needs no search."""
+        return _train(config, out, seed, iters, here / 'single', *options)
+
+    def other_trees(name: str, reference: Path, suffix: str) -> None:
+        """Trees of the other strategies at the cost of the reference's."""
+        after = [f'{seed}/{name}']
+
+        def at_cost(method: str, *options: str) -> Callable[[Path], list[Sequence[str]]]:
+            return lambda out: found(method, out, f'search.target={_cost(reference)}', *options)
+
+        add(f'vanilla{suffix}', at_cost('vanilla'), after)
+        for index in range(draws):
+            draw = draws * seed + index
+            options = (f'search.branching={reference}', f'search.index={index}')
+            options += (f'search.count={draws}', f'search.seed={seed}')
+            add(
+                f'permutation{suffix}/seed{draw}',
+                lambda out, o=options: found('permutation', out, *o),
+                after,
+            )
+            add(f'random{suffix}/seed{draw}', at_cost('random', f'search.seed={draw}'), after)
+        images = (f'search.checkpoint={shared}', 'search.num_images=300')
+        add(f'fafs{suffix}', at_cost('fafs', *images), [*after, f'{seed}/shared'])
+        images = (f'search.checkpoint={single}', 'search.num_images=150')
+        add(
+            f'bmn{suffix}',
+            lambda out, i=images: found(
+                'bmn', out, f'search.budget={round(_cost(reference) * 1.001)}', *i
+            ),
+            [*after, f'{seed}/single'],
+        )
 
     here = root / f'seed{seed}'
-    reference = tree(here / REFERENCE)
     single = here / 'single' / f'iter_{iters}.pth'
     shared = here / 'shared' / f'iter_{iters}.pth'
-    add('single', lambda out: _train('single', out, seed, iters))
     need_single = [f'{seed}/single']
+    add('single', lambda out: trained('single', out))
+    add('shared', lambda out: trained('shared', out), need_single)
     for name, weight in LAMBDAS.items():
         add(
             name,
             lambda out, w=weight: found('search', out, f'resource_loss.weight={w}'),
             need_single,
         )
-    add('shared', lambda out: _train('shared', out, seed, iters), need_single)
-    need_tree = [f'{seed}/{REFERENCE}']
-    add(
-        'vanilla', lambda out: found('vanilla', out, f'search.target={_cost(reference)}'), need_tree
-    )
-    for index in range(draws):
-        add(
-            f'permutation_{index}',
-            lambda out, i=index: found(
-                'permutation',
-                out,
-                f'search.branching={reference}',
-                f'search.index={i}',
-                f'search.count={draws}',
-                f'search.seed={seed}',
-            ),
-            need_tree,
-        )
-        add(
-            f'random_{index}',
-            lambda out, i=index: found(
-                'random', out, f'search.target={_cost(reference)}', f'search.seed={10 * seed + i}'
-            ),
-            need_tree,
-        )
-    add(
-        'fafs',
-        lambda out: found(
-            'fafs',
-            out,
-            f'search.target={_cost(reference)}',
-            f'search.checkpoint={shared}',
-            'search.num_images=300',
-        ),
-        [*need_tree, f'{seed}/shared'],
-    )
-    add(
-        'bmn',
-        lambda out: found(
-            'bmn',
-            out,
-            f'search.budget={round(_cost(reference) * 1.001)}',
-            f'search.checkpoint={single}',
-            'search.num_images=150',
-        ),
-        [*need_tree, *need_single],
-    )
+    for name in LAMBDAS:
+        other_trees(name, tree(here / name), name.removeprefix('bmtas'))
     for name in ('cross_stitch', 'nddr'):
         add(
             name,
-            lambda out, n=name: _train(n, out, seed, iters, f'model.encoder.init_from={single}'),
+            lambda out, n=name: trained(n, out, f'model.encoder.init_from={single}'),
             need_single,
         )
-    add('mtan', lambda out: _train('mtan', out, seed, iters), need_single)
+    add('mtan', lambda out: trained('mtan', out), need_single)
     return jobs
 
 
 def run_commands(job: Job, commands: list[Sequence[str]]) -> None:
-    """Run a job's commands in this (forked) process, output into its log file."""
+    """Run a job's commands in this (forked) process; leaves ``log.txt`` and ``time.json``."""
+    start = time.time(), time.process_time()
     job.out.mkdir(parents=True, exist_ok=True)
     log = os.open(job.out / 'log.txt', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
@@ -163,14 +160,15 @@ def run_commands(job: Job, commands: list[Sequence[str]]) -> None:
         sys.stdout.flush()
         if code:
             sys.exit(code)
+    spent = dict(wall_s=time.time() - start[0], cpu_s=time.process_time() - start[1])
+    (job.out / 'time.json').write_text(json.dumps(spent) + '\n')
 
 
-def run_all(jobs: list[Job], workers: int) -> list[str]:
+def run_all(jobs: list[Job], workers: int, finished: set[str]) -> list[str]:
     """Run the jobs whose requirements are finished, ``workers`` at a time; returns the failed."""
     # a forked process has torch and mmengine loaded already
     context = multiprocessing.get_context('fork')
-    waiting = [job for job in jobs if not job.finished]
-    finished = {job.name for job in jobs if job.finished}
+    waiting = [job for job in jobs if job.name not in finished]
     running: dict[str, tuple[Job, multiprocessing.Process, float]] = {}
     failed: list[str] = []
     while waiting or running:
@@ -199,27 +197,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--root', type=Path, default=Path('work_dirs/comparison'))
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
-    parser.add_argument('--iters', type=int, default=150, help='updates of every training')
+    parser.add_argument('--iters', type=int, default=600, help='updates of every training')
     parser.add_argument('--jobs', type=int, default=2, help='runs side by side')
     parser.add_argument(
-        '--draws', type=int, default=1, help='permuted and random trees for each seed'
+        '--draws', type=int, default=2, help='permuted and random trees for each seed'
     )
     parser.add_argument('--only', nargs='+', help='names of jobs, e.g. 0/single')
     args = parser.parse_args()
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     import torch
 
+    # loaded once, for all forked processes
+    import bmtas.engine.cli  # first: it quietens torch
     import bmtas.engine.launch
-    import bmtas.models  # noqa: F401  (loaded once, for all forked processes)
+    import bmtas.models  # noqa: F401
 
     torch.set_num_threads(1)
     os.chdir(REPO)
     root = args.root
     jobs = [job for seed in args.seeds for job in jobs_of_seed(root, seed, args.iters, args.draws)]
+    finished = {job.name for job in jobs if job.finished}
     if args.only:
+        unknown = sorted(set(args.only) - {job.name for job in jobs})
+        if unknown:
+            parser.error(f'--only: unknown job {unknown[0]}, there are {[j.name for j in jobs]}')
         jobs = [job for job in jobs if job.name in args.only]
     start = time.time()
-    failed = run_all(jobs, args.jobs)
+    failed = run_all(jobs, args.jobs, finished)
     print(f'{(time.time() - start) / 60:.1f} min')
     if failed:
         sys.exit(f'not finished: {", ".join(failed)}')
