@@ -30,7 +30,7 @@ def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | P
     if not points:
         raise ValueError('comparison: no run has a Delta_m; test with --baseline, or add the runs '
                          'of the single-task networks')  # fmt: skip
-    figure = new_figure(8, 5)
+    figure = new_figure(9.5, 5)
     axes = figure.subplots()
     plain(axes, grid=True)
     methods = list(dict.fromkeys(str(point['method']) for point in points))
@@ -61,10 +61,11 @@ def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | P
         )
     axes.axhline(0, color=FAINT, lw=0.8, ls=':')
     axes.margins(0.12, 0.12)
-    _name_points(figure, axes, points)
     axes.set_xlabel('GMAdds', color=INK)
     axes.set_ylabel('Delta_m (%), higher is better', color=INK)
-    axes.legend(frameon=False, fontsize=8, loc='best')
+    figure.legend(frameon=False, fontsize=8, loc='outside right upper')
+    figure.draw_without_rendering()  # the names need the final place of the points
+    _name_points(figure, axes, points)
     return save(figure, path)
 
 
