@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
 from .canvas import new_figure, plain, save
@@ -13,14 +16,16 @@ from .palettes import FAINT, INK, task_colours
 
 Point = Mapping[str, object]
 MARKERS = ('o', 's', '^', 'D')
+_NUMBER = re.compile(r'[_-]\d+$')
 
 
 def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | Path) -> Path:
     """Draw Delta_m against MAdds.
 
     Args:
-        points: Dicts with ``name``, ``method`` (gives the colour), ``madds``, ``delta_m`` and
-            optionally ``madds_std`` and ``delta_m_std`` for error bars.
+        points: Dicts with ``name``, ``method`` (gives the colour; ``bmtas_1`` and ``bmtas_2``
+            share one and differ in the marker), ``madds``, ``delta_m`` and optionally
+            ``madds_std`` and ``delta_m_std`` for error bars.
         front: Names of the points on the Pareto front, by rising cost; a step line joins them.
         path: PNG to write.
 
@@ -34,16 +39,18 @@ def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | P
     axes = figure.subplots()
     plain(axes, grid=True)
     methods = list(dict.fromkeys(str(point['method']) for point in points))
-    colours = dict(zip(methods, task_colours(len(methods))))
+    families = list(dict.fromkeys(map(_family, methods)))
+    colours = dict(zip(families, task_colours(len(families))))
     by_name = {point['name']: point for point in points}
     x = [by_name[name]['madds'] / 1e9 for name in front]
     y = [by_name[name]['delta_m'] for name in front]
     axes.step(x, y, where='post', color=FAINT, lw=1.2, zorder=1, label='Pareto front')
-    # the colours begin anew after some methods, with another marker
+    # one family, or two if there are more than colours: told apart by the marker
     looks: Counter[str] = Counter()
     for method in methods:
-        marker = MARKERS[looks[colours[method]] % len(MARKERS)]
-        looks[colours[method]] += 1
+        colour = colours[_family(method)]
+        marker = MARKERS[looks[colour] % len(MARKERS)]
+        looks[colour] += 1
         group = [point for point in points if point['method'] == method]
         axes.errorbar(
             [p['madds'] / 1e9 for p in group],
@@ -52,8 +59,8 @@ def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | P
             yerr=[p.get('delta_m_std') or 0 for p in group],
             fmt=marker,
             ms=6,
-            color=colours[method],
-            ecolor=colours[method],
+            color=colour,
+            ecolor=colour,
             elinewidth=1,
             capsize=2,
             label=method,
@@ -67,6 +74,11 @@ def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | P
     figure.draw_without_rendering()  # the names need the final place of the points
     _name_points(figure, axes, points)
     return save(figure, path)
+
+
+def _family(method: str) -> str:
+    """The method without the number of its setting."""
+    return _NUMBER.sub('', method)
 
 
 # places of a name around its point: offset in points, horizontal and vertical alignment
@@ -87,11 +99,11 @@ _PLACES = (
 
 
 def _name_points(figure, axes, points: Sequence[Point]) -> None:
-    """Write each name at the place where it covers the fewest points and names."""
+    """Write each name where it covers the fewest points and names and belongs to its point."""
     renderer = figure.canvas.get_renderer()
     where = axes.transData.transform([(p['madds'] / 1e9, p['delta_m']) for p in points])
     taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in where]
-    for point in points:
+    for number, point in enumerate(points):
         texts = [
             axes.annotate(
                 str(point['name']),
@@ -102,13 +114,22 @@ def _name_points(figure, axes, points: Sequence[Point]) -> None:
                 va=va,
                 fontsize=7,
                 color=INK,
+                # legible on error bars
+                path_effects=[withStroke(linewidth=2, foreground='white')],
             )
             for offset, ha, va in _PLACES
         ]
         boxes = [text.get_window_extent(renderer) for text in texts]
-        covered = [box.count_overlaps(taken) for box in boxes]
-        best = covered.index(min(covered))
+        faults = [box.count_overlaps(taken) + _misleads(box, where, number) for box in boxes]
+        best = faults.index(min(faults))
         taken.append(boxes[best])
         for index, text in enumerate(texts):
             if index != best:
                 text.remove()
+
+
+def _misleads(box: Bbox, points: np.ndarray, own: int) -> bool:
+    """Whether a name in this box is nearer to another point than to its own."""
+    corners = np.array([box.min, box.max])
+    distance = np.linalg.norm(points - points.clip(*corners), axis=1)
+    return bool((distance < distance[own]).any())

@@ -21,6 +21,8 @@ _TASKS = (
     '#44bb99',
     '#77507f',
     '#999933',
+    '#8b5a2b',
+    '#9bd14b',
 )
 # distinct at a glance, muted first colours since these are often background classes
 _CLASSES = (
@@ -48,7 +50,7 @@ _CLASSES = (
 
 
 def task_colours(count: int) -> list[str]:
-    """One colour for each task, as hexadecimal text; they repeat after ten."""
+    """One colour for each task, as hexadecimal text; they repeat after twelve."""
     return [_TASKS[i % len(_TASKS)] for i in range(count)]
 
 

@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
@@ -156,7 +157,9 @@ def load_tool(name):
     return module.main
 
 
-def test_every_method_of_the_picture_looks_different(tmp_path, monkeypatch):
+@pytest.fixture
+def drawn(monkeypatch):
+    """Label, colour and marker of what is drawn."""
     drawn = []
     plain = Axes.errorbar
 
@@ -165,10 +168,44 @@ def test_every_method_of_the_picture_looks_different(tmp_path, monkeypatch):
         return plain(self, *args, **kwargs)
 
     monkeypatch.setattr(Axes, 'errorbar', spy)
+    return drawn
+
+
+def test_every_method_of_the_picture_looks_different(tmp_path, drawn):
     points = [dict(name=f'm{i}', method=f'm{i}', madds=1e9 * i, delta_m=i) for i in range(24)]
     draw_comparison(points, ['m0', 'm23'], tmp_path / 'c.png')
     assert [label for label, _, _ in drawn] == [f'm{i}' for i in range(24)]
     assert len({(colour, marker) for _, colour, marker in drawn}) == 24
+
+
+def test_settings_of_one_method_share_a_colour(tmp_path, drawn):
+    names = ['shared', 'bmtas_1', 'fafs-1', 'bmtas_2', 'fafs-2']
+    points = [dict(name=n, method=n, madds=1e9 * i, delta_m=i) for i, n in enumerate(names)]
+    draw_comparison(points, [], tmp_path / 'c.png')
+    colours = {label: colour for label, colour, _ in drawn}
+    markers = {label: marker for label, _, marker in drawn}
+    assert colours['bmtas_1'] == colours['bmtas_2'] and markers['bmtas_1'] != markers['bmtas_2']
+    assert colours['fafs-1'] == colours['fafs-2'] and markers['fafs-1'] != markers['fafs-2']
+    assert len(set(colours.values())) == 3
+
+
+def test_names_stand_at_their_own_points(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr('bmtas.visualization.comparison.save', lambda f, p: figures.append(f) or p)
+    places = dict(bmn=(0.110, 0.09), bmtas=(0.110, 0.53), shared=(0.083, -0.7), far=(0.2, 9.0))
+    points = [dict(name=n, method=n, madds=x * 1e9, delta_m=y) for n, (x, y) in places.items()]
+    draw_comparison(points, [], tmp_path / 'c.png')
+    (axes,) = figures[0].axes
+    centres = dict(zip(places, axes.transData.transform(list(places.values()))))
+    for text in axes.texts:
+        box = text.get_window_extent()
+        outside = {
+            name: np.hypot(
+                *(max(low - v, 0, v - high) for low, v, high in zip(box.min, c, box.max))
+            )
+            for name, c in centres.items()
+        }
+        assert min(outside, key=outside.get) == text.get_text()
 
 
 def test_tool(runs, capsys):
