@@ -143,7 +143,7 @@ def vanilla_tree_at_cost(
     allowed = [index for index, cost in enumerate(costs) if sign * (cost - target) <= 0]
     if not allowed:
         raise ValueError(
-            f'no vanilla tree costs {rule.replace("_", " ")} {target:,}: '
+            f'no vanilla tree costs {rule.replace("_", " ")} {target:,.0f}: '
             f'they cost {costs[0]:,} (shared) to {costs[-1]:,} (separate)'
         )
     return trees[min(allowed, key=lambda index: abs(costs[index] - target))]

@@ -63,9 +63,16 @@ class PermutationSearch:
         self.branching, self.index, self.count, self.seed = branching, index, count, seed
 
     def run(self, context: SearchContext) -> BranchingTree:
-        """Draw the trees."""
+        """Draw the trees.
+
+        Raises:
+            ValueError: The tree has fewer than ``count`` others.
+        """
         tree = BranchingTree.from_file(self.branching, context.names, context.num_layers)
-        trees = permutations(tree, self.count, self.seed)
+        try:
+            trees = permutations(tree, self.count, self.seed)
+        except ValueError as error:
+            raise ValueError(f'search.count: {error} ({self.branching})') from None
         for number, other in enumerate(trees):
             other.to_file(context.work_dir / f'permutation_{number}.json', context.table)
         context.log(f'{len(trees)} permutations of {self.branching} in {context.work_dir}')
