@@ -6,6 +6,7 @@ import csv
 import glob
 import io
 import math
+import os
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -94,17 +95,49 @@ def find_results(path: str | Path) -> list[Path]:
     return found
 
 
-def group_name(path: Path, method: str) -> str:
-    """Name of the row of a results file: its method, and its folder without the seed."""
-    parts = [_SEED.sub('', part).strip(' ,_-') for part in path.parent.parts]
-    folder = next((part for part in reversed(parts) if part not in ('', 'train', 'test')), '')
-    return method if folder in ('', method) else f'{method} {folder}'
+def seedless_folder(path: Path) -> tuple[str, ...]:
+    """Parts of a results file's absolute folder without seeds, ``train`` and ``test``.
+
+    Runs whose folders are equal in this sense differ in their seed only.
+    """
+    parts = [_SEED.sub('', part).strip(' ,_-') for part in path.absolute().parent.parts]
+    # what stood on both sides of the seed
+    parts = [re.sub(',{2,}', ',', part) for part in parts]
+    return tuple(part for part in parts if part not in ('', 'train', 'test'))
+
+
+def group_name(folder: Sequence[str], method: str) -> str:
+    """Name of the row of a folder without seeds: method and last part."""
+    return method if folder[-1] == method else f'{method} {folder[-1]}'
+
+
+def _distinct_names(groups: Mapping[tuple[str, ...], list]) -> dict[tuple[str, ...], str]:
+    """A name for each group; groups of one name get what their folders differ in.
+
+    Raises:
+        ValueError: A name given on the command line is that of another row.
+    """
+    by_name: dict[str, list[tuple[str, ...]]] = {}
+    for key, runs in groups.items():
+        name = key[0] if len(key) == 1 else group_name(key, runs[0]['method'])
+        by_name.setdefault(name, []).append(key)
+    names = {}
+    for name, keys in by_name.items():
+        if len(keys) > 1 and min(map(len, keys)) == 1:
+            raise ValueError(f'two rows are called {name!r}; give one of them another NAME=')
+        start = len(os.path.commonprefix(keys))
+        rests = [key[start:] for key in keys]
+        end = len(os.path.commonprefix([rest[::-1] for rest in rests]))
+        for key, rest in zip(keys, rests):
+            apart = '/'.join(rest[: len(rest) - end])
+            names[key] = f'{name} ({apart})' if apart and len(keys) > 1 else name
+    return names
 
 
 def read_entries(
     work_dirs: Iterable[str], baseline: str | Path | None = None
 ) -> tuple[list[Entry], Mapping[str, Any] | None]:
-    """Read all runs and group those that differ in their seed only.
+    """Read all runs and group those whose folders differ in their seed only.
 
     Args:
         work_dirs: Folders or results files, or patterns of them; each may be given a name,
@@ -118,9 +151,10 @@ def read_entries(
 
     Raises:
         FileNotFoundError: A folder without results.
-        ValueError: Runs that cannot be compared: other tasks, scores, convention or image size.
+        ValueError: Runs that cannot be compared: other tasks, scores, convention or image size;
+            or a given name that is another row's, too.
     """
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     seen: set[Path] = set()
     first: tuple[Path, Mapping[str, Any]] | None = None
     for argument in work_dirs:
@@ -133,13 +167,20 @@ def read_entries(
             run.setdefault('method', file.parent.name)
             first = first or (file, run)
             _check_comparable(file, run, *first)
-            groups.setdefault(name or group_name(file, run['method']), []).append(run)
+            key = (name,) if name else seedless_folder(file)
+            groups.setdefault(key, []).append(run)
     if not groups:
         raise ValueError('compare: no work dirs given')
     reference = load_results(baseline) if baseline else _mean_single(groups)
+    names = _distinct_names(groups)
     entries = [
-        Entry(name, runs[0]['method'], tuple(runs), Value.of([_gain(r, reference) for r in runs]))
-        for name, runs in groups.items()
+        Entry(
+            names[key],
+            runs[0]['method'],
+            tuple(runs),
+            Value.of([_gain(run, reference) for run in runs]),
+        )
+        for key, runs in groups.items()
     ]
     return sorted(entries, key=lambda e: (e.value('madds').mean, e.name)), reference
 
@@ -166,7 +207,7 @@ def _check_comparable(
             )
 
 
-def _mean_single(groups: Mapping[str, list]) -> Mapping[str, Any] | None:
+def _mean_single(groups: Mapping[Any, list]) -> Mapping[str, Any] | None:
     runs = [run for found in groups.values() for run in found if run['method'] == BASELINE_METHOD]
     if not runs:
         return None

@@ -31,7 +31,7 @@ class Point:
     Args:
         name: Its folder below the sweep's, e.g. ``lambda=0.5,seed=1``.
         folder: Path of that folder.
-        method: What the results are called, the folder of the first config.
+        method: What the results are called: key ``method`` of the first config, else its folder.
         search: Config of the search, or None.
         train: Config of the (re)training.
         options: ``key=value`` of the grid, for the first of the two; the seed for both.
@@ -154,13 +154,13 @@ def make_points(
     points = []
     for values in itertools.product(*grid.values()):
         options = {ALIASES.get(key, key): value for key, value in zip(grid, values)}
-        load_config(config, {key: _literal(value) for key, value in options.items()})
+        cfg = load_config(config, {key: _literal(value) for key, value in options.items()})
         name = ','.join(f'{k}={v}' for k, v in zip(grid, values)).replace('/', '_') or 'run'
         points.append(
             Point(
                 name=name,
                 folder=str(Path(work_dir) / name),
-                method=Path(config).resolve().parent.name,
+                method=cfg.get('method') or Path(config).resolve().parent.name,
                 search=config if searches else None,
                 train=retrain or config,
                 options=tuple(f'{k}={v}' for k, v in options.items()),

@@ -5,6 +5,7 @@ _base_ = [
     '../_base_/schedules/search_short.py',
     '../_base_/default_runtime.py',
 ]
+method = 'bmtas'
 model = dict(encoder=dict(backbone=dict(weights='offline')))
 train_cfg = dict(
     warmup_updates=100, weight_updates=300, alpha_phase=30, weight_phase=30, hard='weights'

@@ -18,6 +18,7 @@ from bmtas.apis.compare import (
     on_front,
     pareto_front,
     read_entries,
+    seedless_folder,
 )
 from bmtas.engine.cli import run_tool
 from bmtas.visualization.comparison import draw_comparison
@@ -123,10 +124,28 @@ def test_stored_delta_m_stands_without_a_baseline(tmp_path):
         ('work/mtan/seed_12/train/results.json', 'mtan', 'mtan'),
         ('work/x,randomness.seed=2/results.json', 'm', 'm x'),
         ('work/linseed3/results.json', 'm', 'm linseed3'),
+        ('work/a=1,seed=0,b=2/results.json', 'm', 'm a=1,b=2'),
     ],
 )
 def test_group_name(path, method, name):
-    assert group_name(Path(path), method) == name
+    assert group_name(seedless_folder(Path(path)), method) == name
+
+
+def test_equal_names_in_other_folders_are_other_rows(tmp_path):
+    """Two sweeps with the same grid, of two configs."""
+    for sweep, iou in (('exact', 50.0), ('paper', 40.0)):
+        for seed in (0, 1):
+            write(tmp_path / sweep / f'lambda=1,seed={seed}', 'bmtas', iou, 20.0, 10)
+    write(tmp_path / 'shared', 'shared', 30.0, 20.0, 20)
+    entries, _ = read_entries([str(tmp_path)])
+    found = {entry.name: (len(entry.runs), entry.score('semseg').mean) for entry in entries}
+    assert found == {
+        'bmtas lambda=1 (exact)': (2, 50.0),
+        'bmtas lambda=1 (paper)': (2, 40.0),
+        'shared': (1, 30.0),
+    }
+    with pytest.raises(ValueError, match="two rows are called 'shared'"):
+        read_entries([f'shared={tmp_path}/exact', str(tmp_path)])
 
 
 def test_pareto_front():

@@ -62,6 +62,12 @@ def calls(folder):
     return (folder / 'calls').read_text().split()
 
 
+def test_method_is_the_key_or_the_folder(tmp_path):
+    grid = {'method': ['mine'], 'randomness.seed': ['1']}
+    assert [p.method for p in make_points(SHARED, grid, tmp_path)] == ['mine']
+    assert [p.method for p in make_points(SHARED, {}, tmp_path)] == ['shared']
+
+
 def test_grid():
     assert parse_grid(['lambda=0.1,1', 'size=(64,64),(96,96)']) == {
         'lambda': ['0.1', '1'],
