@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -106,7 +107,7 @@ def _name_points(figure, axes, points: Sequence[Point]) -> None:
     for number, point in enumerate(points):
         texts = [
             axes.annotate(
-                str(point['name']),
+                _wrapped(str(point['name'])),
                 (point['madds'] / 1e9, point['delta_m']),
                 xytext=offset,
                 textcoords='offset points',
@@ -116,16 +117,30 @@ def _name_points(figure, axes, points: Sequence[Point]) -> None:
                 color=INK,
                 # legible on error bars
                 path_effects=[withStroke(linewidth=2, foreground='white')],
+                in_layout=False,  # a long name must not squeeze the axes
             )
             for offset, ha, va in _PLACES
         ]
         boxes = [text.get_window_extent(renderer) for text in texts]
-        faults = [box.count_overlaps(taken) + _misleads(box, where, number) for box in boxes]
+        faults = [
+            box.count_overlaps(taken) + _misleads(box, where, number) + _leaves(box, axes.bbox)
+            for box in boxes
+        ]
         best = faults.index(min(faults))
         taken.append(boxes[best])
         for index, text in enumerate(texts):
             if index != best:
                 text.remove()
+
+
+def _wrapped(name: str, width: int = 32) -> str:
+    """Long names, such as a sweep's options, in several lines."""
+    return textwrap.fill(name.replace(',', ', '), width) if len(name) > width else name
+
+
+def _leaves(box: Bbox, frame: Bbox) -> int:
+    """2, worse than a name or a point covered, for a box that is not within the frame."""
+    return 0 if frame.x0 <= box.x0 and box.x1 <= frame.x1 else 2
 
 
 def _misleads(box: Bbox, points: np.ndarray, own: int) -> bool:

@@ -208,6 +208,23 @@ def test_settings_of_one_method_share_a_colour(tmp_path, drawn):
     assert len(set(colours.values())) == 3
 
 
+def test_a_long_name_leaves_the_axes_their_place(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr('bmtas.visualization.comparison.save', lambda f, p: figures.append(f) or p)
+    widths = []
+    for name in ('short', ','.join(f'train_cfg.option_{i}=1' for i in range(6))):
+        points = [dict(name='a', method='a', madds=1e9, delta_m=0.0)]
+        points.append(dict(name=name, method='b', madds=3e9, delta_m=1.0))
+        draw_comparison(points, [], tmp_path / 'c.png')
+        figures[-1].draw_without_rendering()
+        (axes,) = figures[-1].axes
+        widths.append(axes.bbox.width)
+        for text in axes.texts:
+            box = text.get_window_extent()
+            assert axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+    assert widths[1] == pytest.approx(widths[0], rel=0.01)
+
+
 def test_names_stand_at_their_own_points(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr('bmtas.visualization.comparison.save', lambda f, p: figures.append(f) or p)
