@@ -1,0 +1,348 @@
+"""Files: written whole or not at all, read with errors that name the file; the lock of a folder.
+
+Every room writes and reads through here, so that a kill leaves no half-written file, and a file
+that is missing, damaged or of another kind ends in one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import fcntl
+import hashlib
+import itertools
+import json
+import math
+import os
+import pickle
+import re
+import socket
+import struct
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+LOCK = '.lock'
+_PART = re.compile(r'\.part-(\d+)-\d+(\..*)?')
+_COUNTER = itertools.count()
+_REASONS: Mapping[int, str] = {
+    errno.ENOSPC: 'the disk is full; free some space or choose another folder',
+    errno.EDQUOT: 'the disk quota is used up; free some space or choose another folder',
+    errno.EFBIG: 'the file would be larger than the system allows',
+    errno.EROFS: 'the file system is read-only; choose another folder',
+    errno.EACCES: 'no permission; change it or choose another folder',
+    errno.EPERM: 'no permission; change it or choose another folder',
+    errno.EISDIR: 'it is a folder, a file is needed',
+    errno.ENAMETOOLONG: 'the name is too long; choose a shorter one',
+}
+
+
+def nearest(word: Any, words: Iterable[Any]) -> str:
+    """Hint that ends an error message: the nearest known word, or the known words."""
+    known = sorted(map(str, words))
+    near = difflib.get_close_matches(str(word), known, 1, 0.5)
+    if near:
+        return f'did you mean {near[0]!r}?'
+    listed = ', '.join(known[:20]) + (', ...' if len(known) > 20 else '')
+    return f'known: {listed}' if known else 'nothing is known here'
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+def cannot_write(path: str | Path, error: OSError) -> NoReturn:
+    """Raise the system's error again with the file's name, the reason and a remedy."""
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        reason = f'{error.filename or Path(path).parent} is a file where a folder is needed'
+    else:
+        reason = _REASONS.get(error.errno, error.strerror or str(error))
+    raise type(error)(f'{path}: cannot be written: {reason}') from error
+
+
+def make_folder(path: str | Path) -> Path:
+    """Create a folder and those above it; one that exists is fine."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        cannot_write(path, error)
+    return Path(path)
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside a file, with its suffix; at the end it takes the file's place.
+
+    A reader sees the old file or the new one, after a crash of the machine too: what was written is
+    synchronised with the disk and renamed. After an exception the old file stands. Links are
+    followed; what is no regular file (``/dev/null``, a pipe) is written to, not replaced.
+
+    Raises:
+        OSError: The file cannot be written; the message names it and the reason.
+    """
+    part = None
+    try:
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, 'is a folder')
+            yield target
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f'.part-{os.getpid()}-{next(_COUNTER)}{target.suffix}')
+        yield part
+        _synchronise(part)
+        os.replace(part, target)
+        _synchronise(target.parent)
+    except OSError as error:
+        if error.errno is None:  # raised with its own sentence
+            raise
+        cannot_write(path, error)
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+def _synchronise(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems cannot synchronise folders
+            raise
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: str | Path, content: bytes | memoryview) -> None:
+    """Write a file of bytes, see ``atomic_path``."""
+    with atomic_path(path) as part, open(part, 'wb') as stream:
+        stream.write(content)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8, see ``atomic_path``."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: str | Path, content: Any, indent: int | None = 1) -> None:
+    """Write a JSON file, see ``atomic_path``.
+
+    Raises:
+        ValueError: A number is not finite: JSON has no NaN; the message names its key.
+    """
+    try:
+        text = json.dumps(content, indent=indent, allow_nan=False)
+    except ValueError:
+        key, value = next(_not_finite(content, ''))
+        raise ValueError(f'{path}: not written, {key or "its value"} is {value}') from None
+    write_text(path, text + '\n')
+
+
+def _not_finite(content: Any, key: str) -> Iterator[tuple[str, float]]:
+    if isinstance(content, float) and not math.isfinite(content):
+        yield key, content
+    items = content.items() if isinstance(content, Mapping) else ()
+    if isinstance(content, (list, tuple)):
+        items = enumerate(content)
+    for name, value in items:
+        yield from _not_finite(value, f'{key}.{name}' if key else str(name))
+
+
+def remove_leftovers(folder: str | Path) -> list[Path]:
+    """Remove temporary files of processes that are gone, below a folder too; returns them."""
+    removed = []
+    for path in Path(folder).rglob('.part-*'):
+        match = _PART.fullmatch(path.name)
+        if match and not _runs(int(match[1])):
+            path.unlink(missing_ok=True)
+            removed.append(path)
+    return removed
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+# --- reading ----------------------------------------------------------------------------------
+
+
+def read_text(path: str | Path, what: str = 'file') -> str:
+    """A text file in UTF-8, with or without the mark that Windows puts in front.
+
+    Args:
+        path: The file.
+        what: What it should be, for messages.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Not UTF-8.
+        OSError: It cannot be read.
+    """
+    try:
+        return Path(path).read_bytes().decode('utf-8-sig')
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f'{what} {path} does not exist') from None
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise ValueError(
+            f'{what} {path} is not UTF-8 text (byte 0x{byte:02x} at position {error.start}); '
+            'save it as UTF-8'
+        ) from None
+    except OSError as error:
+        reason = _REASONS.get(error.errno, error.strerror)
+        raise type(error)(f'{what} {path} cannot be read: {reason}') from error
+
+
+def read_json(path: str | Path, what: str = 'file') -> Any:
+    """The content of a JSON file; see ``read_text``.
+
+    Raises:
+        FileNotFoundError, OSError: As in ``read_text``.
+        ValueError: Not UTF-8, not JSON, nested too deeply, or with numbers that are not finite.
+    """
+    text = read_text(path, what)
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError:
+        raise ValueError(f'{what} {path} is not JSON of ours: it is nested too deeply') from None
+    except ValueError as error:
+        raise ValueError(f'{what} {path} is not JSON: {error}') from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f'{name} is no number of JSON')
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f'{text} is out of range')
+    return value
+
+
+# --- checkpoints ------------------------------------------------------------------------------
+
+# torch.save writes a zip file, which may end with a comment; ours is the checksum of the rest
+_SEAL = b'bmtas sha256 '
+_SEAL_SIZE = len(_SEAL) + 64
+_END = b'PK\x05\x06'  # the last record of a zip file, 22 bytes and the comment
+
+
+def seal(content: bytes | memoryview) -> bytes:
+    """The bytes of a file of ``torch.save`` with their checksum in the zip file's comment."""
+    content = bytes(content)
+    if content[-22:-18] != _END or content[-2:] != b'\0\0':
+        raise ValueError('only a zip file without a comment can be sealed')
+    body = content[:-2] + struct.pack('<H', _SEAL_SIZE)
+    return body + _SEAL + hashlib.sha256(body).hexdigest().encode()
+
+
+def check_seal(path: str | Path) -> str:
+    """What is wrong with a sealed file or, without a seal, a zip file; '' if nothing is."""
+    with open(path, 'rb') as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(size - _SEAL_SIZE, 0))
+        tail = stream.read()
+        stream.seek(0)
+        if tail.startswith(_SEAL):
+            return _check_digest(stream, size - _SEAL_SIZE, tail[len(_SEAL) :].decode('latin-1'))
+        if stream.read(4) != b'PK\x03\x04':
+            return ''  # the old format of torch has nothing to check
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+            sealed = bool(archive.comment)  # torch itself writes none
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        return str(error)
+    return f'the checksum of {bad} is wrong' if bad else 'its checksum is damaged' * sealed
+
+
+def _check_digest(stream: Any, size: int, expected: str) -> str:
+    digest = hashlib.sha256()
+    while size > 0:
+        block = stream.read(min(size, 1 << 20))
+        digest.update(block)
+        size -= len(block) or size
+    return '' if digest.hexdigest() == expected else 'the checksum is wrong, the file is damaged'
+
+
+def load_state(
+    path: str | Path, map_location: Any = 'cpu', what: str = 'checkpoint'
+) -> Mapping[str, Any]:
+    """The content of a file of ``torch.save``: tensors and plain values only, checksum verified.
+
+    Args:
+        path: The file. One that bmtas wrote carries a checksum of the whole; of other zip files
+            those of the parts are checked.
+        map_location: As in ``torch.load``.
+        what: What it should be, for messages.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: Damaged, of another kind, no mapping, or with objects that could run code.
+    """
+    import torch
+
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'{what} {path} does not exist')
+    try:
+        reason = check_seal(path)
+        content = None if reason else torch.load(path, map_location, weights_only=True)
+    except pickle.UnpicklingError:
+        # what torch says suggests to load it without this safeguard
+        reason = 'not a checkpoint, damaged, or with more in it than tensors and plain values'
+    except Exception as error:  # the unpickler of a damaged file raises many kinds
+        if isinstance(error, MemoryError) or 'out of memory' in str(error):
+            raise
+        reason = str(error).strip().split('\n')[0][:200] or type(error).__name__
+    if reason:
+        raise ValueError(f'{what} {path} cannot be loaded: {reason}')
+    if not isinstance(content, Mapping):
+        raise ValueError(f'{what} {path} holds no weights but a {type(content).__name__}')
+    return content
+
+
+# --- the lock of a folder ---------------------------------------------------------------------
+
+
+class FolderLock:
+    """Keeps a folder for one process; the system gives it back when the process ends or dies.
+
+    Raises:
+        ValueError: Another process has it; the message says which.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        path = make_folder(folder) / LOCK
+        try:
+            self._stream = open(path, 'a+')  # noqa: SIM115  (open until it is released)
+        except OSError as error:
+            cannot_write(path, error)
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._stream.seek(0)
+            owner = self._stream.read().strip() or 'another process'
+            self._stream.close()
+            raise ValueError(
+                f'{folder}: {owner} is running in this folder; wait for it or choose another '
+                '--work-dir'
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        self._stream.truncate(0)
+        self._stream.write(f'process {os.getpid()} on {socket.gethostname()}\n')
+        self._stream.flush()
+
+    def release(self) -> None:
+        """Give the folder back."""
+        self._stream.close()
