@@ -4,18 +4,17 @@ PYTHON ?= python3
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.bmtas-installed
 
-
 .PHONY: install demo test test-all lint
 install: $(STAMP)
 
-$(STAMP): setup.py constraints.txt
+$(STAMP): setup.py pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install -q --upgrade pip
-	$(PY) -m pip install -q -c constraints.txt -e ".[test,boundaries,balancing,tensorboard]"
+	$(PY) -m pip install -q -c constraints.txt -e ".[test,boundaries,balancing,tensorboard,export]"
 	touch $@
 
 demo: $(STAMP)
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(PY) tools/demo.py
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(PY) -m bmtas demo
 
 lint: $(STAMP)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check -q .

@@ -12,7 +12,6 @@ for each seed, in folders named by the seed of the draw.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import multiprocessing
 import os
@@ -149,14 +148,10 @@ def run_commands(job: Job, commands: list[Sequence[str]]) -> None:
     log = os.open(job.out / 'log.txt', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    from bmtas.engine.cli import run_tool
+    from bmtas.cli import run
 
     for tool, *argv in commands:
-        path = REPO / 'tools' / f'{tool}.py'
-        spec = importlib.util.spec_from_file_location(f'tool_{tool}', path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        code = run_tool(module.main, argv)
+        code = run(tool, argv)
         sys.stdout.flush()
         if code:
             sys.exit(code)
@@ -208,7 +203,7 @@ def main() -> None:
     import torch
 
     # loaded once, for all forked processes
-    import bmtas.engine.cli  # first: it quietens torch
+    import bmtas.cli.base  # first: it quietens torch
     import bmtas.engine.launch
     import bmtas.models  # noqa: F401
 

@@ -1,20 +1,14 @@
 """The demo: its configs, its tables, its one-line errors."""
 
-import importlib.util
+import importlib
 from io import StringIO
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope='module')
 def demo():
-    spec = importlib.util.spec_from_file_location('tool_demo', ROOT / 'tools' / 'demo.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module('bmtas.cli.demo')
 
 
 def text(table):
@@ -49,7 +43,7 @@ def test_score_table_states_gain_over_the_constant(demo):
 
 
 def test_bad_speed_is_one_line(demo, capsys):
-    from bmtas.engine.cli import run_tool
+    from bmtas.cli.base import run_tool
 
     assert run_tool(demo.main, ['--speed', '0']) == 2
     assert capsys.readouterr().err == 'error: --speed must be positive, got 0.0\n'
@@ -57,7 +51,7 @@ def test_bad_speed_is_one_line(demo, capsys):
 
 @pytest.mark.slow
 def test_the_whole_demo(demo, tmp_path, capsys):
-    from bmtas.engine.cli import run_tool
+    from bmtas.cli.base import run_tool
 
     assert run_tool(demo.main, ['--work-dir', str(tmp_path), '--speed', '100']) == 0
     shown = capsys.readouterr().out

@@ -1,58 +1,9 @@
 #!/usr/bin/env python
-"""Export a trained network to ONNX or to a torch.export program."""
-
-from __future__ import annotations
+"""The same as ``bmtas export``."""
 
 import sys
-from collections.abc import Sequence
-from typing import Any
 
-from bmtas.engine.cli import Options, ToolParser, run_tool
-
-
-def parse_args(argv: Sequence[str] | None) -> Any:
-    """Parse the command line."""
-    parser = ToolParser(
-        description='Export a network. The file takes float32 RGB images, 0 to 255, and gives one '
-        'map per task. The export is run and compared with the original before the tool ends.'
-    )
-    parser.add_argument('config', metavar='CONFIG', help='config of the network')
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='checkpoint of tools/train.py')
-    parser.add_argument(
-        '--format', required=True, choices=('onnx', 'torch-export'), help='kind of file'
-    )
-    parser.add_argument('--out', metavar='FILE', required=True, help='file to write')
-    parser.add_argument(
-        '--input-size',
-        type=int,
-        nargs=2,
-        metavar=('H', 'W'),
-        help="size of the images; by default the config's input_size",
-    )
-    parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='images in a batch')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override the config'
-    )
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the tool."""
-    args = parse_args(argv)
-    if args.batch_size < 1 or min(args.input_size or (32,)) < 32:
-        raise ValueError('--batch-size must be positive and --input-size at least 32 pixels')
-    from bmtas.apis.export import export_model
-    from bmtas.apis.inference import load_model
-
-    cfg, model = load_model(args.config, args.checkpoint, args.cfg_options, 'cpu')
-    size = args.input_size or cfg.get('input_size')
-    if not size:
-        raise ValueError(f'{args.config}: input_size: missing, give --input-size H W')
-    differences = export_model(model, args.out, args.format, size, args.batch_size)
-    print(f'{args.out}: {args.format}, input ({args.batch_size}, 3, {size[0]}, {size[1]})')
-    for name, value in differences.items():
-        print(f'  {name:<14}differs from the original by at most {value:.2g}')
-
+from bmtas.cli import run
 
 if __name__ == '__main__':
-    sys.exit(run_tool(main))
+    sys.exit(run('export'))

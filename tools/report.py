@@ -1,35 +1,9 @@
 #!/usr/bin/env python
-"""Write one HTML file about some runs."""
-
-from __future__ import annotations
+"""The same as ``bmtas report``."""
 
 import sys
-from collections.abc import Sequence
-from typing import Any
 
-from bmtas.engine.cli import ToolParser, run_tool
-
-
-def parse_args(argv: Sequence[str] | None) -> Any:
-    """Parse the command line."""
-    parser = ToolParser(
-        description='Write a self-contained HTML file about searches and tests: results.json as a '
-        'table, trees, alpha, curves, sheets of predictions.'
-    )
-    parser.add_argument('work_dirs', metavar='WORK_DIR', nargs='*', help='searched with subfolders')
-    parser.add_argument('--out', metavar='FILE', required=True, help='HTML file to write')
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the tool."""
-    args = parse_args(argv)
-    if not args.work_dirs:
-        raise ValueError('no work dirs: name at least one')
-    from bmtas.apis.report import write_report
-
-    print(write_report(args.work_dirs, args.out))
-
+from bmtas.cli import run
 
 if __name__ == '__main__':
-    sys.exit(run_tool(main))
+    sys.exit(run('report'))

@@ -1,40 +1,9 @@
 #!/usr/bin/env python
-"""Search a branching tree or a network code."""
-
-from __future__ import annotations
+"""The same as ``bmtas search``."""
 
 import sys
-from collections.abc import Sequence
 
-from bmtas.engine.cli import ToolParser, add_config_arguments, add_run_arguments, run_tool
-
-
-def parse_args(argv: Sequence[str] | None) -> object:
-    """Parse the command line."""
-    parser = ToolParser(
-        description='Search which tasks share which encoder layers. The config says how: by '
-        'gradients on a supergraph, or by the strategy named in its key "search". Writes '
-        'branching.json, resources.json and pictures to the work dir. The configs '
-        'configs/ncp/propagate_*.py search a network code instead and write ncp.json.'
-    )
-    add_config_arguments(parser)
-    add_run_arguments(parser)
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the tool."""
-    args = parse_args(argv)
-    # imported late: --help and a mistyped option answer at once
-    from bmtas.engine.launch import config_from_args
-    from bmtas.engine.searching import run_gradient_search, run_strategy
-
-    cfg = config_from_args(args)
-    if cfg.get('search'):
-        run_strategy(cfg)
-    else:
-        run_gradient_search(cfg)
-
+from bmtas.cli import run
 
 if __name__ == '__main__':
-    sys.exit(run_tool(main, resume='start again with --resume to go on'))
+    sys.exit(run('search'))

@@ -1,47 +1,9 @@
 #!/usr/bin/env python
-"""Test a checkpoint and write results.json."""
-
-from __future__ import annotations
+"""The same as ``bmtas test``."""
 
 import sys
-from collections.abc import Sequence
 
-from bmtas.engine.cli import ToolParser, add_config_arguments, add_run_arguments, run_tool
-
-
-def parse_args(argv: Sequence[str] | None) -> object:
-    """Parse the command line."""
-    parser = ToolParser(
-        description='Test a checkpoint: metrics of every task, cost of the network, Delta_m '
-        'against single-task networks, and a sheet of predictions.'
-    )
-    add_config_arguments(parser)
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='checkpoint of tools/train.py')
-    parser.add_argument(
-        '--baseline', metavar='FILE', help='results.json of single-task networks, for Delta_m'
-    )
-    parser.add_argument('--out', metavar='FILE', help='default: results.json in the work dir')
-    parser.add_argument(
-        '--sheet', type=int, default=6, metavar='N', help='images on the sheet of predictions'
-    )
-    parser.add_argument(
-        '--constant',
-        action='store_true',
-        help='also score the best constant predictions of the training labels',
-    )
-    add_run_arguments(parser, resume=False)
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the tool."""
-    args = parse_args(argv)
-    from bmtas.engine.launch import config_from_args
-    from bmtas.engine.testing import run_test
-
-    cfg = config_from_args(args)
-    run_test(cfg, args.checkpoint, args.baseline, args.out, args.sheet, args.amp, args.constant)
-
+from bmtas.cli import run
 
 if __name__ == '__main__':
-    sys.exit(run_tool(main))
+    sys.exit(run('test'))

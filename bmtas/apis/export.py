@@ -87,7 +87,7 @@ def _require_onnx() -> None:
     missing = [name for name in ('onnx', 'onnxscript') if importlib.util.find_spec(name) is None]
     if missing:
         raise ValueError(
-            f"--format onnx needs {' and '.join(missing)}: pip install 'bmtas[export]', "
+            f"--format onnx needs {' and '.join(missing)}: pip install '.[export]', "
             'or take --format torch-export'
         )
 

@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import bmtas
 from bmtas.engine.checkpoint import checkpoints_of, write_text
 from bmtas.engine.config import load_config
 
-TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+PROGRAM = [sys.executable, '-u', '-m', 'bmtas']
 ALIASES = {'lambda': 'resource_loss.weight', 'seed': 'randomness.seed'}
 """Short names of the options that are swept most."""
 POINT, RESULTS, LOG, LOCK = 'point.json', 'results.json', 'sweep.log', '.lock'
@@ -160,7 +161,7 @@ def make_points(
             Point(
                 name=name,
                 folder=str(Path(work_dir) / name),
-                method=cfg.get('method') or Path(config).resolve().parent.name,
+                method=cfg.get('method') or Path(cfg.filename).resolve().parent.name,
                 search=config if searches else None,
                 train=retrain or config,
                 options=tuple(f'{k}={v}' for k, v in options.items()),
@@ -198,7 +199,7 @@ def stages(point: Point) -> list[tuple[str, Callable[[], list[str]]]]:
         options = [*options, *point.train_options]
 
     def tool(name: str, *args: str, options: Sequence[str] = ()) -> list[str]:
-        command = [sys.executable, '-u', str(TOOLS / f'{name}.py'), *args, *point.extra]
+        command = [*PROGRAM, name, *args, *point.extra]
         return [*command, '--cfg-options', *options] if options else command
 
     def search() -> list[str]:
@@ -266,7 +267,7 @@ def _run_stages(point: Point, folder: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    path = [str(TOOLS.parent), os.environ.get('PYTHONPATH', '')]
+    path = [str(Path(bmtas.__file__).parents[1]), os.environ.get('PYTHONPATH', '')]
     return dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, path)))
 
 
@@ -281,7 +282,7 @@ def launch(point: Point, template: str) -> str:
     Raises:
         ValueError: The template lacks ``{command}``, has other fields, or its command fails.
     """
-    command = shlex.join([sys.executable, str(TOOLS / 'sweep.py'), '--point', point.folder])
+    command = shlex.join([*PROGRAM, 'sweep', '--point', point.folder])
     fields: dict[str, Any] = dict(command=command, name=point.name, folder=point.folder)
     if '{command}' not in template:
         raise ValueError(f'--launcher-template {template!r}: must contain {{command}}')

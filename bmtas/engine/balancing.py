@@ -34,7 +34,7 @@ def find_method(name: str) -> type:
         from torchjd import aggregation, scalarization
     except ImportError:
         raise ValueError(
-            f'train_cfg.balancing: {name} needs the library torchjd; pip install bmtas[balancing]'
+            f'train_cfg.balancing: {name} needs the library torchjd; pip install ".[balancing]"'
         ) from None
     known = {}
     for room, base in ((scalarization, 'Scalarizer'), (aggregation, 'Aggregator')):

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from bmtas.engine.config_check import accepted_arguments, check_config
+from bmtas.engine.shipped import find_config
 from bmtas.registry import DATASETS
 from bmtas.structures import Task, build_tasks
 
@@ -19,8 +20,6 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 def _parse(path: Path) -> Config:
     """Parse a config file; every fault is one line that names the file."""
-    if not path.is_file():
-        raise FileNotFoundError(f'config {path} does not exist')
     if path.suffix == '.py':
         # mmengine reports a syntax error without the file's name
         try:
@@ -109,7 +108,7 @@ def load_config(
     """Read a config and make it complete.
 
     Args:
-        path: The config file.
+        path: The config file, or the name of one that comes with bmtas (``find_config``).
         options: Overrides by dotted key, list entries by number: ``{'tasks.0.weight': 2.0}``.
         data_root: Folder of the data, for every data set that takes one.
         work_dir: Folder of the run; else the config's own; else
@@ -120,7 +119,7 @@ def load_config(
         ValueError: Bad syntax, an unknown key, type or argument, a faulty task table. The message
             is one line that names the file and the key.
     """
-    path = Path(path)
+    path = find_config(path)
     cfg = _parse(path)
     if options:
         _override(cfg, options)

@@ -1,7 +1,7 @@
 """Comparison of synthetic runs against figures computed by hand."""
 
 import csv
-import importlib.util
+import importlib
 import io
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from bmtas.apis.compare import (
     read_entries,
     seedless_folder,
 )
-from bmtas.engine.cli import run_tool
+from bmtas.cli.base import run_tool
 from bmtas.visualization.comparison import draw_comparison
 
 ROOT = Path(__file__).parents[2]
@@ -170,10 +170,7 @@ def test_what_cannot_be_compared_is_named(runs, change, message):
 
 
 def load_tool(name):
-    spec = importlib.util.spec_from_file_location(f'{name}_tool', ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return importlib.import_module(f'bmtas.cli.{name}').main
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Inference on files: any size, file formats that read back, one-line errors."""
 
-import importlib.util
-from pathlib import Path
+import importlib
 
 import numpy as np
 import pytest
@@ -9,17 +8,12 @@ import torch
 from PIL import Image
 
 from bmtas.apis.inference import infer_files, load_model, predict, read_image, to_file_format
+from bmtas.cli.base import run_tool
 from bmtas.datasets.label_file import LabelFile
-from bmtas.engine.cli import run_tool
-
-TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
 
 def tool(name):
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return importlib.import_module(f'bmtas.cli.{name}').main
 
 
 def picture(path, size=(50, 70), mode='RGB'):

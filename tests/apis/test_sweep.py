@@ -1,7 +1,6 @@
 """A sweep whose tools are replaced by a script that writes what they would write."""
 
 import fcntl
-import importlib.util
 import json
 import shlex
 import sys
@@ -11,7 +10,8 @@ import pytest
 
 from bmtas.apis import sweep
 from bmtas.apis.sweep import Point, launch, make_points, parse_grid, run_point, stages
-from bmtas.engine.cli import run_tool
+from bmtas.cli.base import run_tool
+from bmtas.cli.sweep import main as command
 
 ROOT = Path(__file__).parents[2]
 SEARCH = str(ROOT / 'configs' / 'bmtas' / 'mobilenetv2_shapescenes.py')
@@ -21,8 +21,7 @@ SHARED = str(ROOT / 'configs' / 'shared' / 'mobilenetv2_shapescenes.py')
 FAKE = """
 import json, sys
 from pathlib import Path
-args = sys.argv[1:]
-tool = Path(sys.argv[0]).stem
+tool, *args = sys.argv[1:]
 here = Path(args[args.index('--work-dir') + 1])
 here.mkdir(parents=True, exist_ok=True)
 with open(here.parent / 'calls', 'a') as stream:
@@ -42,20 +41,14 @@ else:
 
 @pytest.fixture
 def tools(tmp_path, monkeypatch):
-    folder = tmp_path / 'tools'
-    folder.mkdir()
-    for name in ('search', 'train', 'test'):
-        (folder / f'{name}.py').write_text(FAKE)
-    monkeypatch.setattr(sweep, 'TOOLS', folder)
+    (tmp_path / 'fake.py').write_text(FAKE)
+    monkeypatch.setattr(sweep, 'PROGRAM', [sys.executable, str(tmp_path / 'fake.py')])
     return tmp_path / 'work'
 
 
 @pytest.fixture(scope='module')
 def main():
-    spec = importlib.util.spec_from_file_location('sweep_tool', ROOT / 'tools' / 'sweep.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return command
 
 
 def calls(folder):
@@ -166,7 +159,7 @@ def test_launcher_template(tools):
     point = make_points(SHARED, parse_grid(['seed=0']), tools)[0]
     echo = f'{sys.executable} -c "import sys; print(sys.argv[1:])" {{name}} --wrap={{command}}'
     said = launch(point, echo)
-    command = shlex.join([sys.executable, str(sweep.TOOLS / 'sweep.py'), '--point', point.folder])
+    command = shlex.join([*sweep.PROGRAM, 'sweep', '--point', point.folder])
     assert said == str(['seed=0', f'--wrap={command}'])
     assert (Path(point.folder) / 'point.json').is_file()
     for template, message in (

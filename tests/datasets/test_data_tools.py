@@ -1,6 +1,6 @@
-"""tools/data/check.py and tools/data/prepare.py, called as on the command line."""
+"""bmtas check and bmtas prepare, called as on the command line."""
 
-import importlib.util
+import importlib
 import io
 import tarfile
 import threading
@@ -12,18 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bmtas.cli.base import run_tool
 from bmtas.datasets import NYUD, LabelFile, PascalContext
-from bmtas.engine.cli import run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def tool(name):
-    path = ROOT / 'tools' / 'data' / f'{name}.py'
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return partial(run_tool, module.main)
+    return partial(run_tool, importlib.import_module(f'bmtas.cli.{name}').main)
 
 
 CONFIG = """
@@ -196,7 +192,7 @@ def test_prepare_downloads_unpacks_and_says_what_is_next(tmp_path, capsys):
         server.shutdown()
         server.server_close()
     out = capsys.readouterr().out
-    assert 'tools/data/check.py configs/_base_/datasets/nyud.py' in out
+    assert 'bmtas check configs/_base_/datasets/nyud.py' in out
     assert (target / 'gt_sets' / 'train.txt').read_text() == '0001\n'
     assert [p.name for p in target.parent.iterdir()] == ['NYUDv2']
     assert prepare(args) == 2

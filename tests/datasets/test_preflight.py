@@ -1,6 +1,6 @@
 """Missing and incomplete data end a run with one line before anything is built."""
 
-import importlib.util
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +116,7 @@ def test_published_sets_name_the_command(name, tmp_path):
 )
 def test_tools_end_before_a_model_is_built(command, tmp_path, monkeypatch, capsys):
     from bmtas.branching import BranchingTree
-    from bmtas.engine.cli import run_tool
+    from bmtas.cli.base import run_tool
     from bmtas.registry import MODELS
 
     def build(*args, **kwargs):
@@ -127,9 +127,7 @@ def test_tools_end_before_a_model_is_built(command, tmp_path, monkeypatch, capsy
     BranchingTree.from_routes([[0] * 5] * 18, tasks).to_file(tmp_path / 'tree.json')
     (tmp_path / 'checkpoint.pth').touch()
     name, config, *rest = command
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = importlib.import_module(f'bmtas.cli.{name}')
     files = dict(tree=tmp_path / 'tree.json', checkpoint=tmp_path / 'checkpoint.pth')
     rest = [part.format(**files) for part in rest]
     work = tmp_path / 'work'

@@ -1,6 +1,5 @@
-"""Predictors of the public tool, the path that its loop walks with them, and tools/ncp.py."""
+"""Predictors of the public tool, the path that its loop walks with them, and bmtas ncp."""
 
-import importlib.util
 import json
 import pickle
 from pathlib import Path
@@ -10,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from bmtas.engine.cli import run_tool
+from bmtas.cli.base import run_tool
 from bmtas.engine.config import load_config
+from bmtas.ncp.cli import main
 from bmtas.ncp.codes import IS_COUNT, NetworkCode
 from bmtas.ncp.cost import RECORD_COST
 from bmtas.ncp.data import RecordTable, load_records
@@ -116,10 +116,7 @@ def test_the_reference_predictor_is_the_network_of_the_paper():
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('ncp_tool', ROOT / 'tools' / 'ncp.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return lambda *args: run_tool(module.main, [str(a) for a in args])
+    return lambda *args: run_tool(main, [str(a) for a in args])
 
 
 def write_records(table, folder, setting='seg'):

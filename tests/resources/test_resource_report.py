@@ -1,13 +1,13 @@
-"""tools/resources.py: parts that add up, published digits, one-line errors."""
+"""bmtas resources: parts that add up, published digits, one-line errors."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 
 from bmtas.branching import BranchingTree
-from bmtas.engine.cli import run_tool
+from bmtas.cli.base import run_tool
+from bmtas.cli.resources import main
 from bmtas.engine.config import load_config
 from bmtas.resources import table_from_cfg
 from bmtas.resources.report import cost_report, readable
@@ -18,10 +18,7 @@ CONFIGS = ROOT / 'configs'
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('resources_tool', ROOT / 'tools' / 'resources.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return main
 
 
 def config(kind, name='mobilenetv2_shapescenes'):

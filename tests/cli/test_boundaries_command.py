@@ -1,6 +1,5 @@
-"""tools/eval_boundaries.py from the command line down."""
+"""bmtas boundaries from the command line down."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -8,17 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bmtas.engine.cli import run_tool
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'eval_boundaries.py'
+from bmtas.cli import boundaries
+from bmtas.cli.base import run_tool
 
 
 @pytest.fixture(scope='module')
 def tool():
-    spec = importlib.util.spec_from_file_location('eval_boundaries', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return boundaries
 
 
 @pytest.fixture

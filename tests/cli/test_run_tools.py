@@ -1,6 +1,6 @@
-"""tools/search.py, train.py and test.py: help, the common mistakes, and the whole path."""
+"""bmtas search, train and test: help, the common mistakes, and the whole path."""
 
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from bmtas.engine.cli import ToolParser, one_line, run_tool
+from bmtas.cli.base import ToolParser, one_line, run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / 'configs'
@@ -45,10 +45,7 @@ train_cfg = dict(max_iters=2)
 
 def tool(name):
     """A tool's main function."""
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return importlib.import_module(f'bmtas.cli.{name}').main
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from bmtas.engine.cli import one_line, run_tool
+from bmtas.cli.base import one_line, run_tool
 
 
 class Faulty(Dataset):

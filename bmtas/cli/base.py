@@ -1,4 +1,4 @@
-"""What the command lines of all tools share: arguments, and errors in one line."""
+"""What all sub-commands share: arguments, and errors in one line."""
 
 from __future__ import annotations
 
@@ -18,11 +18,21 @@ USER_ERRORS = (ValueError, KeyError, FileNotFoundError, NotADirectoryError, Perm
 logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
 
 
-class ToolParser(argparse.ArgumentParser):
-    """Argument parser whose errors are one line."""
+CONFIG_HELP = 'config file, or a name that bmtas configs lists'
 
-    def __init__(self, **kwargs: Any) -> None:
+
+class ToolParser(argparse.ArgumentParser):
+    """Argument parser whose errors are one line.
+
+    Args:
+        name: The sub-command that it belongs to.
+        kwargs: Of ``argparse.ArgumentParser``.
+    """
+
+    def __init__(self, name: str | None = None, **kwargs: Any) -> None:
         kwargs.setdefault('allow_abbrev', False)  # --resum is a mistake
+        if name is not None:
+            kwargs['prog'] = f'bmtas {name}'
         super().__init__(**kwargs)
 
     def error(self, message: str) -> NoReturn:
@@ -46,7 +56,9 @@ class Options(argparse.Action):
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what every tool that reads a config takes."""
-    parser.add_argument('config', metavar='CONFIG', help='config file, see configs/')
+    parser.add_argument(
+        'config', metavar='CONFIG', help='config file, or a name that bmtas configs lists'
+    )
     parser.add_argument('--work-dir', metavar='DIR', help='folder of the run')
     parser.add_argument('--data-root', metavar='DIR', help='folder of the data set')
     parser.add_argument(

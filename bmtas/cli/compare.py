@@ -1,0 +1,64 @@
+"""Compare finished runs: a table, a CSV file, a picture of gain against cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bmtas.cli.base import ToolParser
+
+
+def parse_args(argv: Sequence[str] | None):
+    """Parse the command line."""
+    parser = ToolParser(
+        'compare',
+        description='Compare the results.json of finished runs. Runs whose folders differ only in '
+        'a part like seed0 are one row, mean and deviation. Prints Markdown; an asterisk marks '
+        'the Pareto front of MAdds and Delta_m.',
+    )
+    parser.add_argument(
+        'work_dirs',
+        nargs='+',
+        metavar='[NAME=]WORK_DIR',
+        help='folders of runs, searched through, or patterns of folders in quotes; all runs of one '
+        'name are one row, e.g. "Permutations=work/seed*/permutation_*"',
+    )
+    parser.add_argument(
+        '--baseline',
+        metavar='FILE',
+        help='results.json of single-task networks; else the mean of the runs of method "single"',
+    )
+    parser.add_argument('--out', metavar='FILE.md', help='write the table')
+    parser.add_argument('--csv', metavar='FILE.csv', help='write the figures in full precision')
+    parser.add_argument('--plot', metavar='FILE.png', help='draw Delta_m against MAdds')
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the tool."""
+    args = parse_args(argv)
+    from bmtas.apis.compare import comparison_csv, comparison_table, on_front, read_entries
+
+    entries, _ = read_entries(args.work_dirs, args.baseline)
+    table = comparison_table(entries)
+    print(table)
+    for path, text in ((args.out, table + '\n'), (args.csv, comparison_csv(entries))):
+        if path:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(text)
+    if args.plot:
+        from bmtas.visualization.comparison import draw_comparison
+
+        points = [
+            dict(
+                name=entry.name,
+                method=entry.method,
+                madds=entry.value('madds').mean,
+                madds_std=entry.value('madds').deviation,
+                delta_m=entry.delta_m.mean,
+                delta_m_std=entry.delta_m.deviation,
+            )
+            for entry in entries
+            if entry.delta_m is not None
+        ]
+        draw_comparison(points, [entry.name for entry in on_front(entries)], args.plot)

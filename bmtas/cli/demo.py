@@ -1,0 +1,156 @@
+"""Search, retrain and test a network on rendered scenes, and show what came out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bmtas.cli.base import ToolParser
+
+SEARCH, RETRAIN = 'demo/search', 'demo/retrain'
+
+
+def parse_args(argv: Sequence[str] | None) -> Any:
+    """Parse the command line."""
+    parser = ToolParser(
+        'demo',
+        description='Search a branching tree for four tasks on rendered scenes, train the branched '
+        'network, test it, and draw pictures; some minutes on two CPU cores.',
+    )
+    parser.add_argument('--work-dir', default='work_dirs/demo', metavar='DIR', help='results')
+    parser.add_argument(
+        '--speed',
+        type=float,
+        default=1.0,
+        metavar='X',
+        help='do only 1/X of the updates; the network learns less',
+    )
+    return parser.parse_args(argv)
+
+
+def search(work_dir: Path, speed: float) -> None:
+    """Search a tree; leaves branching.json and its company in the work dir."""
+    from bmtas.engine.config import load_config
+    from bmtas.engine.searching import run_gradient_search
+
+    cfg = load_config(SEARCH, work_dir=work_dir)
+    for key in ('warmup_updates', 'weight_updates', 'alpha_phase', 'weight_phase'):
+        cfg.train_cfg[key] = max(1, round(cfg.train_cfg[key] / speed))
+    run_gradient_search(cfg)
+
+
+def retrain(branching: Path, work_dir: Path, speed: float) -> Path:
+    """Train the network of a tree; returns its checkpoint."""
+    from bmtas.engine.checkpoint import checkpoints_of
+    from bmtas.engine.config import load_config
+    from bmtas.engine.launch import build_runner, read_branching
+
+    cfg = load_config(RETRAIN, work_dir=work_dir)
+    cfg.train_cfg.max_iters = max(1, round(cfg.train_cfg.max_iters / speed))
+    read_branching(cfg, branching)
+    build_runner(cfg, 'train').train()
+    return checkpoints_of(work_dir)[0]
+
+
+def test(checkpoint: Path, work_dir: Path) -> dict[str, Any]:
+    """Test a checkpoint; returns the content of results.json."""
+    from bmtas.engine.config import load_config
+    from bmtas.engine.testing import run_test
+
+    return run_test(load_config(RETRAIN, work_dir=work_dir), checkpoint, sheet=5)
+
+
+def constants(work_dir: Path) -> dict[str, float]:
+    """Scores of the best constant predictions."""
+    from bmtas.engine.config import load_config
+    from bmtas.evaluation import constant_scores
+    from bmtas.registry import DATASETS
+    from bmtas.structures import build_tasks
+
+    cfg = load_config(RETRAIN, work_dir=work_dir)
+    train, held_out = (
+        DATASETS.build(cfg[f'{split}_dataloader'].dataset) for split in ('train', 'test')
+    )
+    return constant_scores(build_tasks(cfg.tasks), train, held_out, max_images=200)
+
+
+def score_table(results: Mapping[str, Any], constant: Mapping[str, float]) -> Any:
+    """Each task's score beside that of the constant predictor."""
+    from rich.table import Table
+
+    from bmtas.evaluation.delta import relative_gains
+
+    gains = relative_gains(results['scores'], constant, results['higher_is_better'])
+    table = Table(title='Scores on test scenes (↑ higher is better, ↓ lower)', title_justify='left')
+    for column in ('task', 'metric'):
+        table.add_column(column)
+    for column in ('branched', 'constant', 'gain'):
+        table.add_column(column, justify='right')
+    for task in results['tasks']:
+        arrow = '↑' if results['higher_is_better'][task] else '↓'
+        metric = f'{results["score_names"][task]} {arrow}'
+        score, floor = results['scores'][task], constant[task]
+        table.add_row(task, metric, f'{score:.4g}', f'{floor:.4g}', f'{gains[task]:+.0f} %')
+    table.caption = 'constant: the best constant prediction, fitted to the training labels'
+    return table
+
+
+def cost_table(work_dir: Path, results: Mapping[str, Any]) -> Any:
+    """Cost of the found network, expected and final, beside the two extremes."""
+    from rich.table import Table
+
+    from bmtas.branching import BranchingTree
+    from bmtas.engine.history import FILE, read_history
+    from bmtas.resources import ResourceTable
+
+    resources = ResourceTable.from_file(work_dir / 'resources.json')
+    tree = BranchingTree.from_file(work_dir / 'branching.json')
+    last = read_history(work_dir / FILE)[-1]
+    table = Table(title='Cost of the whole network', title_justify='left')
+    table.add_column('network')
+    height, width = resources.input_size
+    for column in (f'GMAdds at {height}x{width}', 'M parameters'):
+        table.add_column(column, justify='right')
+
+    def row(name: str, madds: float, params: float | None) -> None:
+        table.add_row(name, f'{madds / 1e9:.4f}', '' if params is None else f'{params / 1e6:.2f}')
+
+    tasks, layers = len(tree.tasks), tree.num_layers
+    row('shared by all tasks', resources.shared, resources.params.total())
+    row('branched: the tree that was found', results['madds'], results['params'])
+    row('branched: expected at the end of the search', last['cost_exact'] * 1e9, None)
+    row('separate after the stem', resources.separate, resources.params.total([tasks] * layers))
+    separate = resources.params.total([tasks] * layers, stems=tasks)
+    row('separate networks', resources.single, separate)
+    return table
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the tool."""
+    args = parse_args(argv)
+    if not args.speed > 0:
+        raise ValueError(f'--speed must be positive, got {args.speed}')
+    from rich.console import Console
+
+    console = Console()
+    work_dir, start = Path(args.work_dir), time.monotonic()
+    trained = work_dir / 'branched'
+
+    def announce(text: str) -> None:
+        console.rule(f'[bold]{text}[/bold] ({time.monotonic() - start:.0f} s)', align='left')
+
+    announce('1/3 search a tree')
+    search(work_dir, args.speed)
+    announce('2/3 train the branched network')
+    checkpoint = retrain(work_dir / 'branching.json', trained, args.speed)
+    announce('3/3 test it')
+    results = test(checkpoint, trained)
+    announce('done')
+    console.print(score_table(results, constants(work_dir)))
+    console.print(cost_table(work_dir, results))
+    console.print('pictures:')
+    for folder in (work_dir, trained):
+        for path in sorted((folder / 'vis').glob('*.png')):
+            console.print(f'  {path.stem:<12}{path}', soft_wrap=True, highlight=False)

@@ -1,0 +1,110 @@
+"""What a network costs: multiply-adds, parameters, memory or time of each part."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from bmtas.cli.base import Options, ToolParser
+
+HEADER = ('config', 'tasks', 'input', 'cost', 'params (M)')
+
+
+def parse_args(argv: Sequence[str] | None):
+    """Parse the command line."""
+    parser = ToolParser(
+        'resources',
+        description='Cost of the network of a config, part by part. A search config without '
+        '--branching gives the costs of one copy of each layer.',
+    )
+    parser.add_argument(
+        'config',
+        metavar='CONFIG',
+        nargs='?',
+        help='config file, or a name that bmtas configs lists',
+    )
+    parser.add_argument('--branching', metavar='FILE', help='tree written by bmtas search')
+    parser.add_argument(
+        '--convention',
+        choices=('mac', 'paper'),
+        help='mac: multiply-accumulates of convolutions, linear layers and products; paper: half '
+        'of all multiplications and additions, pooling included. Default: the config, or mac',
+    )
+    parser.add_argument(
+        '--quantity',
+        choices=('madds', 'params', 'activations', 'latency'),
+        help='activations: bytes that training keeps per image. Default: the config, or madds',
+    )
+    parser.add_argument(
+        '--counter',
+        choices=('fvcore', 'torch'),
+        help='who counts multiply-adds; torch needs shapes only and is fast, the integers are the '
+        'same. Default: the config, or fvcore; torch for --table',
+    )
+    parser.add_argument('--device', help='where latency is measured. Default: the config, or cpu')
+    parser.add_argument('--json', action='store_true', help='print JSON with integers')
+    parser.add_argument(
+        '--table',
+        nargs='*',
+        metavar='CONFIG',
+        help='compare these configs, or all of configs/, in a Markdown table',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=Options,
+        metavar='KEY=VALUE',
+        help='override any key of the config: a.b=c',
+    )
+    args = parser.parse_args(argv)
+    if args.config is None and args.table is None:
+        parser.error('CONFIG or --table is needed')
+    return args
+
+
+def print_table(args, options: dict) -> None:
+    """One row for each config."""
+    from bmtas.engine.config import load_config
+    from bmtas.engine.shipped import config_names, find_config
+    from bmtas.resources.report import markdown, table_row
+
+    shipped = not args.table and args.config is None
+    given = ([args.config] if args.config else []) + (args.table or [])
+    rows = []
+    for path in map(find_config, config_names() if shipped else given):
+        cfg = load_config(path, args.cfg_options)
+        if not shipped or _has_network(cfg):
+            name = f'{path.resolve().parent.name}/{path.stem}'
+            print(f'counting {name}', file=sys.stderr)
+            rows.append(table_row(name, cfg, **options))
+    print(markdown(HEADER, rows))
+
+
+def _has_network(cfg) -> bool:
+    model = cfg.get('model') or {}
+    return ('encoder' in model or 'backbone' in model) and 'input_size' in cfg
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the tool."""
+    args = parse_args(argv)
+    keys = ('convention', 'quantity', 'device', 'counter')
+    options = {key: getattr(args, key) for key in keys if getattr(args, key)}
+    if args.table is not None:
+        print_table(args, options)
+        return
+    from bmtas.branching import BranchingTree
+    from bmtas.engine.config import load_config
+    from bmtas.resources.report import cost_report, report_text
+
+    cfg = load_config(args.config, args.cfg_options)
+    if not _has_network(cfg):
+        raise ValueError(
+            f'{args.config}: model.encoder (or backbone) and input_size: missing, nothing to count'
+        )
+    tree = None
+    if args.branching:
+        tree = BranchingTree.from_file(args.branching, [task['name'] for task in cfg.tasks])
+    report = cost_report(cfg, tree, **options)
+    print(json.dumps(report) if args.json else report_text(report))
