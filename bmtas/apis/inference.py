@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bmtas.engine.checkpoint import load_from_local
 from bmtas.engine.config import load_config
-from bmtas.engine.launch import routes_from_checkpoint
+from bmtas.engine.launch import encoder_from_checkpoint
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
 from bmtas.structures import MultiTaskSample, Task
@@ -47,7 +47,7 @@ def load_model(
     cfg = load_config(config, options)
     if 'model' not in cfg:
         raise ValueError(f'{config}: model: missing, there is no network to run')
-    routes_from_checkpoint(cfg, checkpoint)
+    encoder_from_checkpoint(cfg, checkpoint)
     content = load_from_local(str(checkpoint), 'cpu')
     state = content.get('state_dict', content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping):

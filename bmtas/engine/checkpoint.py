@@ -190,10 +190,8 @@ class PlainCheckpointHook(Hook):
         code = getattr(encoder, 'code', None)
         if code is not None:  # a network code, for the same purpose
             checkpoint['network_code'] = list(code)
-        tree = getattr(encoder, 'tree', None)
-        if tree is not None:  # what tools/test.py rebuilds the network from
-            routes = tree.routes.tolist()
-            checkpoint['branching'] = dict(tasks=list(tree.tasks), config=routes)
+        if encoder is not None:  # what tools/test.py rebuilds the network from
+            checkpoint['encoder'] = encoder.checkpoint_state()
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Build the log buffers that mmengine expects."""

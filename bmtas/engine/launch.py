@@ -6,6 +6,7 @@ import inspect
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -17,6 +18,7 @@ from bmtas.engine.config_check import accepted_arguments
 from bmtas.engine.dist import init_distributed
 from bmtas.engine.loops import BranchingSearchLoop
 from bmtas.engine.runner import MultiTaskRunner
+from bmtas.models.encoders import encoder_class, is_open
 from bmtas.registry import LOOPS, MODELS
 from bmtas.resources import ResourceTable, table_from_cfg
 
@@ -58,10 +60,6 @@ def takes_tasks(cfg: Config) -> bool:
     return model is None or 'tasks' in (accepted_arguments(model) or {'tasks'})
 
 
-def _encoder_type(cfg: Config) -> str:
-    return str(cfg.model.get('encoder', {}).get('type'))
-
-
 def resource_table(cfg: Config) -> ResourceTable:
     """The resource table of a config, kept in the work dir."""
     _require(cfg, 'model', 'tasks', 'input_size')
@@ -74,12 +72,14 @@ def set_routes(cfg: Config, tree: BranchingTree, source: str | Path) -> None:
     Raises:
         ValueError: The config's encoder is another one.
     """
-    if _encoder_type(cfg) != 'BranchedEncoder':
+    encoder = cfg.model.get('encoder') or {}
+    kind = encoder_class(encoder)
+    if kind.searchable or not kind.takes_tree:
         raise ValueError(
-            f'{cfg.filename}: model.encoder.type: {_encoder_type(cfg)} takes no tree, '
+            f'{cfg.filename}: model.encoder.type: {encoder.get("type")} takes no tree, '
             f'{source} needs a BranchedEncoder'
         )
-    cfg.model.encoder.routes = tree.routes.tolist()
+    cfg.model.encoder = kind.config_of_tree(encoder, tree.routes.tolist())
     cfg.branching = dict(tasks=list(tree.tasks), config=tree.routes.tolist(), source=str(source))
 
 
@@ -91,30 +91,35 @@ def read_branching(cfg: Config, path: str | Path) -> None:
     set_routes(cfg, BranchingTree.from_file(path, names, layers), path)
 
 
-def routes_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
-    """Take the routes of a branched network from its checkpoint, if the config names none.
+def encoder_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
+    """Take from a checkpoint what its encoder must be built with, e.g. the routes of a tree.
 
     The code of a NetworkCodeModel always comes from the checkpoint: no other code's network fits.
 
     Raises:
         FileNotFoundError: No such checkpoint.
-        ValueError: The checkpoint is damaged, has no routes, or is for other tasks.
+        ValueError: The checkpoint is damaged, lacks the tree, or is for other tasks.
     """
     content = load_from_local(str(checkpoint), 'cpu')
-    code = content.get('network_code') if isinstance(content, Mapping) else None
+    content = content if isinstance(content, Mapping) else {}
+    code = content.get('network_code')
     if code is not None and cfg.model.get('type') == 'NetworkCodeModel':
         cfg.model.backbone.code = list(code)
-    if _encoder_type(cfg) != 'BranchedEncoder' or cfg.model.encoder.get('routes') is not None:
+    encoder = cfg.model.get('encoder')
+    if encoder is None:
         return
-    branching = content.get('branching') if isinstance(content, Mapping) else None
-    if branching is None:
+    _merge(encoder, content.get('encoder') or {})
+    if is_open(encoder) and not encoder_class(encoder).searchable:
         raise ValueError(f'checkpoint {checkpoint} holds no routes; it is not a branched network')
-    names = [task['name'] for task in cfg.tasks]
-    try:
-        tree = BranchingTree.from_routes(branching['config'], branching['tasks']).reorder(names)
-    except (KeyError, ValueError) as error:
-        raise ValueError(f'checkpoint {checkpoint}: branching: {error}') from error
-    set_routes(cfg, tree, checkpoint)
+
+
+def _merge(cfg: dict[str, Any], state: Mapping[str, Any]) -> None:
+    """Replace values of a config, those of nested dicts one by one."""
+    for key, value in state.items():
+        if isinstance(value, Mapping) and isinstance(cfg.get(key), dict):
+            _merge(cfg[key], value)
+        else:
+            cfg[key] = value
 
 
 def check_data(cfg: Config, purpose: str, constant: bool = False) -> None:
@@ -142,10 +147,11 @@ def _prepare_search(cfg: Config) -> None:
             f'{cfg.filename}: train_cfg.type: {cfg.train_cfg.get("type")} is no search; give '
             'tools/search.py a config with BranchingSearchLoop or with the key search'
         )
-    if _encoder_type(cfg) != 'SupergraphEncoder':
+    encoder = cfg.model.get('encoder') or {}
+    if not encoder_class(encoder).searchable:
         raise ValueError(
             f'{cfg.filename}: model.encoder.type: a search by gradients needs a '
-            f'SupergraphEncoder, not {_encoder_type(cfg)}'
+            f'SupergraphEncoder, not {encoder.get("type")}'
         )
     resource_table(cfg)
     cfg.train_cfg.table = str(Path(cfg.work_dir) / TABLE)

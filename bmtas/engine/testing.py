@@ -18,7 +18,7 @@ from mmengine.dist import is_main_process
 
 from bmtas.engine.checkpoint import write_text
 from bmtas.engine.dist import unwrap
-from bmtas.engine.launch import build_runner, check_data, routes_from_checkpoint, takes_tasks
+from bmtas.engine.launch import build_runner, check_data, encoder_from_checkpoint, takes_tasks
 from bmtas.evaluation import compare_results, constant_scores, load_results
 from bmtas.ncp.report import predictor_results, predictor_table
 from bmtas.registry import DATASETS
@@ -141,7 +141,7 @@ def run_test(
     # a runner for tests drops what belongs to the training
     train = cfg.train_dataloader.dataset if constant else None
     check_data(cfg, 'test', constant)
-    routes_from_checkpoint(cfg, checkpoint)
+    encoder_from_checkpoint(cfg, checkpoint)
     cfg.load_from = str(checkpoint)
     # all weights come from the checkpoint; files to start a training from need not be there
     cfg.model = without_weights(cfg.model)
@@ -157,7 +157,7 @@ def run_test(
         return results
     convention = (cfg.get('resources') or {}).get('convention', 'mac')
     results = collect_results(model.tasks, metrics, count_model(model, cfg.input_size, convention))
-    tree = getattr(model.encoder, 'tree', None)
+    tree = model.encoder.tree
     results |= dict(
         method=cfg.get('method') or Path(cfg.filename).resolve().parent.name,
         delta_m=None if baseline is None else _number(compare_results(results, baseline)),

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from bmtas.models.encoders import encoder_class
 from bmtas.models.losses import unit_vectors
 from bmtas.registry import MODELS
 from bmtas.structures import IGNORE, MultiTaskSample, Task, TaskMaps, build_tasks
@@ -50,6 +51,7 @@ class MultiTaskModel(BaseModel):
         self.tasks = build_tasks(tasks)
         self.data_preprocessor.expect(self.tasks)
         names = [task.name for task in self.tasks]
+        encoder_class(encoder)  # its error says what is missing
         self.encoder = MODELS.build(dict(encoder, tasks=names))
         channels = dict(
             deep_channels=self.encoder.deep_channels, low_channels=self.encoder.low_channels
@@ -60,9 +62,7 @@ class MultiTaskModel(BaseModel):
                 for t in self.tasks
             }
         )
-        if hasattr(self.encoder, 'init_heads'):
-            # an encoder that starts from trained networks brings their heads along
-            self.encoder.init_heads(self.heads)
+        self.encoder.init_heads(self.heads)
         self.losses = nn.ModuleDict({t.name: MODELS.build(dict(t.loss)) for t in self.tasks})
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
@@ -103,7 +103,10 @@ class MultiTaskModel(BaseModel):
         tasks: Sequence[str] | None = None,
         **routing: Any,
     ) -> dict[str, Tensor]:
-        """Weighted loss of each task, ``loss_<task>``; 0 with a graph for a task without labels."""
+        """Weighted loss of each task, ``loss_<task>``; 0 with a graph for a task without labels.
+
+        The encoder's ``extra_losses`` follow.
+        """
         if data_samples is None:
             raise ValueError("mode 'loss' needs data_samples with labels")
         logits = self._logits(inputs, tasks, routing)
@@ -112,6 +115,9 @@ class MultiTaskModel(BaseModel):
             target = stack_labels(task, data_samples, logits[task.name])
             loss = self.losses[task.name](logits[task.name], target)
             losses[f'loss_{task.name}'] = task.weight * loss
+        for name, value in self.encoder.extra_losses().items():
+            if losses.setdefault(f'loss_{name}', value) is not value:
+                raise ValueError(f'encoder: its extra loss {name!r} has the name of a task')
         return losses
 
     def predict(

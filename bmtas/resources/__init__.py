@@ -8,11 +8,14 @@ from bmtas.resources.counting import (
     count_saved_bytes,
 )
 from bmtas.resources.latency import measure_latency
+from bmtas.resources.parts import STEM, Part
 from bmtas.resources.table import Costs, ResourceTable
 
 __all__ = [
     'CONVENTIONS',
+    'STEM',
     'Costs',
+    'Part',
     'ResourceTable',
     'count_madds',
     'count_model',

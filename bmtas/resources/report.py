@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from bmtas.registry import MODELS
 from bmtas.resources.build import count_model, table_from_cfg, without_weights
+from bmtas.resources.parts import STEM
 from bmtas.resources.table import ResourceTable
 
 SCALES = {
@@ -23,24 +24,15 @@ SCALES = {
 
 
 def copies_of(encoder: nn.Module) -> tuple[int, list[int]]:
-    """How often an encoder holds the stem and each layer, from the names it counts sharing by."""
-    names = encoder.sharing_counts()
-    stems = sum(re.match(r'stems?(\.|$)', name) is not None for name in names)
-    layers = [0] * encoder.num_layers
-    for name in names:
-        found = re.match(r'layers\.(\d+)(\.|$)', name)
-        if found:
-            layers[int(found[1])] += 1
-    return stems, layers
+    """How often an encoder holds the stem and each layer."""
+    found = Counter(part.layer for part in encoder.parts())
+    return found[STEM], [found[layer] for layer in range(encoder.num_layers)]
 
 
-def is_open(cfg: Mapping[str, Any]) -> bool:
+def _is_open(cfg: Mapping[str, Any]) -> bool:
     """Whether the config leaves the tree open: a supergraph, or a branched network without one."""
-    encoder = cfg['model'].get('encoder') or {}
-    kind = str(encoder.get('type'))
-    return kind == 'SupergraphEncoder' or (
-        kind == 'BranchedEncoder' and encoder.get('routes') is None
-    )
+    encoder = cfg['model'].get('encoder')
+    return bool(encoder) and MODELS.get(encoder['type']).takes_tree and not encoder.get('routes')
 
 
 def cost_report(cfg: Mapping[str, Any], tree: Any = None, **options: Any) -> dict[str, Any]:
@@ -70,7 +62,7 @@ def cost_report(cfg: Mapping[str, Any], tree: Any = None, **options: Any) -> dic
                 f'the branching tree has {len(copies)} layers, the network {table.num_layers}'
             )
         params = table.params.total(copies)
-    elif 'encoder' in cfg['model'] and not is_open(cfg):
+    elif 'encoder' in cfg['model'] and not _is_open(cfg):
         with torch.device('meta'):
             model = MODELS.build(without_weights(dict(cfg['model'], tasks=cfg['tasks'])))
         stems, copies = copies_of(model.encoder)
@@ -124,7 +116,7 @@ def report_text(report: Mapping[str, Any]) -> str:
 def table_row(name: str, cfg: Mapping[str, Any], **options: Any) -> list[str]:
     """Name, tasks, input, cost and parameters of one config; a range where the tree is open."""
     wanted = {**(cfg.get('resources') or {}), **options}
-    if is_open(cfg):
+    if _is_open(cfg):
         table: ResourceTable = table_from_cfg(cfg, **{'counter': 'torch', **options})
         low, high = table.shared, table.separate
         few, many = table.params.shared, table.params.separate

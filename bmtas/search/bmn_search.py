@@ -194,7 +194,9 @@ def _recorded(
         return lambda _module, _inputs, output: found.__setitem__(layer, output)
 
     handles = [
-        model.encoder.layers[layer][task].register_forward_hook(record(layer)) for layer in layers
+        part.module.register_forward_hook(record(part.layer))
+        for part in model.encoder.parts()
+        if part.layer in layers and task in part.tasks
     ]
     try:
         yield

@@ -36,6 +36,6 @@ def network(tmp_path_factory):
                 module.running_mean.normal_(0, 0.1)
                 module.running_var.uniform_(0.5, 1.5)
     checkpoint = folder / 'iter_1.pth'
-    branching = dict(tasks=names, config=tree.routes.tolist())
-    torch.save(dict(meta={}, state_dict=model.state_dict(), branching=branching), checkpoint)
+    state = dict(state_dict=model.state_dict(), encoder=model.encoder.checkpoint_state())
+    torch.save(dict(meta={}, **state), checkpoint)
     return SimpleNamespace(config=config, checkpoint=checkpoint, model=model.eval(), names=names)

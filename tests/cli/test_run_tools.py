@@ -188,7 +188,7 @@ def test_search_train_test(config, tmp_path, capsys):
     assert run_tool(tool('train'), [*arguments, '--branching', tree, '--amp']) == 0
     checkpoint = work / 'train' / 'iter_2.pth'
     routes = json.loads(Path(tree).read_text())['config']
-    assert torch.load(checkpoint, weights_only=True)['branching']['config'] == routes
+    assert torch.load(checkpoint, weights_only=True)['encoder']['routes']['config'] == routes
     assert Config.fromfile(work / 'train' / 'branched.py').model.encoder.routes == routes
     out = tmp_path / 'results.json'
     command = [path, str(checkpoint), '--work-dir', str(work / 'test'), '--out', str(out)]

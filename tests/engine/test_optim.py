@@ -7,6 +7,7 @@ from torch import nn
 
 from bmtas.engine import optim  # noqa: F401  (registers)
 from bmtas.engine.optim import AutocastOptimWrapper
+from bmtas.models.encoders import Part
 
 
 class ToyEncoder(nn.Module):
@@ -17,9 +18,9 @@ class ToyEncoder(nn.Module):
             nn.ModuleList(nn.Linear(1, 1) for _ in range(2)) for _ in range(11)
         )
 
-    def sharing_counts(self):
-        # layers.1 and layers.10 begin alike
-        return {'stem': 3, 'layers.1.0': 2, 'layers.10.0': 3, 'layers.1.1': 1}
+    def parts(self):
+        shared = {'stem': 3, 'layers.1.0': 2, 'layers.10.0': 3, 'layers.1.1': 0}
+        return [Part(k, self.get_submodule(k), None, tuple('abc'[:n])) for k, n in shared.items()]
 
 
 class ToyModel(nn.Module):

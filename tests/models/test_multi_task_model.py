@@ -9,6 +9,7 @@ from mmengine.config import Config
 from torch import nn
 
 from bmtas.models import MultiTaskModel
+from bmtas.models.encoders import STEM
 from bmtas.registry import MODELS
 from bmtas.structures import MultiTaskSample, TaskMaps
 
@@ -190,12 +191,29 @@ def test_initial_weights_survive_the_runner():
 
 
 @pytest.mark.parametrize('encoder', ENCODERS)
-def test_sharing_counts_name_all_parts(encoder):
+def test_parts_hold_every_parameter_once(encoder):
     encoder = build(encoder).encoder
-    counts = encoder.sharing_counts()
-    covered = sum(p.numel() for name in counts for p in encoder.get_submodule(name).parameters())
-    logits = getattr(encoder, 'alpha', torch.empty(0)).numel()
-    assert covered + logits == sum(p.numel() for p in encoder.parameters())
+    parts = encoder.parts()
+    covered = [id(p) for part in parts for p in part.module.parameters()]
+    logits = [id(encoder.alpha)] if encoder.searchable else []
+    assert sorted(covered + logits) == sorted(map(id, encoder.parameters()))
+    assert all(encoder.get_submodule(part.name) is part.module for part in parts)
+    assert {part.layer for part in parts} == {STEM, *range(encoder.num_layers)}
+
+
+def test_extra_losses_are_added_and_logged(monkeypatch):
+    model = build().eval()
+    data = model.data_preprocessor(raw_batch(sample()))
+    extra = dict(sparsity=torch.tensor(0.5))
+    before = model(**data, mode='loss')
+    monkeypatch.setattr(type(model.encoder), 'extra_losses', lambda self: extra)
+    losses = model(**data, mode='loss')
+    assert [*losses] == [*before, 'loss_sparsity']
+    total = model.parse_losses(losses)[0] - model.parse_losses(before)[0]
+    assert total.item() == pytest.approx(0.5, abs=1e-5)
+    extra['sal'] = torch.tensor(1.0)
+    with pytest.raises(ValueError, match="extra loss 'sal'"):
+        model(**data, mode='loss')
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_encoder_gives_every_task_the_same_pair():
     assert deep.shape[-2:] == low.shape[-2:] == (18, 14)
     torch.testing.assert_close(low, branches[0])
     modules = {name for name, _ in encoder.named_children()}
-    assert set(encoder.sharing_counts()) == modules
+    assert {part.name for part in encoder.parts()} == modules
     with pytest.raises(ValueError, match="unknown task 'c'"):
         encoder(image, ['c'])
 

@@ -55,9 +55,9 @@ class BranchingOptimWrapperConstructor:
     def __call__(self, model: nn.Module) -> OptimWrapperDict:
         """Build both wrappers for a MultiTaskModel with a supergraph encoder."""
         model = unwrap(model)
-        if not hasattr(model.encoder, 'arch_parameters'):
+        if not model.encoder.searchable:
             raise ValueError(
-                f'model.encoder: a search needs a SupergraphEncoder, not '
+                'model.encoder: a search needs one with candidates (SupergraphEncoder), not '
                 f'{type(model.encoder).__name__}'
             )
         weights, alpha = split_parameters(model)
@@ -71,7 +71,7 @@ class SharedLRConstructor:
     """Divides the learning rate of a block by the number of tasks that share it.
 
     The gradient of a shared block is the sum of its tasks' gradients. The counts come from the
-    encoder (``sharing_counts``); heads keep the full rate.
+    encoder's ``parts``; heads keep the full rate.
 
     Args:
         optim_wrapper_cfg: Config of the wrapper, with ``optimizer``.
@@ -95,14 +95,15 @@ class SharedLRConstructor:
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the wrapper; one group of parameters for each number of sharing tasks."""
         model = unwrap(model)
-        counts = model.encoder.sharing_counts() if self.enabled else {}
-        # the longest name that a parameter lies under decides
-        prefixes = sorted(((f'encoder.{name}.', n) for name, n in counts.items()), reverse=True)
+        sharing = {
+            id(parameter): max(1, len(part.tasks))
+            for part in (model.encoder.parts() if self.enabled else ())
+            for parameter in part.module.parameters()
+        }
         groups: dict[int, list[nn.Parameter]] = {}
-        for name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             if parameter.requires_grad:
-                count = next((n for prefix, n in prefixes if name.startswith(prefix)), 1)
-                groups.setdefault(count, []).append(parameter)
+                groups.setdefault(sharing.get(id(parameter), 1), []).append(parameter)
         rate = self.cfg['optimizer'].get('lr')
         if rate is None:
             raise ValueError('optim_wrapper.optimizer.lr: must be given')

@@ -105,6 +105,15 @@ class LayeredBackbone:
             )
         self.low_level_index = low_level_index
 
+    @property
+    def features(self) -> dict[str, Any]:
+        """What an encoder of this backbone tells about its features and layers."""
+        return dict(
+            deep_channels=self.out_channels[-1],
+            low_channels=self.out_channels[self.low_level_index],
+            layer_names=self.layer_names,
+        )
+
     def copy_stem(self) -> nn.Module:
         """Return a fresh stem with the template's weights."""
         return copy.deepcopy(self._stem)

@@ -1,6 +1,14 @@
 """Ways of sharing an encoder between tasks."""
 
-from bmtas.models.encoders.base import Encoder, Features
+from bmtas.models.encoders.base import (
+    STEM,
+    Encoder,
+    Features,
+    Part,
+    SearchableEncoder,
+    encoder_class,
+    is_open,
+)
 from bmtas.models.encoders.branched import BranchedEncoder, resolve_routes
 from bmtas.models.encoders.cross_stitch import CrossStitchEncoder
 from bmtas.models.encoders.mtan import MTANEncoder
@@ -11,6 +19,7 @@ from bmtas.models.encoders.supergraph import SupergraphEncoder
 from bmtas.models.encoders.transfer import load_candidates
 
 __all__ = [
+    'STEM',
     'BranchedEncoder',
     'CrossStitchEncoder',
     'Encoder',
@@ -18,8 +27,12 @@ __all__ = [
     'MTANEncoder',
     'MultiResolutionEncoder',
     'NDDREncoder',
+    'Part',
+    'SearchableEncoder',
     'SingleTaskEncoder',
     'SupergraphEncoder',
+    'encoder_class',
+    'is_open',
     'load_candidates',
     'resolve_routes',
 ]

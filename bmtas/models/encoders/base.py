@@ -1,13 +1,19 @@
-"""The one interface of every encoder."""
+"""The one interface of every encoder, and what a search asks of one beyond it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
-from bmtas.models.backbones import LayeredBackbone
+from bmtas.branching import BranchingTree
+from bmtas.registry import MODELS
+from bmtas.resources import STEM, Part
+
+__all__ = ['STEM', 'Encoder', 'Features', 'Part', 'SearchableEncoder', 'encoder_class', 'is_open']
 
 Features = dict[str, tuple[Tensor, Tensor]]
 """For each task name: the deep feature and the low-level feature, both (N, C, H, W)."""
@@ -16,31 +22,42 @@ Features = dict[str, tuple[Tensor, Tensor]]
 class Encoder(nn.Module, ABC):
     """Images in, for each requested task a deep and a low-level feature out.
 
-    Heads and losses do not know which encoder fed them; a new way of sharing is a new subclass.
+    Heads and losses do not know which encoder fed them; a new way of sharing is a new subclass
+    in the registry MODELS, which is built with the keyword ``tasks``. Only ``forward`` and
+    ``parts`` must be written.
 
     Args:
-        backbone: The template whose stem and layers the encoder copies; it is not kept.
         tasks: Distinct task names, in order.
+        deep_channels, low_channels: Channels of the two features.
+        layer_names: Names of the L layers that tasks may share; empty where there is no choice.
 
     Attributes:
-        tasks: Task names.
-        layer_names: L names of the layers.
-        low_level_index: Layer whose output is the low-level feature.
-        deep_channels, low_channels: Channels of the two features.
+        tasks, deep_channels, low_channels, layer_names: As given.
+        tree: The branching tree that the encoder is built from, None if there is none.
+        searchable: Whether it is a ``SearchableEncoder``.
+        takes_tree: Whether its config is completed by a tree, see ``config_of_tree``.
 
     Raises:
         ValueError: No task, or a name given twice.
     """
 
-    def __init__(self, backbone: LayeredBackbone, tasks: Sequence[str]) -> None:
+    searchable: ClassVar[bool] = False
+    takes_tree: ClassVar[bool] = False
+    tree: BranchingTree | None = None
+
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        deep_channels: int,
+        low_channels: int,
+        layer_names: Sequence[str] = (),
+    ) -> None:
         super().__init__()
         self.tasks = tuple(tasks)
         if not self.tasks or len(set(self.tasks)) != len(self.tasks):
             raise ValueError(f'encoder: tasks must be distinct and not empty, got {self.tasks}')
-        self.layer_names = tuple(backbone.layer_names)
-        self.low_level_index = backbone.low_level_index
-        self.deep_channels = backbone.out_channels[-1]
-        self.low_channels = backbone.out_channels[self.low_level_index]
+        self.deep_channels, self.low_channels = deep_channels, low_channels
+        self.layer_names = tuple(layer_names)
 
     @property
     def num_layers(self) -> int:
@@ -59,9 +76,92 @@ class Encoder(nn.Module, ABC):
         return [self.tasks.index(task) for task in tasks]
 
     @abstractmethod
-    def forward(self, images: Tensor, tasks: Sequence[str], **routing) -> Features:
+    def forward(self, images: Tensor, tasks: Sequence[str], **routing: Any) -> Features:
         """Encode images (N, 3, H, W) for the named tasks, in their order."""
 
     @abstractmethod
-    def sharing_counts(self) -> dict[str, int]:
-        """Number of tasks that use each submodule, by its name inside the encoder."""
+    def parts(self) -> list[Part]:
+        """The pieces, disjoint, which hold all parameters (architecture logits excepted)."""
+
+    def part(self, name: str, layer: int | None, tasks: Sequence[str] = ()) -> Part:
+        """The piece of this name, for ``parts``."""
+        return Part(name, self.get_submodule(name), layer, tuple(tasks))
+
+    def checkpoint_state(self) -> dict[str, Any]:
+        """Arguments of the encoder without which a checkpoint's weights fit no network.
+
+        Plain values and dicts; they are kept in checkpoints and replace those of
+        ``model.encoder`` in the config when a checkpoint is tested, used or exported.
+        """
+        return {}
+
+    def init_heads(self, heads: nn.ModuleDict) -> None:
+        """Start the heads (by task) from what the encoder starts from; called by the model."""
+
+    def extra_losses(self) -> dict[str, Tensor]:
+        """Scalars of the last forward pass that training adds to the losses, by name.
+
+        The model logs them as ``loss_<name>``.
+        """
+        return {}
+
+    @classmethod
+    def config_of_tree(cls, cfg: Mapping[str, Any], routes: Any) -> dict[str, Any]:
+        """Config of the encoder that a tree stands for.
+
+        Args:
+            cfg: Config of an encoder of this class.
+            routes: What ``resolve_routes`` takes: a tree, an (L, T) table, 'shared', 'separate'.
+
+        Raises:
+            ValueError: The class takes no tree.
+        """
+        raise ValueError(f'model.encoder.type: {cls.__name__} takes no branching tree')
+
+
+class SearchableEncoder(Encoder):
+    """An encoder with K candidates for every layer, which a search by gradients chooses from.
+
+    Attributes:
+        alpha: Architecture logits (L, T, K).
+    """
+
+    searchable = True
+    takes_tree = True
+    alpha: nn.Parameter
+
+    def arch_parameters(self) -> Iterator[nn.Parameter]:
+        """The logits."""
+        yield self.alpha
+
+    @abstractmethod
+    def sample_weights(
+        self, temperature: float, generator: torch.Generator | None = None, hard: bool = False
+    ) -> Tensor:
+        """Draw mixing weights (L, T, K), differentiable in alpha; see ``gumbel_softmax``."""
+
+    @abstractmethod
+    def warmup_weights(self) -> Tensor:
+        """One-hot weights (L, T, K) that give each task candidates of its own."""
+
+    @abstractmethod
+    def routes(self) -> Tensor:
+        """The candidates that alpha prefers: (L, T) integers on the CPU."""
+
+
+def encoder_class(cfg: Mapping[str, Any]) -> type[Encoder]:
+    """The class that ``model.encoder`` of a config names.
+
+    Raises:
+        ValueError: Its type is unknown or no ``Encoder``.
+    """
+    name = cfg.get('type')
+    found = name if isinstance(name, type) else MODELS.get(str(name))
+    if not (isinstance(found, type) and issubclass(found, Encoder)):
+        raise ValueError(f'model.encoder.type: {name!r} is no encoder (a subclass of Encoder)')
+    return found
+
+
+def is_open(cfg: Mapping[str, Any]) -> bool:
+    """Whether a config of an encoder leaves the tree to be found or given."""
+    return encoder_class(cfg).takes_tree and cfg.get('routes') is None

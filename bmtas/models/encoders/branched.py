@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bmtas.branching import BranchingTree
 from bmtas.models.backbones import LayeredBackbone, build_backbone
-from bmtas.models.encoders.base import Encoder, Features
+from bmtas.models.encoders.base import STEM, Encoder, Features, Part
 from bmtas.registry import MODELS
 
 
@@ -22,7 +22,8 @@ class BranchedEncoder(Encoder):
         backbone: Template or its config.
         tasks: Task names.
         routes: A ``BranchingTree``, an (L, T) table of routes, the path of a branching file,
-            ``'shared'`` (one group everywhere) or ``'separate'`` (each task alone everywhere).
+            ``'shared'`` (one group everywhere), ``'separate'`` (each task alone everywhere), or
+            the content of a branching file.
 
     Attributes:
         tree: The branching tree in canonical form.
@@ -31,6 +32,8 @@ class BranchedEncoder(Encoder):
         ValueError: Routes are missing, of another size, or made for other tasks.
     """
 
+    takes_tree = True
+
     def __init__(
         self,
         backbone: LayeredBackbone | Mapping[str, Any],
@@ -38,7 +41,8 @@ class BranchedEncoder(Encoder):
         routes: Any = None,
     ) -> None:
         backbone = build_backbone(backbone)
-        super().__init__(backbone, tasks)
+        super().__init__(tasks, **backbone.features)
+        self.low_level_index = backbone.low_level_index
         self.tree = resolve_routes(routes, self.tasks, self.layer_names)
         self.stem = backbone.copy_stem()
         self.layers = nn.ModuleList(
@@ -68,12 +72,24 @@ class BranchedEncoder(Encoder):
                 low = current
         return {task: (current[task], low[task]) for task in tasks}
 
-    def sharing_counts(self) -> dict[str, int]:
-        """Size of the group behind every copy; T for the stem."""
-        counts = {'stem': len(self.tasks)}
-        for index, groups in enumerate(self.tree.groups):
-            counts.update({f'layers.{index}.{k}': len(group) for k, group in enumerate(groups)})
-        return counts
+    def parts(self) -> list[Part]:
+        """The stem and every copy of a layer with the group behind it."""
+        copies = [
+            self.part(f'layers.{index}.{k}', index, group)
+            for index, groups in enumerate(self.tree.groups)
+            for k, group in enumerate(groups)
+        ]
+        return [self.part('stem', STEM, self.tasks), *copies]
+
+    def checkpoint_state(self) -> dict[str, Any]:
+        """The routes with the names of their tasks."""
+        routes = self.tree.routes.tolist()
+        return dict(routes=dict(tasks=list(self.tasks), config=routes))
+
+    @classmethod
+    def config_of_tree(cls, cfg: Mapping[str, Any], routes: Any) -> dict[str, Any]:
+        """The config with these routes."""
+        return dict(cfg, routes=routes)
 
 
 def resolve_routes(routes: Any, tasks: Sequence[str], layer_names: Sequence[str]) -> BranchingTree:
@@ -93,6 +109,8 @@ def resolve_routes(routes: Any, tasks: Sequence[str], layer_names: Sequence[str]
         tree = routes.reorder(tasks)
     elif isinstance(routes, str) and routes in ('shared', 'separate'):
         return getattr(BranchingTree, routes)(num_layers, tasks, layer_names)
+    elif isinstance(routes, Mapping):
+        tree = BranchingTree.from_routes(routes['config'], routes['tasks']).reorder(tasks)
     elif isinstance(routes, (str, Path)):
         tree = BranchingTree.from_file(routes, tasks, num_layers)
     else:

@@ -12,7 +12,7 @@ from torchvision.models.resnet import Bottleneck
 
 from bmtas.models.backbones import LayeredBackbone, build_backbone
 from bmtas.models.blocks import activation_layer
-from bmtas.models.encoders.base import Encoder, Features
+from bmtas.models.encoders.base import STEM, Encoder, Features, Part
 from bmtas.registry import MODELS
 
 VARIANTS = ('full', 'bottleneck')
@@ -53,7 +53,8 @@ class MTANEncoder(Encoder):
         activation: str = 'relu',
     ) -> None:
         backbone = build_backbone(backbone)
-        super().__init__(backbone, tasks)
+        super().__init__(tasks, **backbone.features)
+        self.low_level_index = backbone.low_level_index
         if variant not in VARIANTS:
             raise ValueError(f'MTANEncoder: unknown variant {variant!r}, choose from {VARIANTS}')
         self._ends = list(backbone.stage_ends)
@@ -110,12 +111,16 @@ class MTANEncoder(Encoder):
         z = u if carry is None else torch.cat([u, _pool_to(carry, u)], dim=1)
         return self.attention[stage][task](_pool_to(z, p)) * p
 
-    def sharing_counts(self) -> dict[str, int]:
-        """T for the backbone and the carries, 1 for attention and context modules."""
+    def parts(self) -> list[Part]:
+        """All share the backbone and the carries; each has its attention and context module."""
         last = self.num_layers - 1
-        backbone = ['stem', 'carries', *(f'layers.{index}' for index in range(last))]
-        own = ['attention', *(f'layers.{last}.{task}' for task in self.tasks)]
-        return {**dict.fromkeys(backbone, len(self.tasks)), **dict.fromkeys(own, 1)}
+        return [
+            self.part('stem', STEM, self.tasks),
+            *(self.part(f'layers.{index}', index, self.tasks) for index in range(last)),
+            *(self.part(f'layers.{last}.{task}', last, [task]) for task in self.tasks),
+            self.part('attention', None),
+            self.part('carries', None, self.tasks),
+        ]
 
 
 def _pool_to(x: Tensor, like: Tensor) -> Tensor:

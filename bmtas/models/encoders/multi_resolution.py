@@ -7,19 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bmtas.models.encoders.base import Encoder, Features
+from bmtas.models.encoders.base import Encoder, Features, Part
 from bmtas.ncp.network import FusedHead, MultiResolutionNetwork
 from bmtas.registry import MODELS
-
-
-class _Template:
-    """What ``Encoder`` asks of a backbone: two layers, the branches and their fusion."""
-
-    layer_names = ('branches', 'fuse')
-    low_level_index = 0
-
-    def __init__(self, network: MultiResolutionNetwork) -> None:
-        self.out_channels = (network.out_channels[0], network.code.last)
 
 
 @MODELS.register_module()
@@ -42,7 +32,7 @@ class MultiResolutionEncoder(Encoder):
     ) -> None:
         if not isinstance(backbone, nn.Module):
             backbone = MODELS.build(dict(backbone))
-        super().__init__(_Template(backbone), tasks)
+        super().__init__(tasks, backbone.code.last, backbone.out_channels[0])
         self.branches, self.code = backbone, backbone.code
         self.fuse = FusedHead(backbone.out_channels, backbone.code.last, level=0)
 
@@ -53,6 +43,6 @@ class MultiResolutionEncoder(Encoder):
         features = (self.fuse(branches), branches[0])
         return dict.fromkeys(tasks, features)
 
-    def sharing_counts(self) -> dict[str, int]:
+    def parts(self) -> list[Part]:
         """All tasks use everything."""
-        return dict.fromkeys(('branches', 'fuse'), len(self.tasks))
+        return [self.part(name, None, self.tasks) for name in ('branches', 'fuse')]

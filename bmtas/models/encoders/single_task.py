@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from bmtas.models.backbones import LayeredBackbone, build_backbone
-from bmtas.models.encoders.base import Encoder, Features
+from bmtas.models.encoders.base import STEM, Encoder, Features, Part
 from bmtas.registry import MODELS
 
 
@@ -25,7 +25,8 @@ class SingleTaskEncoder(Encoder):
 
     def __init__(self, backbone: LayeredBackbone | Mapping[str, Any], tasks: Sequence[str]) -> None:
         backbone = build_backbone(backbone)
-        super().__init__(backbone, tasks)
+        super().__init__(tasks, **backbone.features)
+        self.low_level_index = backbone.low_level_index
         self.stems = nn.ModuleDict({task: backbone.copy_stem() for task in self.tasks})
         self.layers = nn.ModuleList(
             nn.ModuleDict({task: backbone.copy_layer(index) for task in self.tasks})
@@ -45,9 +46,11 @@ class SingleTaskEncoder(Encoder):
             features[task] = (x, low)
         return features
 
-    def sharing_counts(self) -> dict[str, int]:
-        """One task each."""
-        counts = {f'stems.{task}': 1 for task in self.tasks}
-        for index in range(self.num_layers):
-            counts.update({f'layers.{index}.{task}': 1 for task in self.tasks})
-        return counts
+    def parts(self) -> list[Part]:
+        """Stem and layers, one task each."""
+        stems = [self.part(f'stems.{task}', STEM, [task]) for task in self.tasks]
+        return stems + [
+            self.part(f'layers.{index}.{task}', index, [task])
+            for index in range(self.num_layers)
+            for task in self.tasks
+        ]

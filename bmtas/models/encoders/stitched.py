@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bmtas.models.backbones import LayeredBackbone, build_backbone
-from bmtas.models.encoders.base import Features
+from bmtas.models.encoders.base import Features, Part
 from bmtas.models.encoders.single_task import SingleTaskEncoder
 
 
@@ -104,9 +104,9 @@ class StitchedEncoder(SingleTaskEncoder):
                 low = x
         return {task: (x[task], low[task]) for task in tasks}
 
-    def sharing_counts(self) -> dict[str, int]:
-        """One task each; the units belong to all, and their gradients are no sum over tasks."""
-        return {**super().sharing_counts(), 'units': 1}
+    def parts(self) -> list[Part]:
+        """One task each; the units join the tasks, and nobody shares them."""
+        return [*super().parts(), self.part('units', None)]
 
 
 def _state_of(path: str, prefix: str) -> dict[str, Tensor]:

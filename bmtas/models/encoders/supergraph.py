@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bmtas.models.backbones import LayeredBackbone, build_backbone
-from bmtas.models.encoders.base import Encoder, Features
+from bmtas.models.encoders.base import STEM, Features, Part, SearchableEncoder
 from bmtas.models.encoders.routing import gumbel_softmax, mix
 from bmtas.registry import MODELS
 
 
 @MODELS.register_module()
-class SupergraphEncoder(Encoder):
+class SupergraphEncoder(SearchableEncoder):
     """K parallel candidates of every layer; each task mixes them by its routing weights.
 
     Bruggemann et al., "Automated Search for Resource-Efficient Branched Multi-Task Networks",
@@ -41,7 +41,8 @@ class SupergraphEncoder(Encoder):
         num_candidates: int | None = None,
     ) -> None:
         backbone = build_backbone(backbone)
-        super().__init__(backbone, tasks)
+        super().__init__(tasks, **backbone.features)
+        self.low_level_index = backbone.low_level_index
         self.num_candidates = len(self.tasks) if num_candidates is None else num_candidates
         if self.num_candidates < 1:
             raise ValueError(f'num_candidates must be positive, got {num_candidates}')
@@ -143,17 +144,16 @@ class SupergraphEncoder(Encoder):
         one_hot = nn.functional.one_hot(routes, self.num_candidates)
         return one_hot.to(device=self.alpha.device, dtype=self.alpha.dtype)
 
-    def arch_parameters(self) -> Iterator[nn.Parameter]:
-        """The logits."""
-        yield self.alpha
+    def parts(self) -> list[Part]:
+        """All share the stem; whose a candidate is, is not decided yet."""
+        candidates = [
+            self.part(f'layers.{index}.{k}', index)
+            for index in range(self.num_layers)
+            for k in range(self.num_candidates)
+        ]
+        return [self.part('stem', STEM, self.tasks), *candidates]
 
-    def weight_parameters(self) -> Iterator[nn.Parameter]:
-        """Everything but the logits."""
-        return (parameter for name, parameter in self.named_parameters() if name != 'alpha')
-
-    def sharing_counts(self) -> dict[str, int]:
-        """T for the stem; 1 for every candidate, whose tasks are not decided yet."""
-        counts = {'stem': len(self.tasks)}
-        for index in range(self.num_layers):
-            counts.update({f'layers.{index}.{k}': 1 for k in range(self.num_candidates)})
-        return counts
+    @classmethod
+    def config_of_tree(cls, cfg: Mapping[str, Any], routes: Any) -> dict[str, Any]:
+        """The branched network of the same backbone."""
+        return dict(type='BranchedEncoder', backbone=cfg['backbone'], routes=routes)
