@@ -1,0 +1,15 @@
+"""Task routing: many tasks in one network, each with its own fixed subset of the channels."""
+
+from .mask_table import MaskTable
+from .masks import SCHEMES, MaskRequest, draw_mask, mask_statistics
+from .router import TaskRouter, active_task
+
+__all__ = [
+    'SCHEMES',
+    'MaskRequest',
+    'MaskTable',
+    'TaskRouter',
+    'active_task',
+    'draw_mask',
+    'mask_statistics',
+]
