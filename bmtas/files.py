@@ -10,6 +10,7 @@ import difflib
 import errno
 import fcntl
 import hashlib
+import io
 import itertools
 import json
 import math
@@ -243,6 +244,15 @@ def seal(content: bytes | memoryview) -> bytes:
         raise ValueError('only a zip file without a comment can be sealed')
     body = content[:-2] + struct.pack('<H', _SEAL_SIZE)
     return body + _SEAL + hashlib.sha256(body).hexdigest().encode()
+
+
+def save_state(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write what ``load_state`` reads, with its checksum."""
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(path, seal(buffer.getbuffer()))
 
 
 def check_seal(path: str | Path) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bmtas.files import atomic_path
 from bmtas.models.multi_task_model import activate
 
 FORMATS = ('onnx', 'torch-export')
@@ -69,12 +70,12 @@ def export_model(
     shape = (batch_size, 3, *input_size)
     images = 255 * torch.rand(shape, generator=generator)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad():
+    with torch.no_grad(), atomic_path(path) as part:
         expected = network(images)
-        run = (_export_onnx if fmt == 'onnx' else _export_program)(network, images, path)
+        run = (_export_onnx if fmt == 'onnx' else _export_program)(network, images, part)
         found = run(images)
-    return _compare(network, expected, found, path)
+        # a file that computes something else does not replace one that does not
+        return _compare(network, expected, found, path)
 
 
 def _export_program(network: Deployed, images: Tensor, path: Path) -> Callable:

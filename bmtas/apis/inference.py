@@ -14,9 +14,9 @@ from mmengine.config import Config
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from bmtas.engine.checkpoint import load_from_local
 from bmtas.engine.config import load_config
 from bmtas.engine.launch import encoder_from_checkpoint
+from bmtas.files import atomic_path, load_state
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
 from bmtas.structures import MultiTaskSample, Task
@@ -48,7 +48,7 @@ def load_model(
     if 'model' not in cfg:
         raise ValueError(f'{config}: model: missing, there is no network to run')
     encoder_from_checkpoint(cfg, checkpoint)
-    content = load_from_local(str(checkpoint), 'cpu')
+    content = load_state(checkpoint)
     state = content.get('state_dict', content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping):
         raise ValueError(f'checkpoint {checkpoint} holds no weights')
@@ -171,7 +171,7 @@ def infer_files(
                 (f'{task.name}_colour', colour_map(maps[task.name], task)),
             ):
                 target = Path(out_dir) / folder / f'{path.stem}.png'
-                target.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(pixels).save(target)
+                with atomic_path(target) as part:
+                    Image.fromarray(pixels).save(part)
                 written.append(target)
         yield path, written

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from bmtas.branching import BranchingTree
-from bmtas.engine.checkpoint import write_text
 from bmtas.engine.hooks.save_branching_hook import BRANCHING
 from bmtas.engine.searching import PICTURES
 from bmtas.engine.testing import RESULTS
+from bmtas.files import read_json, write_text
 from bmtas.visualization import draw_tree
 
 KEYS = ('tasks', 'scores', 'score_names', 'higher_is_better', 'madds', 'params')
@@ -78,7 +77,7 @@ def write_report(work_dirs: Sequence[str | Path], out: str | Path) -> Path:
         f'<title>bmtas report</title>\n<style>{STYLE}</style></head>\n'
         f'<body>\n<h1>bmtas report</h1>\n{body}\n</body>\n</html>\n'
     )
-    write_text(html, out)
+    write_text(out, html)
     return Path(out)
 
 
@@ -117,10 +116,7 @@ def _search(folder: Path) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f'{path}: not a JSON file ({error})') from None
+    content = read_json(path, 'results file')
     missing = [key for key in KEYS if not isinstance(content, dict) or key not in content]
     if missing:
         raise ValueError(f'{path}: key {missing[0]!r} is missing; tools/test.py writes this file')

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import fcntl
 import itertools
-import json
 import os
 import shlex
 import subprocess
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import bmtas
-from bmtas.engine.checkpoint import checkpoints_of, write_text
+from bmtas.engine.checkpoint import checkpoints_of
 from bmtas.engine.config import load_config
+from bmtas.files import read_json, write_json
 
 PROGRAM = [sys.executable, '-u', '-m', 'bmtas']
 ALIASES = {'lambda': 'resource_loss.weight', 'seed': 'randomness.seed'}
@@ -71,7 +71,7 @@ class Point:
                         f'{self.name}: {self.folder} was begun with {field} {_shown(old)}, not '
                         f'{_shown(new)}; give another --work-dir, or delete the folder'
                     )
-        write_text(json.dumps(asdict(self), indent=1) + '\n', Path(self.folder) / POINT)
+        write_json(Path(self.folder) / POINT, asdict(self))
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> Point:
@@ -83,7 +83,7 @@ class Point:
         path = Path(folder) / POINT
         if not path.is_file():
             raise FileNotFoundError(f'{path}: not found, {folder} is no point of a sweep')
-        data = json.loads(path.read_text())
+        data = read_json(path, 'point of a sweep')
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
 
 
@@ -260,9 +260,9 @@ def _run_stages(point: Point, folder: Path) -> None:
         if code:
             raise ValueError(f'{point.name}: {name} ended with code {code}, see {log}')
         marker.touch()
-    results = json.loads((folder / f'.{RESULTS}').read_text())
+    results = read_json(folder / f'.{RESULTS}', 'results file')
     results.update(method=point.method, sweep=dict(name=point.name, options=list(point.options)))
-    write_text(json.dumps(results, indent=1) + '\n', folder / RESULTS)
+    write_json(folder / RESULTS, results)
     (folder / f'.{RESULTS}').unlink()
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from bmtas.files import nearest, read_json, write_text
 
 
 def check_routes(routes: Any) -> np.ndarray:
@@ -71,10 +71,7 @@ def _load(path: Path) -> Mapping[str, Any]:
         raise FileNotFoundError(
             f'branching file {path} does not exist; tools/search.py writes one as branching.json'
         )
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
-        raise ValueError(f'branching file {path} is not JSON: {error}') from None
+    content = read_json(path, 'branching file')
     if not isinstance(content, dict) or 'config' not in content:
         raise ValueError(
             f'branching file {path} has no key \'config\'; expected {{"config": [[...], ...]}}'
@@ -102,16 +99,14 @@ def _check_names(names: Any, expected: Sequence[str] | None, num_tasks: int) -> 
 def _compare_names(names: Sequence[str], expected: Sequence[str]) -> None:
     unknown = [name for name in names if name not in expected]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], expected, 1)
-        hint = f'; did you mean {near[0]!r}?' if near else ''
-        raise ValueError(f'unknown task {unknown[0]!r}, expected {list(expected)}{hint}')
+        raise ValueError(f'unknown task {unknown[0]!r}; {nearest(unknown[0], expected)}')
     missing = [name for name in expected if name not in names]
     if missing:
         raise ValueError(f'no column for task {missing[0]!r}, the tree is for {list(names)}')
 
 
 def write_tree(path: Path, content: Mapping[str, Any]) -> None:
-    """Write one row of a table per line, through a temporary file that is renamed at the end."""
+    """Write one row of a table per line."""
     entries = []
     for key, value in content.items():
         if key in ('config', 'groups'):
@@ -119,10 +114,4 @@ def write_tree(path: Path, content: Mapping[str, Any]) -> None:
             entries.append(f'  {json.dumps(key)}: [\n    {rows}\n  ]')
         else:
             entries.append(f'  {json.dumps(key)}: {json.dumps(value)}')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    with open(temporary, 'w') as file:
-        file.write('{\n' + ',\n'.join(entries) + '\n}\n')
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_text(path, '{\n' + ',\n'.join(entries) + '\n}\n')

@@ -1,11 +1,11 @@
 """Boundary benchmark of a folder of predicted boundary maps: odsF, oisF and AP."""
 
-import json
 import os
 import sys
 from pathlib import Path
 
 from bmtas.cli.base import ToolParser
+from bmtas.files import write_json
 
 FEW_IMAGES = 16
 """Up to here, starting processes takes longer than comparing."""
@@ -81,7 +81,7 @@ def main(argv=None):
     print(f'OIS  {scores.ois[2]:.4f}  {scores.ois[1]:.4f}  {scores.ois[0]:.4f}')
     print(f'AP   {scores.ap:.4f}')
     if args.out:
-        args.out.write_text(json.dumps(report(protocol, scores, counts), indent=1) + '\n')
+        write_json(args.out, report(protocol, scores, counts))
 
 
 def read_names(path):

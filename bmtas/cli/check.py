@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bmtas.cli.base import ToolParser, add_config_arguments
+from bmtas.files import write_text
 
 
 def parse_args(argv: Sequence[str] | None) -> object:
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for line in problems:
         console.print(line, highlight=False, markup=False)
     if args.report:
-        Path(args.report).write_text(''.join(f'{line}\n' for line in problems))
+        write_text(args.report, ''.join(f'{line}\n' for line in problems))
     if problems:
         console.print(f'{len(problems)} problems')
         raise SystemExit(1)

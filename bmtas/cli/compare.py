@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bmtas.cli.base import ToolParser
 
@@ -38,14 +37,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
     from bmtas.apis.compare import comparison_csv, comparison_table, on_front, read_entries
+    from bmtas.files import write_text
 
     entries, _ = read_entries(args.work_dirs, args.baseline)
     table = comparison_table(entries)
     print(table)
     for path, text in ((args.out, table + '\n'), (args.csv, comparison_csv(entries))):
         if path:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(text)
+            write_text(path, text)
     if args.plot:
         from bmtas.visualization.comparison import draw_comparison
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bmtas.files import nearest
 from bmtas.registry import DATASETS
 
 from .base import MultiTaskDataset
@@ -74,10 +74,8 @@ class MultiTaskFolder(MultiTaskDataset):
         labels = tuple(readers) if labels is None else tuple(labels)
         for name in labels:
             if name not in readers:
-                near = difflib.get_close_matches(name, readers, 1)
-                hint = f'; did you mean {near[0]!r}?' if near else ''
                 raise ValueError(
-                    f'{type(self).__name__} has no label {name!r}, it has {sorted(readers)}{hint}'
+                    f'{type(self).__name__} has no label {name!r}; {nearest(name, readers)}'
                 )
         self.readers = {name: readers[name] for name in labels}
         try:

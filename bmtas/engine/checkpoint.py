@@ -6,10 +6,7 @@ URLs (both now with ``weights_only=True``) and the local file back-end (writes b
 
 from __future__ import annotations
 
-import os
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,69 +19,28 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
+from bmtas.files import load_state, seal, write_bytes
 from bmtas.registry import HOOKS
 
 HISTORY = 1000
 """Values per logged scalar that a checkpoint keeps; the windows of the log must not be longer."""
 
 _STEP = re.compile(r'(?:iter|epoch)_(\d+)\.pth$')
-_LOAD_ERRORS = (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 class AtomicLocalBackend(LocalBackend):
     """Local files that are either the old or the new version, never a part.
 
-    A file is written beside its target, synchronised with the disk and renamed.
+    ``bmtas.files`` writes them.
     """
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
-        """Write bytes to a file."""
-        target = Path(filepath)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f'.{target.name}.{os.getpid()}.part')
-        try:
-            with open(part, 'wb') as stream:
-                stream.write(obj)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(part, target)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the rename itself
-        finally:
-            os.close(folder)
+        """Write bytes to a file; a checkpoint gets its checksum."""
+        write_bytes(filepath, seal(obj) if str(filepath).endswith('.pth') else obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
         """Write text to a file."""
         self.put(obj.encode(encoding), filepath)
-
-
-def write_text(text: str, path: str | Path) -> None:
-    """Write a text file atomically."""
-    AtomicLocalBackend().put_text(text, path)
-
-
-def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Load a checkpoint file; only tensors and plain Python values are accepted.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: The file is damaged, or holds objects that could run code when unpickled.
-    """
-    path = Path(filename).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f'checkpoint {path} does not exist')
-    try:
-        return torch.load(path, map_location=map_location, weights_only=True)
-    except _LOAD_ERRORS as error:
-        reason = str(error).strip().split('\n')[0][:200] or type(error).__name__
-        if isinstance(error, pickle.UnpicklingError):
-            # what torch says suggests to load it without this safeguard
-            reason = 'not a checkpoint, damaged, or with more in it than tensors and plain values'
-        raise ValueError(f'checkpoint {path} cannot be loaded: {reason}') from error
 
 
 def load_from_http(filename: str, map_location: Any = None) -> Any:
@@ -102,7 +58,7 @@ def load_from_http(filename: str, map_location: Any = None) -> Any:
     return load() if checkpoint is None else checkpoint
 
 
-CheckpointLoader.register_scheme('', load_from_local, force=True)
+CheckpointLoader.register_scheme('', load_state, force=True)
 CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
 register_backend('local', AtomicLocalBackend, force=True, prefixes='')
 
@@ -126,11 +82,11 @@ def find_resumable(work_dir: str | Path) -> tuple[Path | None, list[str]]:
     notes = []
     for path in checkpoints_of(work_dir):
         try:
-            checkpoint = load_from_local(str(path), 'cpu')
+            checkpoint = load_state(path)
         except ValueError as error:
             notes.append(str(error))
             continue
-        if isinstance(checkpoint, dict) and {'meta', 'state_dict'} <= checkpoint.keys():
+        if {'meta', 'state_dict'} <= checkpoint.keys():
             return path, notes
         notes.append(f'checkpoint {path} is not one of a run')
     return None, notes

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine import registry as mmengine_registry
@@ -14,6 +13,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from bmtas import registry as bmtas_registry
+from bmtas.files import nearest
 
 EXTRA_TOP_LEVEL = {
     # read by bmtas
@@ -84,16 +84,6 @@ BUILD_KEYS = {
     'parameter scheduler': {'convert_to_iter_based'},
     'optim wrapper': {'constructor', 'paramwise_cfg'},
 }
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Hint that ends an error message: the nearest known word, or the known words."""
-    known = sorted(known)
-    near = difflib.get_close_matches(word, known, 1, 0.5)
-    if near:
-        return f'did you mean {near[0]!r}?'
-    listed = ', '.join(known[:20]) + (', ...' if len(known) > 20 else '')
-    return f'known: {listed}' if known else 'nothing is known here'
 
 
 def top_level_keys() -> set[str]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bmtas.engine.checkpoint import write_text
+from bmtas.files import write_text
 
 FILE = 'history.jsonl'
 
@@ -26,7 +26,7 @@ def trim_history(path: str | Path, update: int) -> None:
     """Forget the rows from an update on: a resumed run writes them again."""
     if Path(path).is_file():
         rows = [row for row in read_history(path) if row['update'] < update]
-        write_text(''.join(json.dumps(row) + '\n' for row in rows), path)
+        write_text(path, ''.join(json.dumps(row) + '\n' for row in rows))
 
 
 def append_history(path: str | Path, row: dict[str, Any]) -> None:

@@ -12,12 +12,12 @@ from mmengine.config import Config
 
 from bmtas.branching import BranchingTree
 from bmtas.datasets.preflight import check_datasets
-from bmtas.engine.checkpoint import load_from_local
 from bmtas.engine.config import load_config
 from bmtas.engine.config_check import accepted_arguments
 from bmtas.engine.dist import init_distributed
 from bmtas.engine.loops import BranchingSearchLoop
 from bmtas.engine.runner import MultiTaskRunner
+from bmtas.files import load_state
 from bmtas.models.encoders import encoder_class, is_open
 from bmtas.registry import LOOPS, MODELS
 from bmtas.resources import ResourceTable, table_from_cfg
@@ -100,8 +100,7 @@ def encoder_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
         FileNotFoundError: No such checkpoint.
         ValueError: The checkpoint is damaged, lacks the tree, or is for other tasks.
     """
-    content = load_from_local(str(checkpoint), 'cpu')
-    content = content if isinstance(content, Mapping) else {}
+    content = load_state(checkpoint)
     code = content.get('network_code')
     if code is not None and cfg.model.get('type') == 'NetworkCodeModel':
         cfg.model.backbone.code = list(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -16,10 +15,10 @@ from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 
-from bmtas.engine.checkpoint import write_text
 from bmtas.engine.dist import unwrap
 from bmtas.engine.launch import build_runner, check_data, encoder_from_checkpoint, takes_tasks
 from bmtas.evaluation import compare_results, constant_scores, load_results
+from bmtas.files import write_json
 from bmtas.ncp.report import predictor_results, predictor_table
 from bmtas.registry import DATASETS
 from bmtas.resources import count_model, without_weights
@@ -183,6 +182,6 @@ def _write(
     """Write results.json, show it as a table; returns the file."""
     target = Path(out or Path(cfg.work_dir) / RESULTS)
     if is_main_process():
-        write_text(json.dumps(results, indent=1) + '\n', target)
+        write_json(target, results)
         logger.info(f'results in {target}:\n{table}')
     return target

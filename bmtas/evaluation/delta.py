@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+from bmtas.files import read_json
 
 SIGNS: Mapping[str, int] = MappingProxyType(
     {
@@ -135,10 +136,7 @@ def load_results(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(
             f'{path}: no such results file; tools/test.py writes it for the single-task networks'
         )
-    try:
-        results = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path}: not a JSON file ({error})') from None
+    results = read_json(path, 'results file')
     for key in ('scores', 'score_names', 'higher_is_better'):
         if not isinstance(results, dict) or not isinstance(results.get(key), dict):
             raise ValueError(

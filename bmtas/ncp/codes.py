@@ -6,7 +6,6 @@ Ding et al., Learning Versatile Neural Architectures by Propagating Network Code
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from bmtas.files import read_json
 
 STAGES = 4
 LENGTH = 27
@@ -109,9 +110,7 @@ class NetworkCode:
     @classmethod
     def from_file(cls, path: str | Path) -> NetworkCode:
         """Read the chosen code of a propagation's ``ncp.json``."""
-        if not Path(path).is_file():
-            raise FileNotFoundError(f'{path}: no such file, a network code is read from it')
-        content = json.loads(Path(path).read_text())
+        content = read_json(path, 'network code')
         code = content.get('chosen', content).get('code') if isinstance(content, dict) else content
         if code is None:
             raise CodeError(f'{path}: neither chosen.code nor code in this file')

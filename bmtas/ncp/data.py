@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from bmtas.files import read_json, write_json
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     'seg': ('mIoU', 'mAcc', 'aAcc'),
@@ -101,7 +102,7 @@ class RecordTable:
     def to_json(self, path: str | Path) -> None:
         """Write ``{"codes": [[...]], "columns": {name: [...]}}``."""
         columns = {name: column.tolist() for name, column in self.columns.items()}
-        Path(path).write_text(json.dumps({'codes': self.codes.tolist(), 'columns': columns}))
+        write_json(path, {'codes': self.codes.tolist(), 'columns': columns}, indent=None)
 
     @classmethod
     def from_file(cls, path: str | Path) -> RecordTable:
@@ -110,7 +111,7 @@ class RecordTable:
             with np.load(path, allow_pickle=False) as arrays:
                 content = {name: arrays[name] for name in arrays.files}
             return cls(content.pop('codes'), content)
-        content = json.loads(Path(path).read_text())
+        content = read_json(path, 'records')
         columns = {k: np.array(v, dtype=np.float64) for k, v in content['columns'].items()}
         return cls(np.array(content['codes'], dtype=np.int64), columns)
 
@@ -247,9 +248,7 @@ def split_rows(
         order = generator.permutation(number)
         train, test = order[number // 5 :], order[: number // 5]
     else:
-        if not Path(split_file).is_file():
-            raise FileNotFoundError(f'{split_file}: no such split file')
-        content = json.loads(Path(split_file).read_text())
+        content = read_json(split_file, 'split file')
         train, test = (np.array(content[key], dtype=np.int64) for key in ('train', 'val'))
         both = np.concatenate([train, test])
         if len(np.unique(both)) != len(both) or both.min() < 0 or both.max() >= number:

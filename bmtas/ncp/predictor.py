@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bmtas.files import load_state, save_state
 from bmtas.registry import MODELS
 
 from .cost import RECORD_COST
@@ -194,7 +195,7 @@ class CodePredictor(BaseModel):
 
     def export(self, path: str | Path) -> None:
         """Write configuration and weights as plain types, for ``load_predictor``."""
-        torch.save({'predictor': self.config, 'state_dict': self.state_dict()}, path)
+        save_state(path, {'predictor': self.config, 'state_dict': self.state_dict()})
 
 
 def load_predictor(path: str | Path, device: str = 'cpu') -> CodePredictor:
@@ -209,7 +210,7 @@ def load_predictor(path: str | Path, device: str = 'cpu') -> CodePredictor:
             f'{path}: no such predictor; train it with tools/train.py configs/ncp/predictor_*.py'
         )
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        content = load_state(path, device, 'predictor')
         model = CodePredictor(**content['predictor'])
         model.load_state_dict(content['state_dict'])
     except Exception as error:  # damaged files raise many kinds

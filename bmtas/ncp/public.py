@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from bmtas.files import load_state
+
 from .data import RecordTable
 from .dataset import output_names
 from .predictor import CodePredictor
@@ -39,7 +41,7 @@ def import_public_predictor(
         raise FileNotFoundError(f'{path}: no such file, weights of the public tool are read')
     names = list(outputs or output_names(setting))
     try:
-        weights = torch.load(path, map_location='cpu', weights_only=True)
+        weights = load_state(path)
         groups = _group_sizes(weights)
         hidden, inputs = weights['fc.1.weight'].shape
         width = weights['nets.0.0.weight'].shape[0]

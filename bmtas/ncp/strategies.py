@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bmtas.files import read_json, write_json
 from bmtas.registry import STRATEGIES
 from bmtas.visualization.propagation import draw_search
 
@@ -192,8 +192,7 @@ class CodeSearch:
             'config': str(getattr(cfg, 'filename', '')),
             'seconds': {'cpu': spent[0], 'wall': spent[1]},
         }
-        work_dir.mkdir(parents=True, exist_ok=True)
-        (work_dir / RESULT).write_text(json.dumps(report, indent=1) + '\n')
+        write_json(work_dir / RESULT, report)
         context.log(f'{summary(report)}\nreport in {work_dir / RESULT}')
         if self.picture:
             picture = draw_search(report, self._cloud(records), work_dir / 'vis' / 'ncp.png')
@@ -239,7 +238,7 @@ class CodeSearch:
 
     def _parse(self, source: Any) -> np.ndarray:
         if isinstance(source, str) and source.endswith('.json') and FilePath(source).is_file():
-            source = json.loads(FilePath(source).read_text())['chosen']['code']
+            source = read_json(source, 'network code')['chosen']['code']
         return self.space.parse(source)
 
     def _cloud(self, records: Records | None) -> dict[str, np.ndarray] | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
+
+from bmtas.files import read_json, write_json
 
 VERSION = 1
 IDENTITY = ('unit', 'convention', 'input_size', 'backbone')
@@ -79,12 +79,8 @@ class ResourceTable(Costs):
         return {key: getattr(self, key) for key in IDENTITY}
 
     def to_file(self, path: str | os.PathLike) -> None:
-        """Write as JSON; a reader sees the old file or the new one, never a part."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-        scratch.write_text(json.dumps(dict(version=VERSION, **asdict(self)), indent=1) + '\n')
-        os.replace(scratch, path)
+        """Write as JSON."""
+        write_json(path, dict(version=VERSION, **asdict(self)))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike) -> ResourceTable:
@@ -94,11 +90,8 @@ class ResourceTable(Costs):
             FileNotFoundError: No such file.
             ValueError: Not a resource table; the message names file and key.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f'resource table {path} not found')
+        data = read_json(path, 'resource table')
         try:
-            data = json.loads(path.read_text())
             params = data['params']
             return cls(
                 stem=int(data['stem']),
@@ -113,5 +106,5 @@ class ResourceTable(Costs):
             )
         except KeyError as error:
             raise ValueError(f'{path}: not a resource table, key {error} is missing') from None
-        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f'{path}: not a resource table ({error})') from None

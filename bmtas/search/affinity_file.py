@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from bmtas.files import read_json
 from bmtas.search.base import SearchContext
 
 
@@ -31,10 +31,8 @@ def read_affinity(path: str | Path, tasks: Sequence[str]) -> np.ndarray:
         ValueError: Not such a file, or one of other tasks.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'search.affinity: {path} does not exist')
+    content = read_json(path, 'search.affinity:')
     try:
-        content = json.loads(path.read_text())
         names, affinity = content['tasks'], np.array(content['affinity'], float)
     except (ValueError, KeyError, TypeError):
         raise ValueError(f'search.affinity: {path} is no affinity.json') from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from rich.progress import track
 from torch.utils.data import Dataset
 
 from bmtas.branching import BranchingTree
+from bmtas.files import load_state, write_json
 from bmtas.models import MultiTaskModel
 from bmtas.models.backbones import LayeredBackbone
 from bmtas.registry import DATASETS, MODELS
@@ -110,8 +110,7 @@ class SearchContext:
     def save(self, name: str, content: Any) -> Path:
         """Write a JSON file to the work dir."""
         path = self.work_dir / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content) + '\n')
+        write_json(path, content, indent=None)
         return path
 
     def describe(self, tree: BranchingTree) -> str:
@@ -148,11 +147,8 @@ def _read_weights(path: Path) -> Mapping[str, torch.Tensor]:
         raise FileNotFoundError(
             f'checkpoint {path} does not exist; train the network that the search reads first'
         )
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # whatever the unpickler meets
-        raise ValueError(f'checkpoint {path} cannot be read: {type(error).__name__}') from None
-    state = content.get('state_dict', content) if isinstance(content, Mapping) else None
+    content = load_state(path)
+    state = content.get('state_dict', content)
     if not isinstance(state, Mapping):
         raise ValueError(f'checkpoint {path} holds no weights')
     return state

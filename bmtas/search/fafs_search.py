@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bmtas.branching import BranchingTree
+from bmtas.files import atomic_path
 from bmtas.registry import STRATEGIES
 from bmtas.search.affinity_file import read_affinity, save_affinity
 from bmtas.search.base import SearchContext, batches, choose_images, progress
@@ -100,7 +101,8 @@ class FAFSSearch:
         difficulty = self.measure(context)
         affinity = task_affinity(difficulty)
         save_affinity(context, affinity[None], ['images'])
-        np.save(context.work_dir / 'difficulty.npy', difficulty)
+        with atomic_path(context.work_dir / 'difficulty.npy') as part:
+            np.save(part, difficulty)
         return affinity
 
     def measure(self, context: SearchContext) -> np.ndarray:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from bmtas.files import atomic_path
 
 from .palettes import FAINT, INK
 
@@ -33,9 +34,6 @@ def plain(axes: Axes, grid: bool = False) -> None:
 
 def save(figure: Figure, path: str | Path) -> Path:
     """Write a PNG, whole or not at all; equal figures give equal files."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f'{path.name}.{os.getpid()}.tmp')
-    figure.savefig(scratch, format='png', metadata={'Software': None})
-    os.replace(scratch, path)
-    return path
+    with atomic_path(path) as part:
+        figure.savefig(part, format='png', metadata={'Software': None})
+    return Path(path)

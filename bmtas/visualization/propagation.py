@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from bmtas.files import atomic_path
+
 
 def draw_search(
     report: Mapping[str, Any], records: Mapping[str, np.ndarray] | None, path: str | Path
@@ -48,10 +50,9 @@ def draw_search(
         axis.xaxis.set_minor_formatter('')
         axis.grid(alpha=0.25, which='both')
     axes[0].legend(fontsize=7, loc='lower right')
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
-    return path
+    with atomic_path(path) as part:
+        figure.savefig(part, format='png', dpi=130)
+    return Path(path)
 
 
 def _draw_path(axis: Any, report: Mapping[str, Any], name: str) -> None:

@@ -68,6 +68,6 @@ def test_mistakes(runs, tmp_path):
     with pytest.raises(ValueError, match="key 'scores' is missing"):
         write_report([runs], tmp_path / 'r.html')
     (runs / 'one' / 'results.json').write_text('{')
-    with pytest.raises(ValueError, match='not a JSON file'):
+    with pytest.raises(ValueError, match='is not JSON'):
         write_report([runs], tmp_path / 'r.html')
     assert not (tmp_path / 'r.html').exists()

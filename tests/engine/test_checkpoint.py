@@ -1,5 +1,6 @@
 """Checkpoints survive a kill and are loaded without running code."""
 
+import io
 import os
 import signal
 
@@ -12,11 +13,10 @@ from mmengine.logging import HistoryBuffer
 from bmtas.engine.checkpoint import (
     AtomicLocalBackend,
     find_resumable,
-    load_from_local,
     pack_history,
     to_plain,
-    write_text,
 )
+from bmtas.files import load_state, write_text
 
 
 def save(path, value=1.0):
@@ -33,11 +33,13 @@ def test_mmengine_writes_through_the_atomic_backend(tmp_path):
 def test_a_kill_during_writing_leaves_the_older_checkpoint(tmp_path, moment):
     save(tmp_path / 'iter_5.pth')
     old = (tmp_path / 'iter_5.pth').read_bytes()
+    buffer = io.BytesIO()
+    torch.save(dict(w=torch.ones(25_000)), buffer)
     child = os.fork()
     if child == 0:  # dies in the middle of overwriting one file and of writing another
         setattr(os, moment, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         AtomicLocalBackend().put(
-            b'x' * 100_000, tmp_path / ('iter_5.pth', 'iter_10.pth')[moment == 'fsync']
+            buffer.getvalue(), tmp_path / ('iter_5.pth', 'iter_10.pth')[moment == 'fsync']
         )
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -68,16 +70,16 @@ def test_code_in_a_pickle_is_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({'state_dict': Malicious()}, 'bad.pth')
     with pytest.raises(ValueError, match='bad.pth cannot be loaded: not a checkpoint, damaged'):
-        load_from_local('bad.pth')
+        load_state('bad.pth')
     assert not os.path.exists('created_by_a_pickle')
     with pytest.raises(FileNotFoundError, match='none.pth does not exist'):
-        load_from_local('none.pth')
+        load_state('none.pth')
 
 
 def test_plain_values_load_with_weights_only(tmp_path):
     value = dict(a=np.float64(1.5), b=np.arange(3), c=('x', None), d={1, 2}, e=object)
     torch.save(to_plain(value), tmp_path / 'plain.pth')
-    plain = load_from_local(tmp_path / 'plain.pth')
+    plain = load_state(tmp_path / 'plain.pth')
     assert plain == dict(a=1.5, b=[0, 1, 2], c=('x', None), d=[1, 2], e="<class 'object'>")
     assert type(plain['a']) is float
 
@@ -94,5 +96,5 @@ def test_history_keeps_its_last_values():
 def test_a_failed_write_leaves_no_litter(tmp_path):
     with pytest.raises(TypeError):
         AtomicLocalBackend().put('text, not bytes', tmp_path / 'x.bin')
-    write_text('new', tmp_path / 'y.txt')
+    write_text(tmp_path / 'y.txt', 'new')
     assert [path.name for path in tmp_path.iterdir()] == ['y.txt']

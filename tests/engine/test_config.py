@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from bmtas.engine.config import load_config
-from bmtas.engine.config_check import accepted_arguments, nearest
+from bmtas.engine.config_check import accepted_arguments
+from bmtas.files import nearest
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
 

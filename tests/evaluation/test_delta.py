@@ -121,11 +121,11 @@ def test_direction_follows_the_sign_table():
 @pytest.mark.parametrize(
     'text, message',
     [
-        ('{', 'not a JSON file'),
+        ('{', 'is not JSON'),
         ('[]', "key 'scores' is missing"),
         ('{"scores": {}}', "key 'score_names' is missing"),
         (json.dumps(results({'semseg': None})), "score of task 'semseg' is None"),
-        (json.dumps(results({'semseg': math.nan})), "score of task 'semseg' is nan"),
+        (json.dumps(results({'semseg': math.nan})), 'NaN is no number of JSON'),
     ],
 )
 def test_bad_files(tmp_path, text, message):

@@ -44,7 +44,7 @@ def test_missing_and_damaged_file(tmp_path):
     with pytest.raises(FileNotFoundError, match='nowhere.pth does not exist'):
         LayeredBackbone('resnet18', weights=str(tmp_path / 'nowhere.pth'))
     (tmp_path / 'bad.pth').write_bytes(b'not a checkpoint')
-    with pytest.raises(ValueError, match='bad.pth cannot be read'):
+    with pytest.raises(ValueError, match='bad.pth cannot be loaded'):
         LayeredBackbone('resnet18', weights=str(tmp_path / 'bad.pth'))
 
 

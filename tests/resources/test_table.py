@@ -113,7 +113,7 @@ def test_stored_table_is_used_only_for_the_same_request(tmp_path, change):
 
 @pytest.mark.parametrize(
     'text, message',
-    [('{"stem": 3}', "key 'params' is missing"), ('[]', 'not a resource'), ('{', 'not a')],
+    [('{"stem": 3}', "key 'params' is missing"), ('[]', 'not a resource'), ('{', 'is not JSON')],
 )
 def test_broken_file_is_named(tmp_path, text, message):
     path = tmp_path / 'resources.json'
@@ -121,7 +121,7 @@ def test_broken_file_is_named(tmp_path, text, message):
     with pytest.raises(ValueError, match=message) as error:
         ResourceTable.from_file(path)
     assert str(path) in str(error.value)
-    with pytest.raises(FileNotFoundError, match='not found'):
+    with pytest.raises(FileNotFoundError, match='does not exist'):
         ResourceTable.from_file(tmp_path / 'none.json')
 
 

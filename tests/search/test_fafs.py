@@ -230,7 +230,7 @@ def test_faulty_options(make_context, make_checkpoint, tmp_path):
         run(checkpoint=make_checkpoint(context, type='SingleTaskEncoder'))
     bad = tmp_path / 'bad.pth'
     bad.write_bytes(b'no checkpoint')
-    with pytest.raises(ValueError, match='bad.pth cannot be read'):
+    with pytest.raises(ValueError, match='bad.pth cannot be loaded'):
         run(checkpoint=str(bad))
     file = tmp_path / 'affinity.json'
     file.write_text(json.dumps(dict(tasks=['x'], affinity=[[[1.0]]])))

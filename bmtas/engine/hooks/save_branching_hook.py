@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
-from bmtas.engine.checkpoint import write_text
 from bmtas.engine.dist import unwrap
 from bmtas.engine.hooks.branching_log_hook import argmax_tree
+from bmtas.files import write_json
 from bmtas.registry import HOOKS
 
 BRANCHING, ALPHA = 'branching.json', 'alpha.json'
@@ -55,4 +54,4 @@ class SaveBranchingHook(Hook):
             layers=encoder.layer_names,
             alpha=encoder.alpha.detach().cpu().tolist(),
         )
-        write_text(json.dumps(content) + '\n', folder / ALPHA)
+        write_json(folder / ALPHA, content, indent=None)

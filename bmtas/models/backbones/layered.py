@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import get_model, list_models
 
+from bmtas.files import nearest
 from bmtas.models.backbones.dilation import dilate
 from bmtas.models.backbones.recipes import explicit_recipe, find_recipe
 from bmtas.models.backbones.weights import load_weights
@@ -169,9 +169,9 @@ def _check_arch(arch: str) -> None:
     # of the one module, as building a detector would download its backbone
     known = list_models(module=torchvision.models)
     if arch not in known:
-        near = difflib.get_close_matches(arch, known, 1)
-        hint = f'; did you mean {near[0]!r}?' if near else ''
-        raise ValueError(f'backbone: torchvision has no classification model {arch!r}{hint}')
+        raise ValueError(
+            f'backbone: torchvision has no classification model {arch!r}; {nearest(arch, known)}'
+        )
 
 
 def _cut(model: nn.Module, part: Sequence[str], arch: str) -> nn.Module:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
+from bmtas.files import load_state
+
 # weights that a package of the index carries: architecture -> (package to install, file in it)
 _PACKAGED = {
     'mobilenet_v2': (
@@ -88,16 +90,10 @@ def _packaged_file(arch: str) -> Path:
 
 
 def _load_file(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise FileNotFoundError(f'backbone: weights file {path} does not exist')
-    try:
-        state = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # the unpickler raises many kinds for a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f'backbone: weights file {path} cannot be read: {reason}') from error
-    if isinstance(state, Mapping) and isinstance(state.get('state_dict'), Mapping):
+    state = load_state(path, what='backbone: weights file')
+    if isinstance(state.get('state_dict'), Mapping):
         state = state['state_dict']
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f'backbone: weights file {path} holds no state dict')
     return state
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from bmtas.files import load_state
 from bmtas.models.backbones import LayeredBackbone, build_backbone
 from bmtas.models.encoders.base import Features, Part
 from bmtas.models.encoders.single_task import SingleTaskEncoder
@@ -116,10 +116,6 @@ def _state_of(path: str, prefix: str) -> dict[str, Tensor]:
             f'model.encoder.init_from: checkpoint {path} not found; train the single-task networks '
             'first (configs/single), or set it to None to start from the backbone'
         )
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        reason = str(error).strip().split('\n')[0]
-        raise ValueError(f'model.encoder.init_from: {path} cannot be loaded: {reason}') from None
+    checkpoint = load_state(path, what='model.encoder.init_from:')
     state = checkpoint.get('state_dict', checkpoint)
     return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
