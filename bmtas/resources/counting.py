@@ -56,6 +56,22 @@ def _nothing(*_: Any, out_shape: Any, **__: Any) -> int:
     return 0
 
 
+def _attention(q: list[int], k: list[int], v: list[int], *_: Any, out_shape: Any, **__: Any) -> int:
+    """Two matrix products for each head: q k^T and the weights times v; (N, heads, n, d)."""
+    return 2 * prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
+
+
+# the kernels of scaled dot products; which one runs depends on device and layout
+_ATTENTION = [
+    getattr(aten, name)
+    for name in (
+        '_scaled_dot_product_flash_attention',
+        '_scaled_dot_product_flash_attention_for_cpu',
+        '_scaled_dot_product_efficient_attention',
+        '_scaled_dot_product_cudnn_attention',
+    )
+]
+
 _PAPER: Mapping[Any, Callable[..., int]] = {
     aten.convolution: _conv_additions_too,
     aten.addmm: _addmm_additions_too,
@@ -63,6 +79,7 @@ _PAPER: Mapping[Any, Callable[..., int]] = {
     # batched products are functional calls, which a counter by module hooks does not see
     aten.bmm: _nothing,
     aten.baddbmm: _nothing,
+    **dict.fromkeys(_ATTENTION, _nothing),
     aten.max_pool2d_with_indices: _max_pool,
     aten.avg_pool2d: _avg_pool,
     aten._adaptive_avg_pool2d: _global_pool,
@@ -71,7 +88,7 @@ _PAPER: Mapping[Any, Callable[..., int]] = {
 
 CONVENTIONS: Mapping[str, Mapping[Any, Callable[..., int]]] = {
     # multiply-accumulates of convolutions, linear layers and matrix products
-    'mac': {},
+    'mac': dict.fromkeys(_ATTENTION, _attention),
     # the counter behind the published tables: half of all multiplications and additions,
     # so that K - 1/2 is booked where there is no bias; pooling is counted
     'paper': _PAPER,

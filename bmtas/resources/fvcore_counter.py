@@ -65,6 +65,11 @@ def _global_pool(inputs: list[Any], outputs: list[Any]) -> int:
     return prod(fv.get_shape(inputs[0]))
 
 
+def _attention(inputs: list[Any], outputs: list[Any]) -> int:
+    q, k, v = (fv.get_shape(x) for x in inputs[:3])
+    return 2 * prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
+
+
 HANDLES: Mapping[str, Mapping[str, Handle]] = {
     'mac': {
         'aten::_convolution': _doubled(fv.conv_flop_jit),
@@ -73,6 +78,7 @@ HANDLES: Mapping[str, Mapping[str, Handle]] = {
         'aten::mm': _doubled(fv.matmul_flop_jit),
         'aten::matmul': _doubled(fv.matmul_flop_jit),
         'aten::bmm': _doubled(fv.bmm_flop_jit),
+        'aten::scaled_dot_product_attention': _attention,
     },
     'paper': {
         'aten::_convolution': _conv,

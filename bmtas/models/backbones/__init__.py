@@ -7,11 +7,13 @@ from bmtas.models.backbones.layered import (
     last_norm_name,
     strip_last_affine,
 )
+from bmtas.models.backbones.vit import LayeredViT
 
 __all__ = [
     'ASPP',
     'RASPP',
     'LayeredBackbone',
+    'LayeredViT',
     'build_backbone',
     'last_norm_name',
     'strip_last_affine',

@@ -11,6 +11,7 @@ import torchvision
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import get_model, list_models
+from torchvision.ops import StochasticDepth
 
 from bmtas.files import nearest
 from bmtas.models.backbones.dilation import dilate
@@ -127,14 +128,15 @@ class LayeredBackbone:
             index: Layer, 0 ... L-1.
             last_affine: Whether the last batch norm scales and shifts. Candidates of the
                 supergraph go without, so that their outputs are of one scale when mixed.
-            dropout: Probability for the layer's dropout, None keeps the recipe's.
+            dropout: Probability for the layer's dropout and for dropping its residual branches,
+                None keeps the recipe's.
         """
         layer = copy.deepcopy(self._layers[index])
         if not last_affine:
             strip_last_affine(layer)
         if dropout is not None:
             for module in layer.modules():
-                if isinstance(module, nn.Dropout):
+                if isinstance(module, (nn.Dropout, StochasticDepth)):
                     module.p = dropout
         return layer
 

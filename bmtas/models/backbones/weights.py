@@ -39,11 +39,11 @@ def load_weights(model: nn.Module, arch: str, weights: str) -> None:
         ValueError: Not a state dict of this architecture.
     """
     if weights == 'offline':
-        state, source = _load_file(_packaged_file(arch)), 'offline'
+        state, source = load_file(_packaged_file(arch)), 'offline'
     elif weights == 'imagenet' or weights in _names(arch):
         state, source = _named_weights(arch, weights), weights
     else:
-        state, source = _load_file(Path(weights)), weights
+        state, source = load_file(Path(weights)), weights
     _load_state(model, arch, state, source)
 
 
@@ -57,7 +57,7 @@ def _named_weights(arch: str, weights: str) -> Mapping[str, Tensor]:
     entry = get_model_weights(arch)[name]
     packaged = _PACKAGED.get(arch)
     if packaged and entry.url.endswith(Path(packaged[2]).name) and _has_package(packaged[1]):
-        return _load_file(_packaged_file(arch))
+        return load_file(_packaged_file(arch))
     try:
         return torch.hub.load_state_dict_from_url(entry.url, progress=False, map_location='cpu')
     except (URLError, OSError, RuntimeError) as error:
@@ -89,10 +89,17 @@ def _packaged_file(arch: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations))) / file
 
 
-def _load_file(path: Path) -> Mapping[str, Tensor]:
+def load_file(path: Path) -> Mapping[str, Tensor]:
+    """Read a state dict, bare or under the key ``state_dict`` or ``model``.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file is damaged or holds no state dict.
+    """
     state = load_state(path, what='backbone: weights file')
-    if isinstance(state.get('state_dict'), Mapping):
-        state = state['state_dict']
+    for key in ('state_dict', 'model'):
+        if isinstance(state.get(key), Mapping):
+            state = state[key]
     if not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f'backbone: weights file {path} holds no state dict')
     return state

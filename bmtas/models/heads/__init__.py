@@ -1,5 +1,6 @@
 """Decoders: features of one task in, logits out."""
 
+from bmtas.models.heads.convnext import ConvNeXtHead
 from bmtas.models.heads.deeplabv3plus import DeepLabV3PlusHead
 
-__all__ = ['DeepLabV3PlusHead']
+__all__ = ['ConvNeXtHead', 'DeepLabV3PlusHead']
