@@ -204,7 +204,7 @@ def main() -> None:
 
     # loaded once, for all forked processes
     import bmtas.cli.base  # first: it quietens torch
-    import bmtas.engine.launch
+    import bmtas.engine.build
     import bmtas.models  # noqa: F401
 
     torch.set_num_threads(1)

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from bmtas.engine.config import load_config
-from bmtas.engine.launch import encoder_from_checkpoint
+from bmtas.engine.test import encoder_from_checkpoint
 from bmtas.files import atomic_path, load_state
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights

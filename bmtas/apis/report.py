@@ -11,8 +11,8 @@ from typing import Any
 
 from bmtas.branching import BranchingTree
 from bmtas.engine.hooks.save_branching_hook import BRANCHING
+from bmtas.engine.results import RESULTS
 from bmtas.engine.searching import PICTURES
-from bmtas.engine.testing import RESULTS
 from bmtas.files import read_json, write_text
 from bmtas.visualization import draw_tree
 

@@ -45,19 +45,18 @@ def retrain(branching: Path, work_dir: Path, speed: float) -> Path:
     """Train the network of a tree; returns its checkpoint."""
     from bmtas.engine.checkpoint import checkpoints_of
     from bmtas.engine.config import load_config
-    from bmtas.engine.launch import build_runner, read_branching
+    from bmtas.engine.train import run_training
 
     cfg = load_config(RETRAIN, work_dir=work_dir)
     cfg.train_cfg.max_iters = max(1, round(cfg.train_cfg.max_iters / speed))
-    read_branching(cfg, branching)
-    build_runner(cfg, 'train').train()
+    run_training(cfg, branching)
     return checkpoints_of(work_dir)[0]
 
 
 def test(checkpoint: Path, work_dir: Path) -> dict[str, Any]:
     """Test a checkpoint; returns the content of results.json."""
     from bmtas.engine.config import load_config
-    from bmtas.engine.testing import run_test
+    from bmtas.engine.test import run_test
 
     return run_test(load_config(RETRAIN, work_dir=work_dir), checkpoint, sheet=5)
 

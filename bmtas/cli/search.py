@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
     # imported late: --help and a mistyped option answer at once
-    from bmtas.engine.launch import config_from_args
+    from bmtas.engine.build import config_from_args
     from bmtas.engine.searching import run_gradient_search, run_strategy
 
     cfg = config_from_args(args)

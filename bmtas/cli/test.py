@@ -35,8 +35,8 @@ def parse_args(argv: Sequence[str] | None) -> object:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
-    from bmtas.engine.launch import config_from_args
-    from bmtas.engine.testing import run_test
+    from bmtas.engine.build import config_from_args
+    from bmtas.engine.test import run_test
 
     cfg = config_from_args(args)
     run_test(cfg, args.checkpoint, args.baseline, args.out, args.sheet, args.amp, args.constant)

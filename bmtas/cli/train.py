@@ -25,12 +25,9 @@ def parse_args(argv: Sequence[str] | None) -> object:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
-    from bmtas.engine.launch import build_runner, check_data, config_from_args, read_branching
+    from bmtas.engine.build import config_from_args
+    from bmtas.engine.train import run_training
 
     cfg = config_from_args(args)
-    check_data(cfg, 'train')  # counting the layers of a tree builds a network
-    if args.branching:
-        read_branching(cfg, args.branching)
-    runner = build_runner(cfg, 'train')
-    runner.train()
+    runner = run_training(cfg, args.branching)
     runner.logger.info(f'done: checkpoints and logs in {cfg.work_dir}')

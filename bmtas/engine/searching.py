@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +13,15 @@ from mmengine.dist import is_main_process
 
 from bmtas.branching import BranchingTree
 from bmtas.datasets.preflight import check_datasets
+from bmtas.engine.build import TABLE, build_runner, check_data, resource_table
+from bmtas.engine.dist import init_distributed
 from bmtas.engine.history import FILE, read_history
 from bmtas.engine.hooks.branching_log_hook import argmax_tree
 from bmtas.engine.hooks.save_branching_hook import BRANCHING
-from bmtas.engine.launch import build_runner, resource_table
+from bmtas.engine.loops import BranchingSearchLoop
 from bmtas.engine.updates import SCALES
-from bmtas.registry import STRATEGIES
+from bmtas.models.encoders import encoder_class
+from bmtas.registry import LOOPS, STRATEGIES
 from bmtas.resources import ResourceTable
 from bmtas.search import SearchContext
 from bmtas.structures import build_tasks
@@ -66,9 +70,36 @@ def draw_search(
     return pictures
 
 
+def prepare_search(cfg: Config) -> None:
+    """Count the layers and hand table and resource term to the loop.
+
+    Raises:
+        ValueError: The config is that of no search by gradients.
+    """
+    loop = LOOPS.get(cfg.train_cfg.get('type'))
+    if not (inspect.isclass(loop) and issubclass(loop, BranchingSearchLoop)):
+        raise ValueError(
+            f'{cfg.filename}: train_cfg.type: {cfg.train_cfg.get("type")} is no search; give '
+            'tools/search.py a config with BranchingSearchLoop or with the key search'
+        )
+    encoder = cfg.model.get('encoder') or {}
+    if not encoder_class(encoder).searchable:
+        raise ValueError(
+            f'{cfg.filename}: model.encoder.type: a search by gradients needs a '
+            f'SupergraphEncoder, not {encoder.get("type")}'
+        )
+    init_distributed(cfg.get('launcher', 'none'))  # one process counts for all
+    resource_table(cfg)
+    cfg.train_cfg.table = str(Path(cfg.work_dir) / TABLE)
+    if cfg.get('resource_loss'):
+        cfg.train_cfg.resource = cfg.resource_loss
+
+
 def run_gradient_search(cfg: Config) -> BranchingTree:
     """Search by gradients; the hooks of the config write the results."""
-    runner = build_runner(cfg, 'search')
+    check_data(cfg, 'train')
+    prepare_search(cfg)
+    runner = build_runner(cfg, 'train')
     runner.train()
     tree, table = argmax_tree(runner.model), runner.train_loop.table
     if is_main_process():

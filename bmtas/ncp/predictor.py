@@ -11,6 +11,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bmtas.engine.results import results_of
 from bmtas.files import load_state, save_state
 from bmtas.registry import MODELS
 
@@ -219,3 +220,21 @@ def load_predictor(path: str | Path, device: str = 'cpu') -> CodePredictor:
             f'{path}: no exported predictor ({type(error).__name__}: {reason})'
         ) from error
     return model.to(device).eval().requires_grad_(False)
+
+
+@results_of.register
+def _(model: CodePredictor, metrics: Mapping[str, float], cfg: Any) -> dict[str, Any]:
+    # the outputs stand for tasks
+    by_name: dict[str, dict[str, float]] = {}
+    for key, value in metrics.items():
+        name, score = key.rsplit('/', 1)
+        by_name.setdefault(name, {})[score] = float(value)
+    return dict(
+        version=1,
+        tasks=list(by_name),
+        metrics=by_name,
+        scores={name: scores['tau'] for name, scores in by_name.items()},
+        score_names=dict.fromkeys(by_name, 'tau'),
+        higher_is_better=dict.fromkeys(by_name, True),
+        params=sum(p.numel() for p in model.parameters()),
+    )

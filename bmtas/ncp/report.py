@@ -247,34 +247,3 @@ def summary(report: Mapping[str, Any]) -> str:
             )
         lines.append(', '.join(parts))
     return '\n'.join(lines)
-
-
-def predictor_results(metrics: Mapping[str, float], params: int) -> dict[str, Any]:
-    """The scores of a predictor in the layout of results.json: its outputs stand for tasks.
-
-    Args:
-        metrics: ``<output>/<score>`` of ``CodePredictionMetric``.
-        params: Parameters of the predictor.
-    """
-    by_name: dict[str, dict[str, float]] = {}
-    for key, value in metrics.items():
-        name, score = key.rsplit('/', 1)
-        by_name.setdefault(name, {})[score] = float(value)
-    return {
-        'version': VERSION,
-        'tasks': list(by_name),
-        'metrics': by_name,
-        'scores': {name: scores['tau'] for name, scores in by_name.items()},
-        'score_names': dict.fromkeys(by_name, 'tau'),
-        'higher_is_better': dict.fromkeys(by_name, True),
-        'params': params,
-    }
-
-
-def predictor_table(results: Mapping[str, Any]) -> str:
-    """The scores of a predictor as text, one line for each output."""
-    lines = []
-    for name, scores in results['metrics'].items():
-        shown = '  '.join(f'{score} {value:.4f}' for score, value in scores.items())
-        lines.append(f'  {name:<10}{shown}')
-    return '\n'.join(lines)

@@ -14,7 +14,7 @@ def network(tmp_path_factory):
     """Config, checkpoint and model of a branched network with three of the tasks."""
     from bmtas.branching import BranchingTree
     from bmtas.engine.config import load_config
-    from bmtas.engine.launch import set_routes
+    from bmtas.engine.train import set_routes
     from bmtas.registry import MODELS
 
     folder = tmp_path_factory.mktemp('network')

@@ -7,7 +7,9 @@ import pytest
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.visualization import Visualizer
 
-from bmtas.engine.launch import build_runner, load_config
+from bmtas.engine.build import build_runner
+from bmtas.engine.config import load_config
+from bmtas.engine.searching import prepare_search
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,7 +94,9 @@ def run(tmp_path: Path):
             singleton._instance_dict.clear()
         cfg = load_config(config, options, work_dir=tmp_path / name)
         cfg.resume = resume
-        runner = build_runner(cfg, purpose)
+        if purpose == 'search':
+            prepare_search(cfg)
+        runner = build_runner(cfg, 'train')
         runner.train()
         return runner
 

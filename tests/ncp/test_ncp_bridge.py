@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from bmtas.engine.build import build_runner
 from bmtas.engine.config import load_config
-from bmtas.engine.launch import build_runner
-from bmtas.engine.testing import run_test
+from bmtas.engine.test import run_test
 from bmtas.models.encoders import MultiResolutionEncoder
 from bmtas.ncp import CostModel, MultiResolutionNetwork, NetworkCode
 from bmtas.registry import MODELS

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from bmtas.engine.build import build_runner
 from bmtas.engine.config import load_config
-from bmtas.engine.launch import build_runner
-from bmtas.engine.testing import run_test
+from bmtas.engine.test import run_test
 from bmtas.ncp.cost import RECORD_COST
 from bmtas.ncp.dataset import NetworkCodeDataset
 from bmtas.ncp.metric import CodePredictionMetric, regression_scores

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from contextlib import nullcontext
-from logging import Logger
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +13,26 @@ from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 
+from bmtas.engine.build import build_runner, check_data
 from bmtas.engine.dist import unwrap
-from bmtas.engine.launch import build_runner, check_data, encoder_from_checkpoint, takes_tasks
+from bmtas.engine.results import RESULTS, plain_number, results_of, results_table
 from bmtas.evaluation import compare_results, constant_scores, load_results
-from bmtas.files import write_json
-from bmtas.ncp.report import predictor_results, predictor_table
+from bmtas.files import load_state, write_json
+from bmtas.models import MultiTaskModel
+from bmtas.models.encoders import encoder_class, is_open
 from bmtas.registry import DATASETS
 from bmtas.resources import count_model, without_weights
 from bmtas.structures import Task
 from bmtas.visualization import draw_predictions
 
-RESULTS = 'results.json'
 
-
-def _number(value: Any) -> float | None:
-    """JSON has no NaN: a score without a single labelled pixel becomes null."""
-    value = float(value)
-    return value if math.isfinite(value) else None
-
-
-def collect_results(
-    tasks: tuple[Task, ...], metrics: Mapping[str, Any], cost: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Sort the evaluator's ``<task>/<metric>`` values into the layout of results.json."""
+@results_of.register
+def _(model: MultiTaskModel, metrics: Mapping[str, Any], cfg: Config) -> dict[str, Any]:
     by_task: dict[str, dict[str, float | None]] = {}
-    for task in tasks:
+    for task in model.tasks:
         prefix = f'{task.name}/'
         by_task[task.name] = {
-            key[len(prefix) :]: _number(value)
+            key[len(prefix) :]: plain_number(value)
             for key, value in metrics.items()
             if key.startswith(prefix)
         }
@@ -51,39 +41,22 @@ def collect_results(
                 f'tasks: {task.name!r} has score {task.score!r}, its metric gives '
                 f'{sorted(by_task[task.name])}'
             )
+    convention = (cfg.get('resources') or {}).get('convention', 'mac')
+    cost = count_model(model, cfg.input_size, convention)
+    tree = model.encoder.tree
     return dict(
         version=1,
-        tasks=[task.name for task in tasks],
+        tasks=[task.name for task in model.tasks],
         metrics=by_task,
-        scores={task.name: by_task[task.name][task.score] for task in tasks},
-        score_names={task.name: task.score for task in tasks},
-        higher_is_better={task.name: task.higher_is_better for task in tasks},
+        scores={task.name: by_task[task.name][task.score] for task in model.tasks},
+        score_names={task.name: task.score for task in model.tasks},
+        higher_is_better={task.name: task.higher_is_better for task in model.tasks},
         madds=int(cost['madds']),
         params=int(cost['params']),
         convention=cost['convention'],
         input_size=list(cost['input_size']),
+        branching=tree and dict(tasks=list(tree.tasks), config=tree.routes.tolist()),
     )
-
-
-def results_table(results: Mapping[str, Any]) -> str:
-    """The results as a few lines of text."""
-    rows = []
-    for task in results['tasks']:
-        arrow = 'higher' if results['higher_is_better'][task] else 'lower'
-        score = results['scores'][task]
-        shown = 'no labels' if score is None else f'{score:.4g}'
-        name = results['score_names'][task]
-        constant = (results.get('constant') or {}).get(task)
-        beside = '' if constant is None else f'; the best constant gets {constant:.4g}'
-        rows.append(f'  {task:<14}{name:<10}{shown:>10}   ({arrow} is better{beside})')
-    height, width = results['input_size']
-    rows.append(
-        f'  {results["madds"] / 1e9:.4g} GMAdds ({results["convention"]}, {height}x{width}), '
-        f'{results["params"] / 1e6:.4g} M parameters'
-    )
-    if results['delta_m'] is not None:
-        rows.append(f'  Delta_m {results["delta_m"]:+.2f} % against {results["baseline"]}')
-    return '\n'.join(rows)
 
 
 def constants_of(
@@ -92,7 +65,7 @@ def constants_of(
     """Scores of the best constants of the training labels, by task; configs of the data sets."""
     plain = dict(train, pipeline=[dict(type='PackSample')])
     scores = constant_scores(tasks, DATASETS.build(plain), DATASETS.build(dict(held_out)))
-    return {task: _number(score) for task, score in scores.items()}
+    return {task: plain_number(score) for task, score in scores.items()}
 
 
 def draw_sheet(runner: Any, count: int, path: Path) -> Path | None:
@@ -149,39 +122,53 @@ def run_test(
     with context:
         metrics = runner.test()
     model = unwrap(runner.model)
-    if not takes_tasks(cfg):
-        results = predictor_results(metrics, sum(p.numel() for p in model.parameters()))
-        results |= dict(seed=runner.seed, config=str(cfg.filename), checkpoint=str(checkpoint))
-        _write(cfg, results, out, predictor_table(results), runner.logger)
-        return results
-    convention = (cfg.get('resources') or {}).get('convention', 'mac')
-    results = collect_results(model.tasks, metrics, count_model(model, cfg.input_size, convention))
-    tree = model.encoder.tree
+    results = results_of(model, metrics, cfg)
     results |= dict(
         method=cfg.get('method') or Path(cfg.filename).resolve().parent.name,
-        delta_m=None if baseline is None else _number(compare_results(results, baseline)),
+        delta_m=None if baseline is None else plain_number(compare_results(results, baseline)),
         baseline=None if baseline is None else str(baseline),
         seed=runner.seed,
         config=str(cfg.filename),
         checkpoint=str(checkpoint),
-        branching=tree and dict(tasks=list(tree.tasks), config=tree.routes.tolist()),
     )
     if constant:
         results['constant'] = constants_of(model.tasks, train, cfg.test_dataloader.dataset)
     if is_main_process():
-        target = _write(cfg, results, out, results_table(results), runner.logger)
-        picture = draw_sheet(runner, sheet, target.parent / 'vis' / 'predictions.png')
-        if picture is not None:
-            runner.logger.info(f'predictions drawn in {picture}')
+        target = Path(out or Path(cfg.work_dir) / RESULTS)
+        write_json(target, results)
+        runner.logger.info(f'results in {target}:\n{results_table(results)}')
+        if isinstance(model, MultiTaskModel):
+            picture = draw_sheet(runner, sheet, target.parent / 'vis' / 'predictions.png')
+            if picture is not None:
+                runner.logger.info(f'predictions drawn in {picture}')
     return results
 
 
-def _write(
-    cfg: Config, results: Mapping[str, Any], out: str | Path | None, table: str, logger: Logger
-) -> Path:
-    """Write results.json, show it as a table; returns the file."""
-    target = Path(out or Path(cfg.work_dir) / RESULTS)
-    if is_main_process():
-        write_json(target, results)
-        logger.info(f'results in {target}:\n{table}')
-    return target
+def encoder_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
+    """Take from a checkpoint what its encoder must be built with, e.g. the routes of a tree.
+
+    The code of a NetworkCodeModel always comes from the checkpoint: no other code's network fits.
+
+    Raises:
+        FileNotFoundError: No such checkpoint.
+        ValueError: The checkpoint is damaged, lacks the tree, or is for other tasks.
+    """
+    content = load_state(checkpoint)
+    code = content.get('network_code')
+    if code is not None and cfg.model.get('type') == 'NetworkCodeModel':
+        cfg.model.backbone.code = list(code)
+    encoder = cfg.model.get('encoder')
+    if encoder is None:
+        return
+    _merge(encoder, content.get('encoder') or {})
+    if is_open(encoder) and not encoder_class(encoder).searchable:
+        raise ValueError(f'checkpoint {checkpoint} holds no routes; it is not a branched network')
+
+
+def _merge(cfg: dict[str, Any], state: Mapping[str, Any]) -> None:
+    """Replace values of a config, those of nested dicts one by one."""
+    for key, value in state.items():
+        if isinstance(value, Mapping) and isinstance(cfg.get(key), dict):
+            _merge(cfg[key], value)
+        else:
+            cfg[key] = value
