@@ -126,7 +126,7 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
     for name, weight in LAMBDAS.items():
         add(
             name,
-            lambda out, w=weight: found('search', out, f'resource_loss.weight={w}'),
+            lambda out, w=weight: found('search', out, f'search.resource_loss.weight={w}'),
             need_single,
         )
     for name in LAMBDAS:

@@ -14,9 +14,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bmtas.engine.history import FILE, read_history
-from bmtas.engine.schedule import ALPHA, WARMUP
 from bmtas.resources.report import markdown
+from bmtas.search.gradient import ALPHA, FILE, WARMUP, read_history
 
 
 def decisions(rows: list[dict[str, Any]]) -> list[tuple[int, float]]:

@@ -29,9 +29,9 @@ from rich.table import Table
 from torch import nn
 
 from bmtas.engine.optim.autocast import AutocastOptimWrapper
-from bmtas.engine.updates import alpha_update, split_parameters, warmup_update, weight_update
 from bmtas.models import MultiTaskModel
 from bmtas.registry import MODELS
+from bmtas.search.gradient import alpha_update, split_parameters, warmup_update, weight_update
 from bmtas.structures import MultiTaskSample, Task, TaskMaps, build_tasks
 
 BASES = Path(__file__).resolve().parent.parent / 'configs' / '_base_'

@@ -40,10 +40,18 @@ METRICS = Registry(
 )
 # side effects of a run: log, save, anneal, reset
 HOOKS = Registry(
-    'hook', parent=MMENGINE_HOOKS, scope='bmtas', locations=['bmtas.engine.hooks', 'bmtas.ncp']
+    'hook',
+    parent=MMENGINE_HOOKS,
+    scope='bmtas',
+    locations=['bmtas.engine.checkpoint', 'bmtas.search', 'bmtas.ncp'],
 )
 # control flow of a run: which data, which optimizer, in which order
-LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='bmtas', locations=['bmtas.engine.loops'])
+LOOPS = Registry(
+    'loop',
+    parent=MMENGINE_LOOPS,
+    scope='bmtas',
+    locations=['bmtas.engine.loops', 'bmtas.search'],
+)
 # the lines that a run prints
 LOG_PROCESSORS = Registry(
     'log processor',
@@ -60,7 +68,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optim wrapper constructor',
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     scope='bmtas',
-    locations=['bmtas.engine.optim'],
+    locations=['bmtas.engine.optim', 'bmtas.search'],
 )
-# search without gradients: each returns a BranchingTree
+# ways to search: each run(context) -> SearchResult
 STRATEGIES = Registry('search strategy', scope='bmtas', locations=['bmtas.search', 'bmtas.ncp'])

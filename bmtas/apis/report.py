@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bmtas.branching import BranchingTree
-from bmtas.engine.hooks.save_branching_hook import BRANCHING
 from bmtas.engine.results import RESULTS
-from bmtas.engine.searching import PICTURES
 from bmtas.files import read_json, write_text
+from bmtas.search import BRANCHING, PICTURES
 from bmtas.visualization import draw_tree
 
 KEYS = ('tasks', 'scores', 'score_names', 'higher_is_better', 'madds', 'params')

@@ -20,7 +20,7 @@ from bmtas.engine.config import load_config
 from bmtas.files import read_json, write_json
 
 PROGRAM = [sys.executable, '-u', '-m', 'bmtas']
-ALIASES = {'lambda': 'resource_loss.weight', 'seed': 'randomness.seed'}
+ALIASES = {'lambda': 'search.resource_loss.weight', 'seed': 'randomness.seed'}
 """Short names of the options that are swept most."""
 POINT, RESULTS, LOG, LOCK = 'point.json', 'results.json', 'sweep.log', '.lock'
 
@@ -185,9 +185,7 @@ def _literal(text: str) -> Any:
 
 
 def _searches(config: str) -> bool:
-    cfg = load_config(config)
-    kind = str((cfg.get('train_cfg') or {}).get('type'))
-    return bool(cfg.get('search')) or kind == 'BranchingSearchLoop'
+    return bool(load_config(config).get('search'))
 
 
 def stages(point: Point) -> list[tuple[str, Callable[[], list[str]]]]:

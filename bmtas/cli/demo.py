@@ -33,12 +33,12 @@ def parse_args(argv: Sequence[str] | None) -> Any:
 def search(work_dir: Path, speed: float) -> None:
     """Search a tree; leaves branching.json and its company in the work dir."""
     from bmtas.engine.config import load_config
-    from bmtas.engine.searching import run_gradient_search
+    from bmtas.search import run_search
 
     cfg = load_config(SEARCH, work_dir=work_dir)
     for key in ('warmup_updates', 'weight_updates', 'alpha_phase', 'weight_phase'):
-        cfg.train_cfg[key] = max(1, round(cfg.train_cfg[key] / speed))
-    run_gradient_search(cfg)
+        cfg.search[key] = max(1, round(cfg.search[key] / speed))
+    run_search(cfg)
 
 
 def retrain(branching: Path, work_dir: Path, speed: float) -> Path:
@@ -101,8 +101,8 @@ def cost_table(work_dir: Path, results: Mapping[str, Any]) -> Any:
     from rich.table import Table
 
     from bmtas.branching import BranchingTree
-    from bmtas.engine.history import FILE, read_history
     from bmtas.resources import ResourceTable
+    from bmtas.search.gradient import FILE, read_history
 
     resources = ResourceTable.from_file(work_dir / 'resources.json')
     tree = BranchingTree.from_file(work_dir / 'branching.json')

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not args.images:
         raise ValueError('no images: name at least one file after CHECKPOINT')
     from bmtas.apis.inference import infer_files, load_model
-    from bmtas.search.base import progress
+    from bmtas.search.context import progress
 
     _, model = load_model(args.config, args.checkpoint, args.cfg_options, args.device)
     results = infer_files(model, args.images, args.out_dir)

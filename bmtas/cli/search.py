@@ -13,10 +13,9 @@ def parse_args(argv: Sequence[str] | None) -> object:
     """Parse the command line."""
     parser = ToolParser(
         'search',
-        description='Search which tasks share which encoder layers. The config says how: by '
-        'gradients on a supergraph, or by the strategy named in its key "search". Writes '
-        'branching.json, resources.json and pictures to the work dir. The configs '
-        'configs/ncp/propagate_*.py search a network code instead and write ncp.json.',
+        description='Search which tasks share which encoder layers, by the strategy that the '
+        'config names in its key "search". Writes branching.json, resources.json and pictures to '
+        'the work dir; strategies of plug-ins may search and write something else.',
     )
     add_config_arguments(parser)
     add_run_arguments(parser)
@@ -28,10 +27,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     # imported late: --help and a mistyped option answer at once
     from bmtas.engine.build import config_from_args
-    from bmtas.engine.searching import run_gradient_search, run_strategy
+    from bmtas.search import run_search
 
-    cfg = config_from_args(args)
-    if cfg.get('search'):
-        run_strategy(cfg)
-    else:
-        run_gradient_search(cfg)
+    run_search(config_from_args(args))

@@ -22,8 +22,7 @@ EXTRA_TOP_LEVEL = {
     'input_size': '(H, W) at which resources are counted',
     'data_root': 'folder handed to every data set that takes one',
     'resources': 'convention and quantity of the resource table',
-    'resource_loss': 'weight (lambda), mode and unit of the resource term of a search',
-    'search': 'a search strategy without gradients',
+    'search': 'a search strategy',
     'branching': 'routes of the branched network, written by tools/train.py',
     # read by mmengine's Runner from the config itself
     'sync_bn': 'torch: batch statistics over all processes',
@@ -72,7 +71,6 @@ UNTYPED_KEYS: Mapping[str, frozenset[str]] = {
     'randomness': frozenset(inspect.signature(Runner.set_randomness).parameters) - {'self'},
     'env_cfg': frozenset({'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}),
     'resources': frozenset({'convention', 'quantity', 'device'}),
-    'resource_loss': frozenset({'weight', 'mode', 'unit', 'per_task', 'num_samples'}),
     **dict.fromkeys(
         ('train_dataloader', 'val_dataloader', 'test_dataloader'),
         frozenset(inspect.signature(DataLoader).parameters) | DATALOADER_KEYS,

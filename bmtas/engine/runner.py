@@ -51,7 +51,17 @@ class MultiTaskRunner(Runner):
     - runs distributed on a CPU;
     - writes plain checkpoints (PlainCheckpointHook), resumes from the newest one that loads, and
       refuses a checkpoint of another network or another seed.
+
+    ``loop_arguments`` are arguments of the training loop that no config can hold.
     """
+
+    loop_arguments: Mapping[str, Any] = {}
+
+    def build_train_loop(self, loop: Any) -> Any:
+        """mmengine's loop, with ``loop_arguments``."""
+        if isinstance(loop, Mapping):
+            loop = {**loop, **self.loop_arguments}
+        return super().build_train_loop(loop)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """mmengine's logger with a quieter console."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from bmtas.files import read_json, write_json
 from bmtas.registry import STRATEGIES
+from bmtas.search import SearchContext, SearchResult, Strategy
 from bmtas.visualization.propagation import draw_search
 
 from .baselines import evolutionary_search, local_search, random_search
@@ -88,7 +89,14 @@ def _checked_bounds(bounds: Any) -> Any:
     return bounds
 
 
-class CodeSearch:
+@dataclass(frozen=True)
+class CodeResult(SearchResult):
+    """What a search of codes found: no tree, but the content of ``ncp.json``."""
+
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+class CodeSearch(Strategy):
     """What all searches of codes share.
 
     Args:
@@ -110,8 +118,6 @@ class CodeSearch:
             records).
         picture: Draw ``vis/ncp.png``.
     """
-
-    uses_tree = False  # tells the tool that there is neither a task table nor a resource table
 
     def __init__(
         self,
@@ -169,8 +175,8 @@ class CodeSearch:
         )
         self.start, self.starts, self.seed, self.picture = start, starts, seed, picture
 
-    def run(self, context: Any) -> dict[str, Any]:
-        """Search, write ``ncp.json`` and the picture into the work dir; returns the report.
+    def run(self, context: SearchContext) -> CodeResult:
+        """Search, write ``ncp.json`` and the picture into the work dir.
 
         Args:
             context: Has ``cfg`` (``data_root``: folder of the records), ``work_dir`` and ``log``.
@@ -197,7 +203,7 @@ class CodeSearch:
         if self.picture:
             picture = draw_search(report, self._cloud(records), work_dir / 'vis' / 'ncp.png')
             context.log(f'picture in {picture}')
-        return report
+        return CodeResult(None, report=report)
 
     def search(self, starts: np.ndarray, generator: np.random.Generator) -> Path:
         """Search from the start codes (S, D)."""

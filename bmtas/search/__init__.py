@@ -1,15 +1,23 @@
-"""Search strategies without gradients: each returns a BranchingTree."""
+"""Every strategy that finds a tree, and the one way to run it."""
 
-from bmtas.search.base import SearchContext
 from bmtas.search.bmn_search import BMNSearch
+from bmtas.search.context import BRANCHING, PICTURES, SearchContext, SearchResult, Strategy
 from bmtas.search.fafs_search import FAFSSearch
+from bmtas.search.gradient import GradientSearch
 from bmtas.search.rules import PermutationSearch, RandomSearch, VanillaSearch
+from bmtas.search.run import run_search
 
 __all__ = [
+    'BRANCHING',
+    'PICTURES',
     'BMNSearch',
     'FAFSSearch',
+    'GradientSearch',
     'PermutationSearch',
     'RandomSearch',
     'SearchContext',
+    'SearchResult',
+    'Strategy',
     'VanillaSearch',
+    'run_search',
 ]

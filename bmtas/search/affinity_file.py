@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bmtas.files import read_json
-from bmtas.search.base import SearchContext
+from bmtas.search.context import SearchContext
 
 
 def save_affinity(context: SearchContext, affinity: np.ndarray, locations: Sequence[str]) -> None:

@@ -16,15 +16,22 @@ from bmtas.branching.partitions import MAX_ITEMS
 from bmtas.models import MultiTaskModel
 from bmtas.registry import STRATEGIES
 from bmtas.search.affinity_file import read_affinity, save_affinity
-from bmtas.search.base import SearchContext, batches, choose_images, progress
 from bmtas.search.bmn import bmn_front, dissimilarity, expand, rank_affinity, spans
+from bmtas.search.context import (
+    SearchContext,
+    SearchResult,
+    Strategy,
+    batches,
+    choose_images,
+    progress,
+)
 from bmtas.visualization import draw_affinity
 
 LOCATIONS = ('all', 'stages')
 
 
 @STRATEGIES.register_module()
-class BMNSearch:
+class BMNSearch(Strategy):
     """Branched multi-task networks: group the tasks whose single-task networks see alike.
 
     Reads trained single-task networks (``SingleTaskEncoder``), keeps the affinity of the tasks at
@@ -85,7 +92,7 @@ class BMNSearch:
         self.num_images, self.split, self.seed = num_images, split, seed
         self.pool, self.block = pool, block
 
-    def run(self, context: SearchContext) -> BranchingTree:
+    def run(self, context: SearchContext) -> SearchResult:
         """Measure the affinity, find the best tree.
 
         Raises:
@@ -112,7 +119,7 @@ class BMNSearch:
         tree = self._choose(context, affinity, lengths)
         self._draw(context, affinity, [backbone.layer_names[layer] for layer in layers], tree)
         context.log(f'best tree within {self.budget:,.0f}: {context.describe(tree)}')
-        return tree
+        return context.result(tree)
 
     def _choose(
         self, context: SearchContext, affinity: np.ndarray, lengths: Sequence[int]

@@ -6,11 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bmtas.branching import BranchingTree
 from bmtas.files import atomic_path
 from bmtas.registry import STRATEGIES
 from bmtas.search.affinity_file import read_affinity, save_affinity
-from bmtas.search.base import SearchContext, batches, choose_images, progress
+from bmtas.search.context import (
+    SearchContext,
+    SearchResult,
+    Strategy,
+    batches,
+    choose_images,
+    progress,
+)
 from bmtas.search.difficulty import KINDS, image_difficulty
 from bmtas.search.fafs import stride_costs, sweep, task_affinity
 
@@ -18,7 +24,7 @@ BRANCH_COSTS = ('strides', 'resource')
 
 
 @STRATEGIES.register_module()
-class FAFSSearch:
+class FAFSSearch(Strategy):
     """Fully-adaptive feature sharing: greedy grouping of tasks that find the same images hard.
 
     Reads a trained Shared network (``BranchedEncoder`` with ``routes='shared'``), lists the
@@ -64,7 +70,7 @@ class FAFSSearch:
         self.alphas, self.branch_cost, self.difficulty = alphas, branch_cost, difficulty
         self.split, self.num_images, self.seed = split, num_images, seed
 
-    def run(self, context: SearchContext) -> BranchingTree:
+    def run(self, context: SearchContext) -> SearchResult:
         """Measure the affinity, sweep alpha, choose a tree."""
         affinity = self._affinity(context)
         first, last, number = self.alphas
@@ -87,7 +93,7 @@ class FAFSSearch:
             f'nearest to the target of {self.target:,.0f}: alpha {alpha:.4g}, '
             f'{context.describe(tree)}'
         )
-        return tree
+        return context.result(tree)
 
     def _branch_costs(self, context: SearchContext) -> list[float]:
         if self.branch_cost == 'strides':

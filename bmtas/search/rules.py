@@ -12,11 +12,11 @@ from bmtas.branching import (
     vanilla_tree_at_cost,
 )
 from bmtas.registry import STRATEGIES
-from bmtas.search.base import SearchContext
+from bmtas.search.context import SearchContext, SearchResult, Strategy
 
 
 @STRATEGIES.register_module()
-class VanillaSearch:
+class VanillaSearch(Strategy):
     """The first layers shared by all tasks, the later ones by none.
 
     Args:
@@ -32,15 +32,17 @@ class VanillaSearch:
             raise ValueError('search: VanillaSearch needs either num_shared or target')
         self.num_shared, self.target, self.rule = num_shared, target, rule
 
-    def run(self, context: SearchContext) -> BranchingTree:
+    def run(self, context: SearchContext) -> SearchResult:
         """Build the tree."""
         if self.num_shared is not None:
-            return vanilla_tree(context.num_layers, context.names, self.num_shared)
-        return vanilla_tree_at_cost(context.table, context.names, self.target, self.rule)
+            tree = vanilla_tree(context.num_layers, context.names, self.num_shared)
+        else:
+            tree = vanilla_tree_at_cost(context.table, context.names, self.target, self.rule)
+        return context.result(tree)
 
 
 @STRATEGIES.register_module()
-class PermutationSearch:
+class PermutationSearch(Strategy):
     """A given tree with the tasks in other places, at the same cost.
 
     Draws ``count`` distinct trees, none of them the given one, writes all of them to
@@ -62,7 +64,7 @@ class PermutationSearch:
             raise ValueError(f'search.index: {index} is not one of {count} permutations')
         self.branching, self.index, self.count, self.seed = branching, index, count, seed
 
-    def run(self, context: SearchContext) -> BranchingTree:
+    def run(self, context: SearchContext) -> SearchResult:
         """Draw the trees.
 
         Raises:
@@ -76,11 +78,11 @@ class PermutationSearch:
         for number, other in enumerate(trees):
             other.to_file(context.work_dir / f'permutation_{number}.json', context.table)
         context.log(f'{len(trees)} permutations of {self.branching} in {context.work_dir}')
-        return trees[self.index]
+        return context.result(trees[self.index])
 
 
 @STRATEGIES.register_module()
-class RandomSearch:
+class RandomSearch(Strategy):
     """One of all trees, or one of all trees near a cost, each equally likely.
 
     Args:
@@ -93,7 +95,7 @@ class RandomSearch:
     def __init__(self, target: float | None = None, tolerance: float = 0.02, seed: int = 0) -> None:
         self.target, self.tolerance, self.seed = target, tolerance, seed
 
-    def run(self, context: SearchContext) -> BranchingTree:
+    def run(self, context: SearchContext) -> SearchResult:
         """Draw the tree."""
         if self.target is None:
             number = count_trees(context.num_layers, len(context.names))
@@ -102,4 +104,4 @@ class RandomSearch:
             trees = TreesAtCost(context.table, context.names, self.target, self.tolerance)
             number, tree = trees.count, trees.sample(self.seed)
         context.log(f'drew one of {number:,} trees')
-        return tree
+        return context.result(tree)

@@ -1,4 +1,4 @@
-# The paper's search; the budget is set by resource_loss.weight (lambda).
+# The paper's search; the budget is set by search.resource_loss.weight (lambda).
 _base_ = [
     '../_base_/datasets/nyud_search.py',
     '../_base_/models/mobilenetv2_supergraph.py',
@@ -6,5 +6,5 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 train_dataloader = dict(batch_size=16)
-train_cfg = dict(weight_updates=20000)
+search = dict(weight_updates=20000)
 resources = dict(convention='paper')

@@ -1,4 +1,4 @@
-# The paper's search; the budget is set by resource_loss.weight (lambda).
+# The paper's search; the budget is set by search.resource_loss.weight (lambda).
 _base_ = [
     '../_base_/datasets/pascal_search.py',
     '../_base_/models/mobilenetv2_supergraph.py',

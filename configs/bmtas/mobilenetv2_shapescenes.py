@@ -6,4 +6,4 @@ _base_ = [
 ]
 model = dict(encoder=dict(backbone=dict(weights=None)))
 # an image of 64x64 costs 0.1 to 0.3 GMAdds
-resource_loss = dict(weight=5.0)
+search = dict(resource_loss=dict(weight=5.0))

@@ -17,8 +17,11 @@ train_dataloader = dict(
         ]
     ),
 )
-train_cfg = dict(
-    warmup_updates=100, weight_updates=160, alpha_phase=20, weight_phase=20, hard='weights'
+search = dict(
+    weight_updates=160,
+    alpha_phase=20,
+    weight_phase=20,
+    hard='weights',
+    resource_loss=dict(weight=1.0),
 )
 optim_wrapper = dict(alpha=dict(optimizer=dict(lr=0.1)))
-resource_loss = dict(weight=1.0)

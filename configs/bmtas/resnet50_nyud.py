@@ -1,9 +1,9 @@
-# The paper's search; the budget is set by resource_loss.weight (lambda).
+# The paper's search; the budget is set by search.resource_loss.weight (lambda).
 _base_ = [
     '../_base_/datasets/nyud_search.py',
     '../_base_/models/resnet50_supergraph.py',
     '../_base_/schedules/search_paper.py',
     '../_base_/default_runtime.py',
 ]
-train_cfg = dict(weight_updates=20000)
+search = dict(weight_updates=20000)
 resources = dict(convention='paper')

@@ -7,18 +7,15 @@ _base_ = [
 ]
 method = 'bmtas'
 model = dict(encoder=dict(backbone=dict(weights='offline')))
-train_cfg = dict(
-    warmup_updates=100, weight_updates=300, alpha_phase=30, weight_phase=30, hard='weights'
+search = dict(
+    weight_updates=300,
+    alpha_phase=30,
+    weight_phase=30,
+    hard='weights',
+    resource_loss=dict(weight=20.0),
+    log=dict(interval=10),
 )
-custom_hooks = [
-    dict(type='GumbelTemperatureHook', start=5.0, end=0.1),
-    dict(type='ResetBatchNormHook'),
-    dict(type='ResetOptimizerStateHook', weights=True, alpha=False),
-    dict(type='BranchingLogHook', interval=10),
-    dict(type='SaveBranchingHook', interval=0),
-]
 optim_wrapper = dict(
     weights=dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=1e-4)),
     alpha=dict(optimizer=dict(lr=0.1)),
 )
-resource_loss = dict(weight=20.0)

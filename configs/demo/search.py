@@ -8,21 +8,20 @@ train_dataloader = dict(batch_size=8, dataset=dict(length=500), **_loader)
 val_dataloader = dict(dataset=dict(length=60), **_loader)
 test_dataloader = dict(dataset=dict(length=100), **_loader)
 
-# straight-through samples for the weights: one candidate runs for each task and layer
-train_cfg = dict(
-    warmup_updates=50, weight_updates=60, alpha_phase=12, weight_phase=12, hard='weights'
+search = dict(
+    warmup_updates=50,
+    weight_updates=60,
+    alpha_phase=12,
+    weight_phase=12,
+    # straight-through samples for the weights: one candidate runs for each task and layer
+    hard='weights',
+    resource_loss=dict(weight=60.0),
+    reset_optimizer=dict(weights=False),
+    log=dict(interval=5),
 )
-resource_loss = dict(weight=60.0)
 optim_wrapper = dict(
     weights=dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=1e-4)),
     alpha=dict(optimizer=dict(lr=0.5)),
 )
-custom_hooks = [
-    dict(type='GumbelTemperatureHook', start=5.0, end=0.1),
-    dict(type='ResetBatchNormHook'),
-    dict(type='ResetOptimizerStateHook', weights=False, alpha=False),
-    dict(type='BranchingLogHook', interval=5),
-    dict(type='SaveBranchingHook', interval=0),
-]
 default_hooks = dict(logger=dict(interval=10))
 log_processor = dict(window_size=10)

@@ -85,7 +85,7 @@ def test_points_are_the_product_and_carry_their_options(tools):
     names, commands = zip(*stages(points[3]))
     assert names == ('search', 'train', 'test')
     search, train = commands[0](), commands[1]()
-    assert search[-2:] == ['resource_loss.weight=1', 'randomness.seed=1']
+    assert search[-2:] == ['search.resource_loss.weight=1', 'randomness.seed=1']
     assert train[-2:] == ['randomness.seed=1', 'train_cfg.max_iters=5']
     assert train[train.index('--branching') + 1].endswith('lambda=1,seed=1/search/branching.json')
 

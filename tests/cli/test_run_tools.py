@@ -36,7 +36,7 @@ val_dataloader = dict(dataset=dict(length=2, antialias=1), **_plain)
 test_dataloader = dict(dataset=dict(length=2, antialias=1), **_plain)
 """
 SEARCH = """
-train_cfg = dict(warmup_updates=1, weight_updates=2, alpha_phase=1, weight_phase=2)
+search = dict(warmup_updates=1, weight_updates=2, alpha_phase=1, weight_phase=2)
 """
 TRAIN = """
 train_cfg = dict(max_iters=2)
@@ -116,7 +116,7 @@ def test_bad_key_and_value(fails, config):
         'train', [path, '--cfg-options', 'train_cfg.max_iter=3'], 'train_cfg.max_iter', 'max_iters'
     )
     fails('train', [path, '--cfg-options', 'tasks.0.channels=0'], 'channels must be positive')
-    fails('search', [path], 'train_cfg.type: PositionTrainLoop is no search')
+    fails('search', [path], 'search: missing, the config is no search')
 
 
 def test_missing_and_damaged_checkpoint(fails, config, tmp_path):

@@ -9,7 +9,8 @@ from mmengine.visualization import Visualizer
 
 from bmtas.engine.build import build_runner
 from bmtas.engine.config import load_config
-from bmtas.engine.searching import prepare_search
+from bmtas.registry import STRATEGIES
+from bmtas.search import SearchContext
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,14 +44,10 @@ default_hooks = dict(checkpoint=dict(interval=3), logger=dict(interval=2))
 """
 
 SEARCH = """
-train_cfg = dict(warmup_updates=3, weight_updates=7, alpha_phase=2, weight_phase=4)
-custom_hooks = [
-    dict(type='GumbelTemperatureHook'),
-    dict(type='ResetBatchNormHook'),
-    dict(type='ResetOptimizerStateHook'),
-    dict(type='BranchingLogHook', interval=2, heat_maps=7),
-    dict(type='SaveBranchingHook', interval=4),
-]
+search = dict(
+    warmup_updates=3, weight_updates=7, alpha_phase=2, weight_phase=4,
+    log=dict(interval=2, heat_maps=7), save=dict(interval=4),
+)
 """
 
 TRAIN = """
@@ -95,8 +92,9 @@ def run(tmp_path: Path):
         cfg = load_config(config, options, work_dir=tmp_path / name)
         cfg.resume = resume
         if purpose == 'search':
-            prepare_search(cfg)
-        runner = build_runner(cfg, 'train')
+            runner = STRATEGIES.build(cfg.search).runner(SearchContext(cfg, Path(cfg.work_dir)))
+        else:
+            runner = build_runner(cfg, purpose)
         runner.train()
         return runner
 

@@ -30,13 +30,14 @@ def run_rank(rank, world_size, port, config, work_dir, purpose, options):
     torch.set_num_threads(1)
     from bmtas.engine.build import build_runner
     from bmtas.engine.config import load_config
-    from bmtas.engine.searching import prepare_search
+    from bmtas.search import run_search
 
     cfg = load_config(config, options, work_dir=work_dir)
     cfg.launcher = 'pytorch' if world_size > 1 else 'none'
     if purpose == 'search':
-        prepare_search(cfg)
-    build_runner(cfg, 'train').train()
+        run_search(cfg)
+    else:
+        build_runner(cfg, 'train').train()
     if world_size > 1:
         torch.distributed.destroy_process_group()
 
@@ -47,7 +48,7 @@ def launch(config, work_dir, purpose, options, world_size):
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['bmtas.engine.build', 'bmtas.models', 'bmtas.evaluation'])
+    context.set_forkserver_preload(['bmtas.engine.build', 'bmtas.search', 'bmtas.evaluation'])
     args = (world_size, port, config, work_dir, purpose, options)
     ranks = [context.Process(target=run_rank, args=(rank, *args)) for rank in range(world_size)]
     for process in ranks:

@@ -21,7 +21,7 @@ def test_hard_can_be_limited_to_weight_updates(
         return sample(self, temperature, generator, hard)
 
     monkeypatch.setattr(SupergraphEncoder, 'sample_weights', spy)
-    run(search_config, 'run', options={'train_cfg.hard': hard})
+    run(search_config, 'run', options={'search.hard': hard})
     # gradients are wanted in alpha updates only
     assert {flag for alpha, flag in seen if alpha} == {hard is True}
     assert {flag for alpha, flag in seen if not alpha} == {bool(hard)}
@@ -29,8 +29,8 @@ def test_hard_can_be_limited_to_weight_updates(
 
 
 def test_unknown_hard_is_one_line(search_config, run):
-    with pytest.raises(ValueError, match="train_cfg.hard: True, False or 'weights', got 'alpha'"):
-        run(search_config, 'run', options={'train_cfg.hard': 'alpha'})
+    with pytest.raises(ValueError, match="search.hard: True, False or 'weights', got 'alpha'"):
+        run(search_config, 'run', options={'search.hard': 'alpha'})
 
 
 def test_one_running_candidate_gives_alpha_no_gradient_before_a_batch_norm():

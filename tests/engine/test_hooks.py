@@ -10,20 +10,23 @@ from torch import nn
 
 from bmtas.branching import BranchingTree
 from bmtas.engine.checkpoint import checkpoints_of
-from bmtas.engine.history import FILE, append_history, read_history, trim_history
-from bmtas.engine.hooks import (
+from bmtas.search.gradient import (
+    FILE,
     GumbelTemperatureHook,
     ResetBatchNormHook,
     ResetOptimizerStateHook,
+    SearchSchedule,
+    append_history,
+    read_history,
+    trim_history,
 )
-from bmtas.engine.schedule import SearchSchedule
 
 # warm-up 0-1, alpha 2-3, weights 4-6, alpha 7-8, weights 9-11
 SCHEDULE = SearchSchedule(2, 6, 2, 3)
 
 
 def fake_runner(update, model=None, optimizers=None):
-    loop = SimpleNamespace(schedule=SCHEDULE, iter=update, temperature=None)
+    loop = SimpleNamespace(schedule=SCHEDULE, iter=update, temperature=None, resource=None)
     hub = SimpleNamespace(update_scalar=lambda *args: None)
     return SimpleNamespace(
         train_loop=loop, iter=update, model=model, optim_wrapper=optimizers, message_hub=hub
@@ -117,7 +120,7 @@ def test_a_search_really_resets_and_writes_its_results(search_config, run, tmp_p
         *['weights'] * 2,
     ]
     assert all(row['cost_exact'] <= row['cost_paper'] + 1e-9 for row in rows)
-    assert rows[-1]['cost_tree'] == pytest.approx(tree.cost(runner.train_loop.table) / 1e9)
+    assert rows[-1]['cost_tree'] == pytest.approx(tree.cost(runner.train_loop.resource.table) / 1e9)
     maps = (tmp_path / 'run' / 'vis' / 'alpha').iterdir()
     assert sorted(path.name for path in maps) == ['000007.png', '000014.png']
     log = next((tmp_path / 'run').glob('*/*.log')).read_text()

@@ -103,27 +103,25 @@ def test_training(kind, arch, data):
 def test_search(arch, data):
     cfg = load('bmtas', arch, data)
     _, _, crop, factor, updates = DATA[data]
-    loop = cfg.train_cfg
-    assert (loop.type, loop.warmup_updates) == ('BranchingSearchLoop', 2000)
-    assert (loop.weight_updates, loop.alpha_fraction) == (updates, 0.2)
+    # what the config leaves open is the paper's by default
+    search = STRATEGIES.build(cfg.search)
+    loop = search.loop
+    assert (loop['type'], loop['warmup_updates']) == ('BranchingSearchLoop', 2000)
+    assert (loop['weight_updates'], loop['alpha_fraction']) == (updates, 0.2)
     # one task after the other, relaxed samples, cycles of one pass over each part
-    assert not loop.get('joint') and not loop.get('hard')
-    assert loop.get('alpha_phase') is None and loop.get('weight_phase') is None
+    assert not loop['joint'] and not loop['hard']
+    assert loop['alpha_phase'] is None and loop['weight_phase'] is None
     weights, alpha = cfg.optim_wrapper.weights, cfg.optim_wrapper.alpha
     assert weights.optimizer == SGD
     assert alpha.optimizer == dict(type='Adam', lr=0.01, weight_decay=5e-5)
     assert cfg.param_scheduler == dict(weights=POLY, alpha=[])
-    hooks = {hook.type: hook for hook in cfg.custom_hooks}
-    temperature = hooks['GumbelTemperatureHook']
-    assert (temperature.start, temperature.end, temperature.get('by', 'update')) == (
-        5.0,
-        0.1,
-        'update',
-    )
-    assert 'ResetBatchNormHook' in hooks
-    reset = hooks['ResetOptimizerStateHook']
-    assert reset.weights and not reset.alpha
-    assert cfg.resource_loss.mode == 'exact'
+    temperature = search.hooks['GumbelTemperatureHook']
+    assert (temperature.start, temperature.end, temperature.by) == (5.0, 0.1, 'update')
+    assert 'ResetBatchNormHook' in search.hooks
+    assert search.hooks['ResetOptimizerStateHook'].resets == dict(weights=True, alpha=False)
+    assert 'custom_hooks' not in cfg
+    assert loop['resource_loss'] == dict(weight=0.1)
+    assert ResourceLoss(0.1).mode == 'exact'
     assert steps(cfg)['RandomCrop'].size == crop
     resize = cfg.train_dataloader.dataset.pipeline[0]
     assert resize.type == 'Resize' and resize.factor == factor
@@ -142,8 +140,7 @@ def test_files_hold_what_differs_only(kind):
 
 def test_published_totals_of_updates():
     """50,000 updates of PASCAL-Context, 25,000 of NYUD-v2, alpha's included, warm-up apart."""
-    from bmtas.engine.loops.search_loop import split_indices
-    from bmtas.engine.schedule import SearchSchedule
+    from bmtas.search.gradient import SearchSchedule, split_indices
 
     for data, images, batch, total in (('pascal', 4998, 16, 50000), ('nyud', 795, 8, 25000)):
         alpha, weights = (len(part) // batch for part in split_indices(images, 0.2, 0))

@@ -62,24 +62,18 @@ def assert_equal(first, second, path='checkpoint'):
         assert first == second or (first != first and second != second), path
 
 
-def interrupted(run, config, purpose, update, hooks, options):
+def interrupted(run, config, purpose, update, options):
     """Run until ``update``, then resume to the end."""
-    stop = dict(options, custom_hooks=[*hooks, dict(type='InterruptHook', update=update)])
+    stop = dict(options, custom_hooks=[dict(type='InterruptHook', update=update)])
     with pytest.raises(Interrupt):
         run(config, 'stopped', purpose, stop)
     return run(config, 'stopped', purpose, options, resume=True)
 
 
-def search_hooks(config):
-    from bmtas.engine.config import load_config
-
-    return load_config(config).custom_hooks
-
-
 @pytest.mark.parametrize('update', [4, int(np.random.default_rng().integers(5, 14))])
 def test_search_resumes_exactly(search_config, run, tmp_path, update):
     run(search_config, 'whole')
-    resumed = interrupted(run, search_config, 'search', update, search_hooks(search_config), {})
+    resumed = interrupted(run, search_config, 'search', update, {})
     assert resumed.iter == 14
     assert_equal(final_state(tmp_path / 'whole'), final_state(tmp_path / 'stopped'))
     for name in ('history.jsonl', 'branching.json', 'alpha.json'):
@@ -90,7 +84,7 @@ def test_search_resumes_exactly(search_config, run, tmp_path, update):
 def test_search_resumes_exactly_with_workers(search_config, run, tmp_path):
     workers = {'train_dataloader.num_workers': 2, 'train_dataloader.persistent_workers': True}
     run(search_config, 'whole')
-    interrupted(run, search_config, 'search', 8, search_hooks(search_config), workers)
+    interrupted(run, search_config, 'search', 8, workers)
     assert_equal(
         final_state(tmp_path / 'whole')['state_dict'],
         final_state(tmp_path / 'stopped')['state_dict'],
@@ -99,7 +93,7 @@ def test_search_resumes_exactly_with_workers(search_config, run, tmp_path):
 
 def test_training_resumes_exactly(train_config, run, tmp_path):
     run(train_config, 'whole', 'train')
-    interrupted(run, train_config, 'train', 7, [], {})
+    interrupted(run, train_config, 'train', 7, {})
     assert_equal(final_state(tmp_path / 'whole'), final_state(tmp_path / 'stopped'))
 
 

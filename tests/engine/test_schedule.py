@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bmtas.engine.schedule import SearchSchedule
+from bmtas.search.gradient import SearchSchedule
 
 
 def written_out(warmup, weights, alpha_phase, weight_phase):

@@ -7,15 +7,16 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
 from bmtas.branching import BranchingTree, expected_cost
-from bmtas.engine.updates import (
+from bmtas.engine.updates import active_tasks
+from bmtas.resources import Costs, ResourceTable
+from bmtas.search.gradient import (
+    ResourceLoss,
     ResourceTerm,
-    active_tasks,
     alpha_update,
     split_parameters,
     warmup_update,
     weight_update,
 )
-from bmtas.resources import Costs, ResourceTable
 from bmtas.structures import MultiTaskSample, TaskMaps, build_tasks
 
 TASKS = build_tasks(
@@ -126,7 +127,7 @@ def test_alpha_gradient_is_that_of_the_whole_objective():
     with torch.no_grad():
         model.encoder.alpha.normal_()
     alpha = model.encoder.alpha
-    term = ResourceTerm(table(), weight=0.7)
+    term = ResourceTerm(table(), ResourceLoss(0.7))
     start = alpha.detach().clone()
     mixing = alpha.softmax(-1)
     losses = sum(model(None, None, 'loss', 'abc', mixing).values())
@@ -154,21 +155,22 @@ def test_a_task_without_labels_is_skipped():
     assert list(values) == ['loss', 'loss_a', 'loss_c']
     assert model.encoder.seen == [0, 2]
     before = snapshot(model)
-    term = ResourceTerm(table(), weight=1.0)
+    term = ResourceTerm(table(), ResourceLoss(1.0))
     assert alpha_update(model, batch(''), optimizers(model), before['encoder.alpha'], term) == {}
     assert torch.equal(model.encoder.alpha, before['encoder.alpha'])
 
 
 def test_units_and_profile_of_lambda():
-    assert ResourceTerm(table(), 0.5).factor(5) == 0.5
-    reference = ResourceTerm(table(), 0.05, mode='paper', unit='gflops', per_task=True)
+    assert ResourceTerm(table(), ResourceLoss(0.5)).factor(5) == 0.5
+    loss = ResourceLoss(0.05, mode='paper', unit='gflops', per_task=True)
+    reference = ResourceTerm(table(), loss)
     assert reference.factor(5) == pytest.approx(0.5)  # 2 * T * lambda
     assert float(reference.cost(torch.zeros(4, 3, 3))) > float(
         reference.cost(torch.zeros(4, 3, 3), 'exact')
     )
     for bad in (dict(mode='exakt'), dict(unit='mflops'), dict(weight=-1.0)):
         with pytest.raises(ValueError, match='resource_loss'):
-            ResourceTerm(table(), **bad)
+            ResourceLoss(**bad)
 
 
 @pytest.mark.parametrize(('weight', 'shared'), [(20.0, True), (0.0, False)])
@@ -181,7 +183,7 @@ def test_descent_shares_all_for_a_large_lambda_and_nothing_without(weight, share
     _, alpha = split_parameters(model)
     wrappers = optimizers(model)
     wrappers['alpha'].optimizer = torch.optim.Adam(alpha, lr=0.05, weight_decay=5e-5)
-    term = ResourceTerm(table(), weight)
+    term = ResourceTerm(table(), ResourceLoss(weight))
     for _ in range(250):
         alpha_update(model, batch(), wrappers, model.encoder.alpha.softmax(-1), term)
     tree = BranchingTree.from_routes(model.encoder.alpha.argmax(-1), 'abc')

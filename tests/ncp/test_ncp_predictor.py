@@ -274,7 +274,7 @@ def test_a_joint_edit_keeps_up_where_single_edits_wreck_the_other_tasks(
             dict(type='CodePropagation', predictors=files, judge=False, picture=False, **options)
         )
         context = SimpleNamespace(cfg={}, work_dir=tmp_path, log=lambda text: None)
-        report = search.run(context)
+        report = search.run(context).report
         codes = (report['trajectory'][0], report['chosen'])
         keys = [key for key in codes[0]['predicted'] if key.split('/')[1] in ('mIoU', 'top1')]
         values = [[code['predicted'][key]['mean'] for key in keys] for code in codes]

@@ -219,7 +219,7 @@ def run(files, kind='CodePropagation', data=True, **options):
     cfg = dict(randomness=dict(seed=4), data_root=str(folder) if data else None)
     strategy = STRATEGIES.build(dict(type=kind, predictors=found, **options))
     context = SimpleNamespace(cfg=cfg, work_dir=folder / 'run', log=lines.append)
-    return strategy.run(context), '\n'.join(lines), folder / 'run'
+    return strategy.run(context).report, '\n'.join(lines), folder / 'run'
 
 
 def test_report_and_picture_of_a_joint_search(files):

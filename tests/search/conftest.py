@@ -8,7 +8,6 @@ from mmengine.registry import init_default_scope
 from bmtas.registry import MODELS
 from bmtas.resources import table_from_cfg
 from bmtas.search import SearchContext
-from bmtas.structures import build_tasks
 
 TASKS = [
     dict(
@@ -67,8 +66,9 @@ def make_context(tmp_path_factory):
         )
         cfg = Config({**cfg, **options})
         tables.append(tables[0] if tables else table_from_cfg(cfg))
-        folder = tmp_path_factory.mktemp('search')
-        return SearchContext(cfg, tables[0], build_tasks(TASKS), folder)
+        context = SearchContext(cfg, tmp_path_factory.mktemp('search'))
+        vars(context)['table'] = tables[0]  # counted once for all
+        return context
 
     return make
 

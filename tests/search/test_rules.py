@@ -13,7 +13,9 @@ def context(make_context) -> SearchContext:
 
 
 def run(context, **search):
-    return STRATEGIES.build(search).run(context)
+    result = STRATEGIES.build(search).run(context)
+    assert result.cost == result.tree.cost(context.table)
+    return result.tree
 
 
 def test_vanilla(context):

@@ -2,7 +2,6 @@
 
 from .balanced_loop import BalancedTrainLoop
 from .base import UpdateLoop
-from .search_loop import BranchingSearchLoop
 from .train_loop import PositionTrainLoop
 
-__all__ = ['BalancedTrainLoop', 'BranchingSearchLoop', 'PositionTrainLoop', 'UpdateLoop']
+__all__ = ['BalancedTrainLoop', 'PositionTrainLoop', 'UpdateLoop']

@@ -5,65 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from bmtas.engine.dist import unwrap
-from bmtas.engine.updates import split_parameters
 from bmtas.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 
 
-def _wrap(cfg: Mapping[str, Any], parameters: list) -> OptimWrapper:
+def build_wrapper(cfg: Mapping[str, Any], parameters: list) -> OptimWrapper:
     """Build an optimizer of these parameters (or groups) and its wrapper."""
     options = dict(cfg)
     optimizer = OPTIMIZERS.build(dict(options.pop('optimizer'), params=parameters))
     options.setdefault('type', 'OptimWrapper')
     return OPTIM_WRAPPERS.build(dict(options, optimizer=optimizer))
-
-
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class BranchingOptimWrapperConstructor:
-    """One optimizer for the weights of a supergraph, one for alpha.
-
-    Args:
-        optim_wrapper_cfg: ``dict(weights=..., alpha=...)``, each the config of an optimizer
-            wrapper: ``dict(optimizer=dict(type=...))``.
-        paramwise_cfg: Must be None.
-
-    Raises:
-        ValueError: Other groups than these two, or gradient accumulation.
-    """
-
-    def __init__(
-        self, optim_wrapper_cfg: Mapping[str, Any], paramwise_cfg: Mapping[str, Any] | None = None
-    ) -> None:
-        groups = {key for key in optim_wrapper_cfg if key != 'type'}
-        if groups != {'weights', 'alpha'}:
-            raise ValueError(
-                f'optim_wrapper: needs the groups weights and alpha, got {sorted(groups)}'
-            )
-        if paramwise_cfg is not None:
-            raise ValueError('optim_wrapper.paramwise_cfg: not supported in a search')
-        for name in groups:
-            if optim_wrapper_cfg[name].get('accumulative_counts', 1) != 1:
-                raise ValueError(
-                    f'optim_wrapper.{name}.accumulative_counts: a search does not accumulate'
-                )
-        self.cfg = optim_wrapper_cfg
-
-    def __call__(self, model: nn.Module) -> OptimWrapperDict:
-        """Build both wrappers for a MultiTaskModel with a supergraph encoder."""
-        model = unwrap(model)
-        if not model.encoder.searchable:
-            raise ValueError(
-                'model.encoder: a search needs one with candidates (SupergraphEncoder), not '
-                f'{type(model.encoder).__name__}'
-            )
-        weights, alpha = split_parameters(model)
-        return OptimWrapperDict(
-            weights=_wrap(self.cfg['weights'], weights), alpha=_wrap(self.cfg['alpha'], alpha)
-        )
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -109,4 +64,4 @@ class SharedLRConstructor:
             raise ValueError('optim_wrapper.optimizer.lr: must be given')
         # the unshared group first: its rate is the one that stands in the log
         parameters = [dict(params=groups[n], lr=rate / n) for n in sorted(groups)]
-        return _wrap(self.cfg, parameters)
+        return build_wrapper(self.cfg, parameters)

@@ -2,18 +2,17 @@
 # constant rate, the resource term in GFLOPs by the recursion over partitions and once per task, the
 # state of both optimizers cleared in every cycle, one temperature per cycle.
 _base_ = './search_paper.py'
-train_cfg = dict(weight_updates=37848, warmup_updates=1992, alpha_init_std=0.0)
-resource_loss = dict(weight=0.05, mode='paper', unit='gflops', per_task=True)
+search = dict(
+    weight_updates=37848,
+    warmup_updates=1992,
+    alpha_init_std=0.0,
+    resource_loss=dict(weight=0.05, mode='paper', unit='gflops', per_task=True),
+    temperature=dict(by='cycle'),
+    reset_optimizer=dict(alpha=True),
+)
 optim_wrapper = dict(
     weights=dict(
         optimizer=dict(_delete_=True, type='Adam', lr=0.001, weight_decay=1e-4),
     ),
 )
 param_scheduler = dict(weights=[])
-custom_hooks = [
-    dict(type='GumbelTemperatureHook', start=5.0, end=0.1, by='cycle'),
-    dict(type='ResetBatchNormHook'),
-    dict(type='ResetOptimizerStateHook', weights=True, alpha=True),
-    dict(type='BranchingLogHook', interval=50, heat_maps=5000),
-    dict(type='SaveBranchingHook', interval=1000),
-]

@@ -1,7 +1,8 @@
-"""What a search strategy is given."""
+"""What a search strategy is given, and what it gives back."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from rich.console import Console
@@ -17,33 +19,69 @@ from rich.progress import track
 from torch.utils.data import Dataset
 
 from bmtas.branching import BranchingTree
+from bmtas.datasets.preflight import check_datasets
+from bmtas.engine.build import resource_table
 from bmtas.files import load_state, write_json
 from bmtas.models import MultiTaskModel
 from bmtas.models.backbones import LayeredBackbone
 from bmtas.registry import DATASETS, MODELS
 from bmtas.resources import ResourceTable, without_weights
-from bmtas.structures import Task
+from bmtas.structures import Task, build_tasks
+
+BRANCHING, PICTURES = 'branching.json', 'vis'
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Args:
+        tree: The branching tree; None for a strategy that searches something else and writes it
+            itself.
+        cost: Cost of its whole network in the unit of the resource table.
+    """
+
+    tree: BranchingTree | None
+    cost: float | None = None
+
+
+class Strategy(ABC):
+    """A way to search, a class of the registry STRATEGIES; its arguments are those of the config.
+
+    Attributes:
+        distributed: Whether several processes can work on one search.
+    """
+
+    distributed = False
+
+    @abstractmethod
+    def run(self, context: SearchContext) -> SearchResult:
+        """Search."""
 
 
 @dataclass(frozen=True)
 class SearchContext:
-    """The surroundings of a search without gradients.
-
-    A strategy is a class in the registry STRATEGIES with ``run(context) -> BranchingTree``.
+    """The surroundings of a search. What a strategy does not ask for is not made.
 
     Args:
         cfg: The complete config (``bmtas.engine.config.load_config``).
-        table: Costs of one copy of each layer; budgets and targets are in its unit.
-        tasks: The task table.
-        work_dir: Where the strategy may leave further files.
+        work_dir: Where the strategy may leave files.
         log: Takes one line of text.
     """
 
-    cfg: Mapping[str, Any]
-    table: ResourceTable
-    tasks: tuple[Task, ...]
+    cfg: Config
     work_dir: Path
     log: Callable[[str], None] = print
+
+    @cached_property
+    def tasks(self) -> tuple[Task, ...]:
+        """The task table."""
+        return build_tasks(task.to_dict() for task in self.cfg.tasks)
+
+    @cached_property
+    def table(self) -> ResourceTable:
+        """Costs of one copy of each layer; budgets and targets are in its unit."""
+        return resource_table(self.cfg)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -52,6 +90,11 @@ class SearchContext:
     @property
     def num_layers(self) -> int:
         return len(self.table.layers)
+
+    def result(self, tree: BranchingTree) -> SearchResult:
+        """A tree with its cost, its layers named."""
+        named = BranchingTree.from_routes(tree.routes, tree.tasks, self.table.layer_names)
+        return SearchResult(named, named.cost(self.table))
 
     @cached_property
     def backbone(self) -> LayeredBackbone:
@@ -99,10 +142,15 @@ class SearchContext:
         Args:
             split: 'train', 'val' or 'test': the data of ``<split>_dataloader``, through the
                 pipeline of ``val_dataloader`` (or ``test_dataloader``).
+
+        Raises:
+            ValueError: The config has no such data.
+            FileNotFoundError: They are missing or incomplete.
         """
         loader = self.cfg.get(f'{split}_dataloader')
         if split not in ('train', 'val', 'test') or not loader:
             raise ValueError(f'search.split: the config has no {split}_dataloader')
+        check_datasets(self.cfg, [f'{split}_dataloader'])
         plain = self.cfg.get('val_dataloader') or self.cfg.get('test_dataloader') or loader
         cfg = dict(loader['dataset'], pipeline=plain['dataset']['pipeline'])
         return DATASETS.build(cfg)

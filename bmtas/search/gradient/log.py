@@ -1,4 +1,4 @@
-"""Report where a search stands."""
+"""Report where a gradient search stands, and write what it has found so far."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from mmengine.hooks import Hook
 
 from bmtas.branching import BranchingTree
 from bmtas.engine.dist import unwrap
-from bmtas.engine.history import FILE, append_history, trim_history
+from bmtas.files import write_json
 from bmtas.registry import HOOKS
+from bmtas.search.context import BRANCHING
+from bmtas.search.gradient.history import FILE, append_history, trim_history
+from bmtas.search.gradient.hooks import SearchState, search_state
 from bmtas.visualization import draw_alpha
 
-PAPER_TASKS = 8
-"""Largest number of tasks for which the recursion over partitions is logged."""
+ALPHA_FILE = 'alpha.json'
+PAPER_TASKS, EXACT_TASKS = 8, 16
+"""Largest numbers of tasks for which the recursion over partitions and the exact cost are logged;
+beyond them the expected cost is sampled."""
 
 
 def argmax_tree(model: Any) -> BranchingTree:
@@ -26,12 +31,18 @@ def argmax_tree(model: Any) -> BranchingTree:
     return BranchingTree.from_routes(encoder.routes().tolist(), encoder.tasks, encoder.layer_names)
 
 
-def cost_state(loop: Any, model: Any) -> dict[str, float]:
-    """Costs of the whole network in the loop's unit: expected (exact, paper) and of the argmax."""
-    term, table = loop.resource, loop.table
-    alpha = unwrap(model).encoder.alpha.detach()
+def cost_state(loop: SearchState, model: Any, update: int = 0) -> dict[str, float]:
+    """Costs of the whole network in the loop's unit: expected (exact, paper) and of the argmax.
+
+    With more than ``EXACT_TASKS`` tasks the expected cost is an estimate, key ``cost/sampled``;
+    its draws follow from ``update``.
+    """
+    term = loop.resource
+    table, alpha = term.table, unwrap(model).encoder.alpha.detach()
     fixed = (table.stem + sum(table.heads.values())) / term.scale
-    state = {'cost/exact': fixed + float(term.cost(alpha, 'exact'))}
+    mode = 'exact' if alpha.shape[1] <= EXACT_TASKS else 'sampled'
+    generator = torch.Generator(alpha.device).manual_seed(update)
+    state = {f'cost/{mode}': fixed + float(term.cost(alpha, mode, generator))}
     if alpha.shape[1] <= PAPER_TASKS:
         state['cost/paper'] = fixed + float(term.cost(alpha, 'paper'))
     state['cost/tree'] = argmax_tree(model).cost(table) / term.scale
@@ -49,16 +60,16 @@ class BranchingLogHook(Hook):
     Args:
         interval: Updates between two reports; the last update always makes one.
         heat_maps: Updates between two heat maps of softmax(alpha), ``vis/alpha/<update>.png``; 0
-            for none. tools/search.py draws the last one in any case.
+            for none. A finished search draws the last one in any case.
     """
 
-    def __init__(self, interval: int = 50, heat_maps: int = 0) -> None:
+    def __init__(self, interval: int = 50, heat_maps: int = 5000) -> None:
         self.interval = interval
         self.heat_maps = heat_maps
 
     def before_train(self, runner: Any) -> None:
         """Continue the history of the run that is resumed, or start a new one."""
-        runner.message_hub.update_info('cost_unit', runner.train_loop.resource.unit_name)
+        runner.message_hub.update_info('cost_unit', search_state(runner).resource.unit_name)
         self._trim(runner)
 
     @master_only
@@ -67,7 +78,8 @@ class BranchingLogHook(Hook):
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Name the phase for the log line."""
-        runner.message_hub.update_info('phase', runner.train_loop.schedule.phase(runner.iter))
+        loop = search_state(runner)
+        runner.message_hub.update_info('phase', loop.schedule.phase(loop.iter))
 
     @master_only
     def after_train_iter(
@@ -78,7 +90,7 @@ class BranchingLogHook(Hook):
             self._draw_alpha(runner)
         if not (self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)):
             return
-        state = cost_state(runner.train_loop, runner.model)
+        state = cost_state(search_state(runner), runner.model, runner.iter)
         for key, value in state.items():
             runner.message_hub.update_scalar(f'train/{key}', value)
         self._write_row(runner, state, outputs or {})
@@ -94,14 +106,14 @@ class BranchingLogHook(Hook):
         runner.visualizer.add_image('alpha', pixels, step=update)
 
     def _write_row(self, runner: Any, state: dict[str, float], outputs: dict[str, Any]) -> None:
-        hub, loop = runner.message_hub, runner.train_loop
+        hub, loop = runner.message_hub, search_state(runner)
         alpha = unwrap(runner.model).encoder.alpha.detach()
         losses = {key: float(hub.get_scalar(f'train/{key}').mean(self.interval)) for key in outputs}
         probabilities = torch.softmax(alpha.double(), -1).cpu()
         entropy = -(probabilities * probabilities.clamp_min(1e-12).log()).sum(-1).mean(-1)
         row = dict(
-            update=runner.iter,
-            phase=loop.schedule.phase(runner.iter),
+            update=loop.iter,
+            phase=loop.schedule.phase(loop.iter),
             tau=loop.temperature,
             **{key.replace('/', '_'): value for key, value in state.items()},
             losses=losses,
@@ -109,3 +121,44 @@ class BranchingLogHook(Hook):
             entropy=[round(value, 6) for value in entropy.tolist()],
         )
         append_history(Path(runner.work_dir) / FILE, row)
+
+
+@HOOKS.register_module()
+class SaveBranchingHook(Hook):
+    """Writes the argmax tree to ``branching.json`` and alpha to ``alpha.json`` in the work dir.
+
+    Acts after an update and at the end of the run, on the main process. A file is replaced whole.
+
+    Args:
+        interval: Updates between two writings; 0 writes at the end only.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, interval: int = 1000) -> None:
+        self.interval = interval
+
+    @master_only
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Write on schedule."""
+        if self.every_n_train_iters(runner, self.interval):
+            self._save(runner, runner.iter + 1)
+
+    @master_only
+    def after_train(self, runner: Any) -> None:
+        """Write the result."""
+        self._save(runner, runner.iter)
+
+    def _save(self, runner: Any, updates: int) -> None:
+        encoder = unwrap(runner.model).encoder
+        folder = Path(runner.work_dir)
+        argmax_tree(runner.model).to_file(folder / BRANCHING, search_state(runner).resource.table)
+        content = dict(
+            updates=updates,
+            tasks=encoder.tasks,
+            layers=encoder.layer_names,
+            alpha=encoder.alpha.detach().cpu().tolist(),
+        )
+        write_json(folder / ALPHA_FILE, content, indent=None)

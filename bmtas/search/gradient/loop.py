@@ -12,12 +12,13 @@ from torch.utils.data import DataLoader
 
 from bmtas.datasets.samplers import PositionSampler
 from bmtas.engine.loops.base import UpdateLoop
-from bmtas.engine.schedule import ALPHA, WARMUP, WEIGHTS, SearchSchedule
 from bmtas.engine.seeding import ALPHA as ALPHA_INIT
 from bmtas.engine.seeding import SPLIT, gumbel_generator, position_rng, position_seed
-from bmtas.engine.updates import ResourceTerm, alpha_update, warmup_update, weight_update
 from bmtas.registry import LOOPS
 from bmtas.resources import ResourceTable
+from bmtas.search.gradient.resource_loss import ResourceLoss, ResourceTerm
+from bmtas.search.gradient.schedule import ALPHA, WARMUP, WEIGHTS, SearchSchedule
+from bmtas.search.gradient.updates import alpha_update, warmup_update, weight_update
 
 
 def split_indices(num_images: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +31,7 @@ def split_indices(num_images: int, fraction: float, seed: int) -> tuple[np.ndarr
         ValueError: Fraction not strictly between 0 and 1, or fewer than two images.
     """
     if not 0 < fraction < 1:
-        raise ValueError(f'train_cfg.alpha_fraction: must lie between 0 and 1, got {fraction}')
+        raise ValueError(f'search.alpha_fraction: must lie between 0 and 1, got {fraction}')
     if num_images < 2:
         raise ValueError(f'train_dataloader: {num_images} images, a search needs at least 2')
     count = min(max(round(num_images * fraction), 1), num_images - 1)
@@ -63,8 +64,8 @@ class BranchingSearchLoop(UpdateLoop):
             layers that no identity connection bridges; there only the resource term does.
         alpha_init_std: Standard deviation of alpha at the start. At alpha = 0 the gradient of the
             resource term is exactly zero, so a little noise lets it act from the first update.
-        resource: Keyword arguments of ResourceTerm but the table.
-        table: The resource table or its file.
+        resource_loss: Arguments of ResourceLoss.
+        table: The resource table.
         val_interval, val_begin: As in UpdateLoop; the argmax of alpha is validated.
 
     ``temperature`` is the Gumbel temperature; GumbelTemperatureHook sets it.
@@ -76,14 +77,14 @@ class BranchingSearchLoop(UpdateLoop):
         dataloader: Mapping[str, Any],
         warmup_updates: int,
         weight_updates: int,
-        table: ResourceTable | str,
+        table: ResourceTable,
         alpha_fraction: float = 0.2,
         alpha_phase: int | None = None,
         weight_phase: int | None = None,
         joint: bool = False,
         hard: bool | str = False,
         alpha_init_std: float = 1e-3,
-        resource: Mapping[str, Any] | None = None,
+        resource_loss: Mapping[str, Any] | None = None,
         val_interval: int = 1000,
         val_begin: int = 1,
     ) -> None:
@@ -103,16 +104,15 @@ class BranchingSearchLoop(UpdateLoop):
         self._max_iters = self.schedule.total
         self.joint = joint
         if hard not in (False, True, 'weights'):
-            raise ValueError(f"train_cfg.hard: True, False or 'weights', got {hard!r}")
+            raise ValueError(f"search.hard: True, False or 'weights', got {hard!r}")
         self.hard = hard
         self.temperature = 1.0
-        self.table = ResourceTable.from_file(table) if isinstance(table, str) else table
         layers = len(runner.model.encoder.alpha)
-        if self.table.num_layers != layers:
+        if table.num_layers != layers:
             raise ValueError(
-                f'train_cfg.table: has {self.table.num_layers} layers, the encoder {layers}'
+                f'search: the resource table has {table.num_layers} layers, the encoder {layers}'
             )
-        self.resource = ResourceTerm(self.table, **(resource or {}))
+        self.resource = ResourceTerm(table, ResourceLoss(**(resource_loss or {})))
         self._init_alpha(alpha_init_std)
         self._announce()
 
@@ -126,17 +126,17 @@ class BranchingSearchLoop(UpdateLoop):
     def _announce(self) -> None:
         term, schedule = self.resource, self.schedule
         tasks = len(self.runner.model.tasks)
-        given = 'GFLOP' if term.unit == 'gflops' else term.unit_name
+        given = 'GFLOP' if term.loss.unit == 'gflops' else term.unit_name
         self.runner.logger.info(
             f'search: {schedule.warmup_updates} warm-up updates, then cycles of '
             f'{schedule.alpha_phase} alpha and {schedule.weight_phase} weight updates, '
             f'{schedule.total} updates in all'
         )
         self.runner.logger.info(
-            f'resource term: lambda = {term.weight:g} per {given}'
-            f'{" and task" if term.per_task else ""}, mode {term.mode}, in effect '
-            f'{term.factor(tasks):g} per {term.unit_name} ({self.table.convention} convention, '
-            f'input {tuple(self.table.input_size)})'
+            f'resource term: lambda = {term.loss.weight:g} per {given}'
+            f'{" and task" if term.loss.per_task else ""}, mode {term.loss.mode}, in effect '
+            f'{term.factor(tasks):g} per {term.unit_name} ({term.table.convention} convention, '
+            f'input {tuple(term.table.input_size)})'
         )
 
     def loader_of(self, update: int) -> DataLoader:
@@ -174,6 +174,7 @@ def _part(loader: DataLoader, indices: Sequence[int], seed: int, stream: int) ->
         loader.dataset,
         batch_size=loader.batch_size,
         sampler=sampler,
+        drop_last=loader.drop_last,
         num_workers=loader.num_workers,
         collate_fn=loader.collate_fn,
         pin_memory=loader.pin_memory,

@@ -1,0 +1,101 @@
+"""The resource term of the search: lambda times the expected cost of the encoder's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bmtas.branching import expected_cost
+from bmtas.resources import ResourceTable
+
+MODES = ('exact', 'paper', 'sampled')
+
+SCALES: Mapping[str, tuple[float, str]] = {
+    'MAdds': (1e9, 'GMAdd'),
+    'params': (1e6, 'M params'),
+    'bytes': (1e6, 'MB'),
+    'us': (1e3, 'ms'),
+}
+"""By unit of a resource table, the unit that its costs are weighed and logged in."""
+
+
+@dataclass(frozen=True)
+class ResourceLoss:
+    """How the resource term is weighed and computed: the key ``search.resource_loss``.
+
+    Args:
+        weight: lambda, per GMAdd (or the table's unit in ``SCALES``).
+        mode: 'exact', 'paper' or 'sampled', see ``bmtas.branching.expected_cost``.
+        unit: 'gflops' if lambda is given per GFLOP, as in the public code: 1 GMAdd = 2 GFLOPs.
+        per_task: Add the term once for each task of the batch, as the public code does, instead of
+            once for each update.
+        num_samples: Draws of the sampled mode.
+
+    Raises:
+        ValueError: Unknown mode or unit, a negative weight, or fewer than one sample.
+    """
+
+    weight: float = 0.1
+    mode: str = 'exact'
+    unit: str | None = None
+    per_task: bool = False
+    num_samples: int = 16
+
+    def __post_init__(self) -> None:
+        if self.unit not in (None, 'gflops'):
+            raise ValueError(f"search.resource_loss.unit: {self.unit!r}, it may only be 'gflops'")
+        if self.mode not in MODES:
+            raise ValueError(f'search.resource_loss.mode: {self.mode!r}, choose from {MODES}')
+        for key, low in (('weight', 0), ('num_samples', 1)):
+            value = getattr(self, key)
+            if not (isinstance(value, int | float) and value >= low):
+                raise ValueError(f'search.resource_loss.{key}: at least {low}, got {value!r}')
+
+
+@dataclass(frozen=True)
+class ResourceTerm:
+    """The resource term for the network of a resource table.
+
+    Raises:
+        ValueError: lambda is given per GFLOP, but the table counts something else.
+    """
+
+    table: ResourceTable
+    loss: ResourceLoss = ResourceLoss()
+
+    def __post_init__(self) -> None:
+        if self.loss.unit == 'gflops' and self.table.unit != 'MAdds':
+            raise ValueError(
+                f'search.resource_loss.unit: gflops, but the table counts {self.table.unit}'
+            )
+
+    @property
+    def scale(self) -> float:
+        """What the costs of the table are divided by."""
+        return SCALES[self.table.unit][0]
+
+    @property
+    def unit_name(self) -> str:
+        """Name of the unit of ``cost``."""
+        return SCALES[self.table.unit][1]
+
+    def factor(self, num_tasks: int) -> float:
+        """lambda in effect, per ``unit_name``, in an update with this number of tasks."""
+        scale = 2.0 if self.loss.unit == 'gflops' else 1.0
+        return self.loss.weight * scale * (num_tasks if self.loss.per_task else 1)
+
+    def cost(
+        self, alpha: Tensor, mode: str | None = None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Expected cost of the layers in ``unit_name``, for alpha (L, T, K); scalar."""
+        costs = [cost / self.scale for cost in self.table.layers]
+        return expected_cost(
+            alpha,
+            costs,
+            mode or self.loss.mode,
+            num_samples=self.loss.num_samples,
+            generator=generator,
+        )

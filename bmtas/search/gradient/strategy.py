@@ -1,0 +1,168 @@
+"""The search of BMTAS: alpha and weights of a supergraph by gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+
+from bmtas.branching import BranchingTree
+from bmtas.engine.build import build_runner
+from bmtas.engine.runner import MultiTaskRunner
+from bmtas.models.encoders import encoder_class
+from bmtas.registry import HOOKS, STRATEGIES
+from bmtas.resources import ResourceTable
+from bmtas.search.context import PICTURES, SearchContext, SearchResult, Strategy
+from bmtas.search.gradient.history import FILE, read_history
+from bmtas.search.gradient.log import argmax_tree
+from bmtas.search.gradient.resource_loss import SCALES, ResourceLoss
+from bmtas.visualization import draw_alpha, draw_curves
+
+
+@STRATEGIES.register_module()
+class GradientSearch(Strategy):
+    """Branched Multi-Task Architecture Search by Bruggemann et al., BMVC 2020.
+
+    Trains a supergraph (``SupergraphEncoder``): warm-up, then cycles of alpha updates and weight
+    updates on disjoint parts of the training data, with an annealed Gumbel temperature and a
+    resource term. Without any argument it is the search of the paper for PASCAL-Context.
+
+    Args:
+        warmup_updates, weight_updates, alpha_phase, weight_phase: See ``SearchSchedule``; phases
+            are one pass over their part of the data by default.
+        alpha_fraction, joint, hard, alpha_init_std: See ``BranchingSearchLoop``.
+        resource_loss: Arguments of ``ResourceLoss``: ``weight`` is lambda.
+        temperature: Arguments of ``GumbelTemperatureHook``.
+        reset_batch_norm: Whether ``ResetBatchNormHook`` acts.
+        reset_optimizer: Arguments of ``ResetOptimizerStateHook``.
+        log: Arguments of ``BranchingLogHook``.
+        save: Arguments of ``SaveBranchingHook``.
+        val_interval, val_begin: See ``UpdateLoop``; a search validates if the config has a
+            ``val_cfg``.
+
+    A hook of one of these types in the config's ``custom_hooks`` replaces the strategy's own.
+
+    Raises:
+        ValueError: An argument out of range, or unknown arguments of a hook.
+    """
+
+    distributed = True
+
+    def __init__(
+        self,
+        warmup_updates: int = 2000,
+        weight_updates: int = 40000,
+        alpha_phase: int | None = None,
+        weight_phase: int | None = None,
+        alpha_fraction: float = 0.2,
+        joint: bool = False,
+        hard: bool | str = False,
+        alpha_init_std: float = 1e-3,
+        resource_loss: Mapping[str, Any] | None = None,
+        temperature: Mapping[str, Any] | None = None,
+        reset_batch_norm: bool = True,
+        reset_optimizer: Mapping[str, Any] | None = None,
+        log: Mapping[str, Any] | None = None,
+        save: Mapping[str, Any] | None = None,
+        val_interval: int = 1000,
+        val_begin: int = 1,
+    ) -> None:
+        made(ResourceLoss, 'resource_loss', resource_loss)
+        self.loop = dict(
+            type='BranchingSearchLoop',
+            warmup_updates=warmup_updates,
+            weight_updates=weight_updates,
+            alpha_phase=alpha_phase,
+            weight_phase=weight_phase,
+            alpha_fraction=alpha_fraction,
+            joint=joint,
+            hard=hard,
+            alpha_init_std=alpha_init_std,
+            resource_loss=dict(resource_loss or {}),
+            val_interval=val_interval,
+            val_begin=val_begin,
+        )
+        options = dict(
+            temperature=('GumbelTemperatureHook', temperature),
+            reset_batch_norm=('ResetBatchNormHook', None) if reset_batch_norm else None,
+            reset_optimizer=('ResetOptimizerStateHook', reset_optimizer),
+            log=('BranchingLogHook', log),
+            save=('SaveBranchingHook', save),
+        )
+        self.hooks: dict[str, Hook] = {
+            entry[0]: made(HOOKS.get(entry[0]), key, entry[1])
+            for key, entry in options.items()
+            if entry is not None
+        }
+
+    def runner(self, context: SearchContext) -> MultiTaskRunner:
+        """The runner of the search.
+
+        Raises:
+            ValueError: The config's encoder is no supergraph.
+        """
+        cfg = context.cfg
+        encoder = cfg.model.get('encoder') or {}
+        if not encoder_class(encoder).searchable:
+            raise ValueError(
+                f'{cfg.filename}: model.encoder.type: a search by gradients needs a '
+                f'SupergraphEncoder, not {encoder.get("type")}'
+            )
+        cfg.train_cfg = self.loop
+        runner = build_runner(cfg, 'train')  # looks at the data before anything is counted
+        runner.loop_arguments = dict(table=context.table)
+        given = {str(hook.get('type')) for hook in cfg.get('custom_hooks') or ()}
+        for name, hook in self.hooks.items():
+            if name not in given:
+                runner.register_hook(hook)
+        return runner
+
+    def run(self, context: SearchContext) -> SearchResult:
+        """Search; resumes from the newest checkpoint of the work dir if the config says so."""
+        runner = self.runner(context)
+        runner.train()
+        tree = argmax_tree(runner.model)
+        if is_main_process():
+            alpha = runner.model.encoder.alpha.detach().cpu()
+            pictures = draw_search(context.work_dir, tree, context.table, alpha)
+            context.log(f'drawn: {", ".join(map(str, pictures))}')
+        return SearchResult(tree, tree.cost(context.table))
+
+
+def made(kind: Any, key: str, options: Mapping[str, Any] | None) -> Any:
+    """An object from the dict under a key of the search; mistakes name the key."""
+    try:
+        return kind(**(options or {}))
+    except TypeError as error:
+        raise ValueError(f'search.{key}: {error}') from None
+
+
+def history_curves(rows: list[dict[str, Any]]) -> dict[str, list]:
+    """Rows of a history file as the lists that ``draw_curves`` takes."""
+    keys = ('update', 'cost_exact', 'cost_paper', 'cost_tree', 'tau')
+    curves = {key: [row.get(key) for row in rows] for key in keys if any(key in r for r in rows)}
+    names = [
+        {k: v for k, v in row['losses'].items() if k.startswith('loss_') and k != 'loss_resource'}
+        for row in rows
+    ]
+    return dict(curves, losses=names)
+
+
+def draw_search(
+    work_dir: Path, tree: BranchingTree, table: ResourceTable, alpha: torch.Tensor
+) -> list[Path]:
+    """Draw alpha and the curves of a finished search into the work dir; returns the files."""
+    folder = work_dir / PICTURES
+    scale, unit = SCALES[table.unit]
+    probabilities = alpha.double().softmax(-1).numpy()
+    pictures = [draw_alpha(probabilities, tree.tasks, tree.layers, folder / 'alpha.png')]
+    rows = read_history(work_dir / FILE) if (work_dir / FILE).is_file() else []
+    if rows:
+        curves = history_curves(rows)
+        extremes = dict(shared=table.shared / scale, separate=table.separate / scale)
+        pictures.append(draw_curves(curves, folder / 'curves.png', unit, **extremes))
+    return pictures
