@@ -20,7 +20,7 @@ DATASETS = Registry(
     'dataset',
     parent=MMENGINE_DATASETS,
     scope='bmtas',
-    locations=['bmtas.datasets', 'bmtas.ncp'],
+    locations=['bmtas.datasets'],
 )
 # callables (results, rng) -> results of a dataset's pipeline
 TRANSFORMS = Registry(
@@ -31,19 +31,15 @@ DATA_SAMPLERS = Registry(
     'data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='bmtas', locations=['bmtas.datasets']
 )
 # backbones, encoders, heads, losses, the multi-task model, the data preprocessor
-MODELS = Registry(
-    'model', parent=MMENGINE_MODELS, scope='bmtas', locations=['bmtas.models', 'bmtas.ncp']
-)
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope='bmtas', locations=['bmtas.models'])
 # one metric instance per task
-METRICS = Registry(
-    'metric', parent=MMENGINE_METRICS, scope='bmtas', locations=['bmtas.evaluation', 'bmtas.ncp']
-)
+METRICS = Registry('metric', parent=MMENGINE_METRICS, scope='bmtas', locations=['bmtas.evaluation'])
 # side effects of a run: log, save, anneal, reset
 HOOKS = Registry(
     'hook',
     parent=MMENGINE_HOOKS,
     scope='bmtas',
-    locations=['bmtas.engine.checkpoint', 'bmtas.search', 'bmtas.ncp'],
+    locations=['bmtas.engine.checkpoint', 'bmtas.search'],
 )
 # control flow of a run: which data, which optimizer, in which order
 LOOPS = Registry(
@@ -71,4 +67,4 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     locations=['bmtas.engine.optim', 'bmtas.search'],
 )
 # ways to search: each run(context) -> SearchResult
-STRATEGIES = Registry('search strategy', scope='bmtas', locations=['bmtas.search', 'bmtas.ncp'])
+STRATEGIES = Registry('search strategy', scope='bmtas', locations=['bmtas.search'])

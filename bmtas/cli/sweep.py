@@ -26,8 +26,8 @@ def parse_args(argv: Sequence[str] | None):
         nargs='+',
         default=[],
         metavar='KEY=V1,V2',
-        help='values of options of CONFIG; lambda and seed are short for search.resource_loss.weight and '
-        'randomness.seed. The seed goes to the training, too',
+        help='values of options of CONFIG; lambda and seed are short for '
+        'search.resource_loss.weight and randomness.seed. The seed goes to the training, too',
     )
     parser.add_argument('--retrain', metavar='CONFIG', help='config that trains the trees found')
     parser.add_argument(

@@ -49,7 +49,7 @@ def _require(cfg: Config, *keys: str) -> None:
 
 
 def takes_tasks(cfg: Config) -> bool:
-    """Whether the config's model has a task table; a predictor of network codes has none."""
+    """Whether the config's model has a task table; a plug-in's may have none."""
     model = MODELS.get(str(cfg.model.get('type')))
     return model is None or 'tasks' in (accepted_arguments(model) or {'tasks'})
 

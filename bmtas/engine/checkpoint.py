@@ -143,9 +143,6 @@ class PlainCheckpointHook(Hook):
                     del state[key]
         model = getattr(runner.model, 'module', runner.model)
         encoder = getattr(model, 'encoder', None)
-        code = getattr(encoder, 'code', None)
-        if code is not None:  # a network code, for the same purpose
-            checkpoint['network_code'] = list(code)
         if encoder is not None:  # what tools/test.py rebuilds the network from
             checkpoint['encoder'] = encoder.checkpoint_state()
 

@@ -147,21 +147,15 @@ def run_test(
 def encoder_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
     """Take from a checkpoint what its encoder must be built with, e.g. the routes of a tree.
 
-    The code of a NetworkCodeModel always comes from the checkpoint: no other code's network fits.
-
     Raises:
         FileNotFoundError: No such checkpoint.
         ValueError: The checkpoint is damaged, lacks the tree, or is for other tasks.
     """
     content = load_state(checkpoint)
-    code = content.get('network_code')
-    if code is not None and cfg.model.get('type') == 'NetworkCodeModel':
-        cfg.model.backbone.code = list(code)
-    encoder = cfg.model.get('encoder')
-    if encoder is None:
-        return
+    # a model without the key builds its encoder from arguments of its own
+    encoder = cfg.model.get('encoder', cfg.model)
     _merge(encoder, content.get('encoder') or {})
-    if is_open(encoder) and not encoder_class(encoder).searchable:
+    if 'encoder' in cfg.model and is_open(encoder) and not encoder_class(encoder).searchable:
         raise ValueError(f'checkpoint {checkpoint} holds no routes; it is not a branched network')
 
 

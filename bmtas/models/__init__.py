@@ -3,12 +3,10 @@
 from bmtas.models import backbones, encoders, heads, losses
 from bmtas.models.data_preprocessor import MultiTaskPreprocessor
 from bmtas.models.multi_task_model import MultiTaskModel
-from bmtas.models.network_code_model import NetworkCodeModel
 
 __all__ = [
     'MultiTaskModel',
     'MultiTaskPreprocessor',
-    'NetworkCodeModel',
     'backbones',
     'encoders',
     'heads',

@@ -4,8 +4,10 @@ from .codes import CodeError, NetworkCode
 from .cost import CostModel
 from .data import RecordTable, load_records, load_settings
 from .dataset import NetworkCodeDataset
+from .encoder import MultiResolutionEncoder
 from .hooks import PredictorHook
 from .metric import CodePredictionMetric
+from .model import NetworkCodeModel
 from .nasbench201 import CellSpace
 from .network import (
     MultiResolutionClassificationHead,
@@ -33,11 +35,13 @@ __all__ = [
     'CostModel',
     'Goal',
     'MultiResolutionClassificationHead',
+    'MultiResolutionEncoder',
     'MultiResolutionNetwork',
     'MultiResolutionSegmentationHead',
     'MultiResolutionSpace',
     'NetworkCode',
     'NetworkCodeDataset',
+    'NetworkCodeModel',
     'Objective',
     'PredictorHook',
     'RecordTable',

@@ -14,7 +14,6 @@ import numpy as np
 from bmtas.files import read_json, write_json
 from bmtas.registry import STRATEGIES
 from bmtas.search import SearchContext, SearchResult, Strategy
-from bmtas.visualization.propagation import draw_search
 
 from .baselines import evolutionary_search, local_search, random_search
 from .codes import POSITIONS
@@ -22,6 +21,7 @@ from .cost import CostModel
 from .data import load_settings
 from .nasbench201 import CellSpace
 from .objective import Goal, Objective
+from .picture import draw_search
 from .predictor import load_predictor
 from .propagation import Path, Steps, propagate
 from .report import Records, build_report, summary

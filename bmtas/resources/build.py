@@ -150,7 +150,7 @@ def count_table(
             agree, and written otherwise.
         counter: Who counts multiply-adds: ``fvcore``, which runs every part once, or ``torch``,
             which needs shapes only. Both give the same integers.
-        model: Config of a whole model with the method ``cost_parts``, e.g. a NetworkCodeModel,
+        model: Config of a whole model with the method ``cost_parts``,
             whose stem, layers and heads are counted instead.
 
     Raises:

@@ -1,6 +1,7 @@
 # Predictor of one setting of NAS-Bench-MR: eight small networks on codes and exact costs. The
 # other settings build on this file.
 _base_ = ['../_base_/default_runtime.py']
+custom_imports = dict(imports=['bmtas.ncp'])
 data_root = 'data/nas_bench_mr'
 _records = dict(type='NetworkCodeDataset', data_root=data_root, setting='seg', val_fraction=0.05)
 _collate = dict(type='take_batch')

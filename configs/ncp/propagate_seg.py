@@ -1,6 +1,7 @@
 # Move a code along the predictor's gradient: segmentation up, exact multiply-adds down. The other
 # searches build on this file. Train the predictor first: configs/ncp/predictor_seg.py
 _base_ = ['../_base_/default_runtime.py']
+custom_imports = dict(imports=['bmtas.ncp'])
 data_root = 'data/nas_bench_mr'
 search = dict(
     type='CodePropagation',

@@ -5,6 +5,7 @@ _base_ = [
     '../_base_/schedules/retrain_short.py',
     '../_base_/default_runtime.py',
 ]
+custom_imports = dict(imports=['bmtas.ncp'])
 model = dict(
     type='NetworkCodeModel',
     backbone=dict(

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from bmtas.engine.config import load_config
+from bmtas.registry import STRATEGIES
+from bmtas.search.gradient import ResourceLoss, SearchSchedule, split_indices
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHS = {
@@ -140,7 +142,6 @@ def test_files_hold_what_differs_only(kind):
 
 def test_published_totals_of_updates():
     """50,000 updates of PASCAL-Context, 25,000 of NYUD-v2, alpha's included, warm-up apart."""
-    from bmtas.search.gradient import SearchSchedule, split_indices
 
     for data, images, batch, total in (('pascal', 4998, 16, 50000), ('nyud', 795, 8, 25000)):
         alpha, weights = (len(part) // batch for part in split_indices(images, 0.2, 0))

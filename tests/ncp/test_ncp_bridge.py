@@ -8,8 +8,7 @@ import torch
 from bmtas.engine.build import build_runner
 from bmtas.engine.config import load_config
 from bmtas.engine.test import run_test
-from bmtas.models.encoders import MultiResolutionEncoder
-from bmtas.ncp import CostModel, MultiResolutionNetwork, NetworkCode
+from bmtas.ncp import CostModel, MultiResolutionEncoder, MultiResolutionNetwork, NetworkCode
 from bmtas.registry import MODELS
 from bmtas.resources import count_model
 from bmtas.resources.report import cost_report

@@ -13,6 +13,7 @@ from bmtas.branching import BranchingTree, tree_front
 from bmtas.branching.clustering import canonical
 from bmtas.branching.partitions import all_partitions
 from bmtas.registry import STRATEGIES
+from bmtas.search import SearchContext
 from bmtas.search.bmn import (
     GroupScores,
     bmn_front,
@@ -207,7 +208,7 @@ def test_strategy_groups_identical_networks(make_context, make_checkpoint):
     separate = BranchingTree.separate(18, context.names).cost(context.table)
     options = dict(type='BMNSearch', num_images=6, block=4)
     strategy = STRATEGIES.build(dict(options, budget=separate, checkpoint=checkpoint))
-    tree = strategy.run(context)
+    tree = strategy.run(context).tree
     content = json.loads((context.work_dir / 'affinity.json').read_text())
     affinity = np.array(content['affinity'])
     assert affinity.shape == (18, 3, 3) and content['locations'][-1] == 'aspp'
@@ -227,7 +228,7 @@ def test_strategy_groups_identical_networks(make_context, make_checkpoint):
     budget = shared.cost(context.table)
     for method in ('dp', 'exhaustive', 'beam'):
         again = dict(type='BMNSearch', budget=budget, affinity=affinity_file, method=method)
-        assert STRATEGIES.build(again).run(context) == shared
+        assert STRATEGIES.build(again).run(context).tree == shared
         again['budget'] = budget - 1
         with pytest.raises(ValueError, match='no tree costs at most'):
             STRATEGIES.build(again).run(context)
@@ -242,7 +243,8 @@ def test_strategy_for_twelve_tasks(make_context, tmp_path):
     tasks = tuple(dataclasses.replace(context.tasks[i % 3], name=f't{i:02d}') for i in range(12))
     heads = dict.fromkeys([task.name for task in tasks], 100)
     table = dataclasses.replace(context.table, heads=heads)
-    context = dataclasses.replace(context, tasks=tasks, table=table)
+    context = SearchContext(context.cfg, context.work_dir)
+    vars(context).update(tasks=tasks, table=table)
     kinds = np.arange(12) % 3
     affinity = np.tile(np.where(kinds[:, None] == kinds, 1.0, 0.3), (18, 1, 1))
     content = dict(tasks=list(context.names), affinity=affinity.tolist())
@@ -251,7 +253,7 @@ def test_strategy_for_twelve_tasks(make_context, tmp_path):
     options = dict(
         type='BMNSearch', affinity=str(tmp_path / 'affinity.json'), budget=three.cost(table)
     )
-    assert STRATEGIES.build(dict(options, method='beam')).run(context) == three
+    assert STRATEGIES.build(dict(options, method='beam')).run(context).tree == three
     front = json.loads((context.work_dir / 'front.json').read_text())['trees']
     assert front[-1]['cost'] == options['budget'] and front[-1]['score'] == 0
     with pytest.raises(ValueError, match="'dp' takes up to 9 tasks, there are 12; use 'beam'"):
@@ -272,7 +274,7 @@ def test_stages_branch_between_stages_only(make_context, make_checkpoint):
             pool=2,
         )
     )
-    tree = strategy.run(context)
+    tree = strategy.run(context).tree
     assert tree.cost(context.table) <= budget
     changes = set(np.flatnonzero(np.diff(tree.num_groups)))
     assert changes <= set(context.backbone.stage_ends)

@@ -191,7 +191,7 @@ def test_strategy(make_context, make_checkpoint):
         for build in (BranchingTree.shared, BranchingTree.separate)
     )
     target = (shared + separate) // 2
-    tree = STRATEGIES.build(dict(options, target=target, checkpoint=checkpoint)).run(context)
+    tree = STRATEGIES.build(dict(options, target=target, checkpoint=checkpoint)).run(context).tree
     listed = json.loads((context.work_dir / 'sweep.json').read_text())
     costs = [entry['cost'] for entry in listed['trees']]
     assert costs[0] == shared and len(costs) > 2
@@ -204,7 +204,7 @@ def test_strategy(make_context, make_checkpoint):
     again = STRATEGIES.build(
         dict(type='FAFSSearch', target=0, affinity=affinity, branch_cost='resource')
     )
-    assert again.run(context) == BranchingTree.shared(18, context.names)
+    assert again.run(context).tree == BranchingTree.shared(18, context.names)
 
 
 def test_faulty_options(make_context, make_checkpoint, tmp_path):

@@ -12,7 +12,6 @@ from bmtas.models.encoders.base import (
 from bmtas.models.encoders.branched import BranchedEncoder, resolve_routes
 from bmtas.models.encoders.cross_stitch import CrossStitchEncoder
 from bmtas.models.encoders.mtan import MTANEncoder
-from bmtas.models.encoders.multi_resolution import MultiResolutionEncoder
 from bmtas.models.encoders.nddr import NDDREncoder
 from bmtas.models.encoders.single_task import SingleTaskEncoder
 from bmtas.models.encoders.supergraph import SupergraphEncoder
@@ -25,7 +24,6 @@ __all__ = [
     'Encoder',
     'Features',
     'MTANEncoder',
-    'MultiResolutionEncoder',
     'NDDREncoder',
     'Part',
     'SearchableEncoder',

@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bmtas.models.encoders.base import Encoder, Features, Part
-from bmtas.ncp.network import FusedHead, MultiResolutionNetwork
+from bmtas.models.encoders import Encoder, Features, Part
 from bmtas.registry import MODELS
+
+from .network import FusedHead, MultiResolutionNetwork
 
 
 @MODELS.register_module()
@@ -24,7 +25,7 @@ class MultiResolutionEncoder(Encoder):
         tasks: Task names.
 
     Attributes:
-        code: The NetworkCode, kept in checkpoints.
+        code: The NetworkCode.
     """
 
     def __init__(
@@ -46,3 +47,7 @@ class MultiResolutionEncoder(Encoder):
     def parts(self) -> list[Part]:
         """All tasks use everything."""
         return [self.part(name, None, self.tasks) for name in ('branches', 'fuse')]
+
+    def checkpoint_state(self) -> dict[str, Any]:
+        """The code."""
+        return dict(backbone=dict(code=list(self.code)))

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bmtas.models.multi_task_model import MultiTaskModel
+from bmtas.models import MultiTaskModel
 from bmtas.registry import MODELS
 from bmtas.structures import Task
 
