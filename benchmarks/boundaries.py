@@ -1,7 +1,7 @@
 """CPU seconds of the boundary benchmark for one image, and what they are spent on.
 
 python benchmarks/boundaries.py                          # synthetic images
-python benchmarks/boundaries.py PRED_DIR GT_DIR          # own maps, as tools/eval_boundaries.py
+python benchmarks/boundaries.py PRED_DIR GT_DIR          # own maps, as bmtas boundaries
 """
 
 import argparse
@@ -17,8 +17,9 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bmtas.evaluation.boundaries import find_pairs, image_counts, make_thresholds, thin
+from bmtas.evaluation.boundaries import find_pairs, image_counts, make_protocol, make_thresholds
 from bmtas.evaluation.boundaries.files import read_prediction, read_truths, region_boundaries
+from bmtas.thinning import thin
 
 SIZE = (321, 481)
 ANNOTATORS = 5
@@ -58,7 +59,8 @@ def seconds(images, annotators, thresholds, nms):
     """Mean CPU seconds of one image."""
     start = time.process_time()
     for probability, truths in images:
-        image_counts(probability, truths[:annotators], thresholds, nms=nms)
+        prepared = make_protocol(nms=nms).prepare(probability)
+        image_counts(prepared, truths[:annotators], thresholds, strict=nms)
     return (time.process_time() - start) / len(images)
 
 

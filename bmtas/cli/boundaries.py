@@ -7,6 +7,8 @@ from pathlib import Path
 from bmtas.cli.base import ToolParser
 from bmtas.files import write_json
 
+PROTOCOLS = ('bsds-raw', 'bsds-hed', 'pascal-seism', 'pascal-mti', 'nyud-seism', 'nyud-mti')
+OPTIONS = ('tolerance', 'thresholds', 'truth', 'nms', 'interpolate')
 FEW_IMAGES = 16
 """Up to here, starting processes takes longer than comparing."""
 
@@ -21,23 +23,30 @@ def parse_args(argv=None):
     parser.add_argument('predictions', type=Path, metavar='PRED_DIR', help='predicted maps')
     parser.add_argument('truths', type=Path, metavar='GT_DIR', help='ground truths')
     parser.add_argument(
+        '--protocol',
+        choices=PROTOCOLS,
+        help='a published protocol; the options below change parts of it. Default: all thresholds '
+        'and no suppression, as pascal-mti. docs/boundaries.md has the sources',
+    )
+    parser.add_argument(
         '--tolerance',
         type=float,
-        default=0.0075,
         help='largest distance of a match as a fraction of the image diagonal: 0.0075 for BSDS500 '
         'and PASCAL-Context, 0.011 for NYUD-v2',
     )
-    parser.add_argument('--thresholds', type=int, default=99, help='number of them, 99 or 101')
+    parser.add_argument('--thresholds', type=int, help='number of them, 99 or 101')
     parser.add_argument(
         '--truth',
         choices=('lines', 'segmentation'),
-        default='lines',
         help='what the ground truths hold: drawn boundaries, or regions',
     )
-    parser.add_argument('--nms', action='store_true', help='suppress non-maxima first')
+    parser.add_argument(
+        '--nms', action='store_true', default=None, help='suppress non-maxima first'
+    )
     parser.add_argument(
         '--interpolate',
         action='store_true',
+        default=None,
         help='interpolate the best F between thresholds as the Berkeley benchmark does',
     )
     parser.add_argument(
@@ -59,10 +68,11 @@ def main(argv=None):
     from rich.console import Console
     from rich.progress import Progress
 
-    from bmtas.evaluation.boundaries import Protocol, find_pairs, run_benchmark
+    from bmtas.evaluation.boundaries import find_pairs, make_protocol, run_benchmark
     from bmtas.evaluation.boundaries.jit import have_numba
 
-    protocol = Protocol(args.thresholds, args.tolerance, args.nms, args.truth, args.interpolate)
+    options = {name: getattr(args, name) for name in OPTIONS}
+    protocol = make_protocol(args.protocol, **options)
     if args.out and not args.out.resolve().parent.is_dir():
         raise FileNotFoundError(f'--out {args.out}: its folder does not exist')
     pairs = find_pairs(args.predictions, args.truths, read_names(args.split))
@@ -75,11 +85,18 @@ def main(argv=None):
             pairs, protocol, min(jobs, len(pairs)), lambda: progress.advance(bar)
         )
     threshold, recall, precision, f = scores.ods
-    print(f'{len(pairs)} images, tolerance {args.tolerance}, {args.thresholds} thresholds')
+    print(f'{len(pairs)} images, tolerance {protocol.tolerance}, {protocol.thresholds} thresholds')
     print('          F       P       R   threshold')
     print(f'ODS  {f:.4f}  {precision:.4f}  {recall:.4f}  {threshold:.3f}')
     print(f'OIS  {scores.ois[2]:.4f}  {scores.ois[1]:.4f}  {scores.ois[0]:.4f}')
     print(f'AP   {scores.ap:.4f}')
+    if not any(image[:, 3].any() for image in counts.values()):
+        lowest = scores.curve['threshold'][0]
+        print(
+            f'{args.predictions}: no prediction exceeds the lowest threshold {lowest:.3g}; are '
+            'these maps of boundaries, 0 to 255 or 0 to 65535?',
+            file=sys.stderr,
+        )
     if args.out:
         write_json(args.out, report(protocol, scores, counts))
 

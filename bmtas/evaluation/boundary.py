@@ -12,15 +12,17 @@ from torch import Tensor
 
 from bmtas.evaluation.base import TaskMetric, merge_sums
 from bmtas.evaluation.boundaries import (
+    Protocol,
     best_counts,
     image_counts,
+    make_protocol,
     make_thresholds,
     summarize,
-    thin,
 )
 from bmtas.evaluation.boundaries.pool import worker_pool
 from bmtas.registry import METRICS
 from bmtas.structures import IGNORE
+from bmtas.thinning import thin
 
 
 @METRICS.register_module()
@@ -39,7 +41,9 @@ class BoundaryFMeasure(TaskMetric):
     Predictions are (H, W) probabilities, labels (H, W) in {0, 1, 255}.
 
     Args:
-        thresholds: Number of thresholds; 99 (0.01 to 0.99) or 101 (also 0.001 and 0.999).
+        protocol: A name of ``PROTOCOLS``; by default plain, as ``pascal-mti``.
+        thresholds: Number of thresholds; 99 (0.01 to 0.99) or 101 (also 0.001 and 0.999). This and
+            the next three change one option of the protocol.
         tolerance: Fraction of the image diagonal; 0.0075 PASCAL-Context, 0.011 NYUD-v2.
         nms: Suppress non-maxima before thresholding.
         interpolate: Interpolate odsF between thresholds (Berkeley) or not (SEISM).
@@ -52,23 +56,20 @@ class BoundaryFMeasure(TaskMetric):
     def __init__(
         self,
         *args,
-        thresholds: int = 99,
-        tolerance: float = 0.0075,
-        nms: bool = False,
-        interpolate: bool = False,
+        protocol: str | None = None,
+        thresholds: int | None = None,
+        tolerance: float | None = None,
+        nms: bool | None = None,
+        interpolate: bool | None = None,
         workers: int = 0,
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if not 0 < tolerance < 1:
-            raise ValueError(
-                f'BoundaryFMeasure of task {self.task!r}: tolerance={tolerance} is not a '
-                'fraction of the diagonal between 0 and 1'
-            )
-        self.thresholds = make_thresholds(thresholds)
-        self.tolerance = tolerance
-        self.nms = nms
-        self.interpolate = interpolate
+        options = dict(thresholds=thresholds, tolerance=tolerance, nms=nms, interpolate=interpolate)
+        try:
+            self.protocol = make_protocol(protocol, **options)
+        except ValueError as error:
+            raise ValueError(f'BoundaryFMeasure of task {self.task!r}: {error}') from error
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
         self._pending: list[Future] = []
@@ -103,7 +104,8 @@ class BoundaryFMeasure(TaskMetric):
         if not sums['total'].any():
             return dict.fromkeys(self.keys, float('nan'))
         total, best = sums['total'].numpy(), sums['best'].numpy()
-        found = summarize(total, best, self.thresholds, self.interpolate)
+        thresholds = make_thresholds(self.protocol.thresholds)
+        found = summarize(total, best, thresholds, self.protocol.interpolate)
         threshold, recall, precision, f = found.ods
         return {
             'odsF': 100 * f,
@@ -118,7 +120,7 @@ class BoundaryFMeasure(TaskMetric):
         """What a worker needs of an image."""
         levels = (255 * prediction.clamp(0, 1)).to(torch.uint8).cpu().numpy()
         label = target.to(torch.uint8).cpu().numpy()
-        return levels, label, self.thresholds, self.tolerance, self.nms
+        return levels, label, self.protocol
 
     def _collect(self, allowed: int) -> None:
         """Wait until at most ``allowed`` images are pending; add up those that are done."""
@@ -129,17 +131,18 @@ class BoundaryFMeasure(TaskMetric):
             self._pool = None
 
 
-def label_counts(
-    levels: np.ndarray, label: np.ndarray, thresholds: np.ndarray, tolerance: float, nms: bool
-) -> dict[str, Tensor]:
+def label_counts(levels: np.ndarray, label: np.ndarray, protocol: Protocol) -> dict[str, Tensor]:
     """Sums of one image: counts (K, 4) and counts (4,) at the image's best threshold.
 
     Args:
         levels: (H, W) uint8, probability in 255ths.
         label: (H, W) uint8 in {0, 1, 255}.
-        thresholds, tolerance, nms: See ``image_counts``.
+        protocol: Its truth does not matter: the label holds lines.
     """
     ignored = label == IGNORE
     truth = thin((label > 0) & ~ignored)
-    counts = image_counts(levels / 255, [truth], thresholds, tolerance, nms, ignored)
+    thresholds, prepared = make_thresholds(protocol.thresholds), protocol.prepare(levels / 255)
+    counts = image_counts(
+        prepared, [truth], thresholds, protocol.tolerance, protocol.strict, ignored
+    )
     return {'total': torch.from_numpy(counts), 'best': torch.from_numpy(best_counts(counts))}

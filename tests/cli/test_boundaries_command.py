@@ -78,3 +78,11 @@ def test_unreadable_prediction(tool, folders, capsys):
 def test_help(tool, capsys):
     assert run_tool(tool.main, ['--help']) == 0
     assert 'tolerance' in capsys.readouterr().out
+
+
+def test_says_so_when_no_map_exceeds_the_lowest_threshold(tool, folders, capsys):
+    predictions, truths = folders
+    for path in Path(predictions).iterdir():
+        Image.fromarray(np.full((20, 30), 2, np.uint8)).save(path)
+    assert run_tool(tool.main, [predictions, truths, '--protocol', 'pascal-mti']) == 0
+    assert 'no prediction exceeds the lowest threshold 0.01' in capsys.readouterr().err

@@ -4,46 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from bmtas.evaluation.boundaries.counts import image_counts, make_thresholds
-from bmtas.evaluation.boundaries.files import TRUTH_KINDS, read_prediction, read_truths
+from bmtas.evaluation.boundaries.files import read_prediction, read_truths
 from bmtas.evaluation.boundaries.pool import worker_pool
+from bmtas.evaluation.boundaries.protocols import Protocol
 from bmtas.evaluation.boundaries.scores import BoundaryScores, best_counts, summarize
 
 TRUTH_SUFFIXES = ('.mat', '.png')
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """Options of the benchmark.
-
-    Args:
-        thresholds: Number of thresholds, see ``make_thresholds``.
-        tolerance: Largest distance as a fraction of the image diagonal; 0.0075 for BSDS500 and
-            PASCAL-Context, 0.011 for NYUD-v2.
-        nms: Non-maximum suppression before thresholding.
-        truth: One of ``TRUTH_KINDS``.
-        interpolate: Berkeley's interpolation of the best F between thresholds.
-    """
-
-    thresholds: int = 99
-    tolerance: float = 0.0075
-    nms: bool = False
-    truth: str = 'lines'
-    interpolate: bool = False
-
-    def __post_init__(self) -> None:
-        make_thresholds(self.thresholds)
-        if not 0 < self.tolerance < 1:
-            raise ValueError(
-                f'tolerance: {self.tolerance} is not a fraction of the diagonal between 0 and 1'
-            )
-        if self.truth not in TRUTH_KINDS:
-            raise ValueError(f'truth: unknown kind {self.truth!r}, choose from {TRUTH_KINDS}')
 
 
 def find_pairs(
@@ -98,7 +69,8 @@ def compare_files(prediction: Path, truth: Path, protocol: Protocol) -> np.ndarr
                 'predictions must have the size of their ground truth'
             )
     thresholds = make_thresholds(protocol.thresholds)
-    return image_counts(probability, truths, thresholds, protocol.tolerance, protocol.nms)
+    prepared = protocol.prepare(probability)
+    return image_counts(prepared, truths, thresholds, protocol.tolerance, protocol.strict)
 
 
 def run_benchmark(

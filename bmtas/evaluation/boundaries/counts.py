@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bmtas.evaluation.boundaries.matching import BoundaryMatcher
-from bmtas.evaluation.boundaries.nms import suppress_non_maxima
-from bmtas.evaluation.boundaries.thinning import thin
+from bmtas.thinning import thin
 
 COLUMNS = ('matched_truth', 'truth', 'matched_prediction', 'prediction')
 """Columns of all counts: numerator and denominator of recall, then of precision."""
@@ -33,7 +32,7 @@ def image_counts(
     truths: Sequence[np.ndarray],
     thresholds: np.ndarray,
     tolerance: float = 0.0075,
-    nms: bool = False,
+    strict: bool = False,
     ignored: np.ndarray | None = None,
 ) -> np.ndarray:
     """Compare one predicted boundary map with the ground truths of its annotators.
@@ -47,8 +46,7 @@ def image_counts(
         truths: (H, W) bool for each annotator, lines of one pixel.
         thresholds: (K,) increasing.
         tolerance: Largest distance of a pair as a fraction of the image diagonal.
-        nms: Suppress pixels that are no maximum across the boundary. Boundary is where
-            probability > threshold then, else where >= (the two protocols in use).
+        strict: Boundary is where probability > threshold, else where >=.
         ignored: (H, W) bool, predicted pixels here do not count.
 
     Returns:
@@ -56,12 +54,10 @@ def image_counts(
     """
     height, width = probability.shape
     matchers = [BoundaryMatcher(truth, tolerance * np.hypot(height, width)) for truth in truths]
-    if nms:
-        probability = suppress_non_maxima(probability)
     counts = np.zeros((len(thresholds), 4), np.int64)
     previous = -1
     for row, threshold in enumerate(thresholds):
-        mask = probability > threshold if nms else probability >= threshold
+        mask = probability > threshold if strict else probability >= threshold
         pixels = np.count_nonzero(mask)
         if pixels == previous:
             # the masks are nested: as many pixels means the same mask

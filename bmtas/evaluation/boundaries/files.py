@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from scipy.io import loadmat
 
-from bmtas.evaluation.boundaries.thinning import thin
+from bmtas.thinning import thin
 
 TRUTH_KINDS = ('lines', 'segmentation')
 """What a ground truth file holds: drawn boundaries, or regions whose boundaries are meant."""
@@ -17,11 +17,13 @@ TRUTH_KINDS = ('lines', 'segmentation')
 def read_prediction(path: Path) -> np.ndarray:
     """Boundary probabilities (H, W) in [0, 1] from a grey PNG of 8 or 16 bits.
 
+    A palette of greys counts as grey, and a map that holds 0 and 1 only as one of two values.
+
     Raises:
         ValueError: Unreadable, or not a grey image; the message names the file.
     """
     image = read_image(path)
-    if image.dtype == bool:
+    if image.dtype == bool or image.max(initial=0) <= 1:
         return image.astype(float)
     return image / np.iinfo(image.dtype).max
 
@@ -45,7 +47,7 @@ def read_truths(path: Path, kind: str = 'lines') -> list[np.ndarray]:
             return [thin(region_boundaries(content['LabelMap']))]
         keys = sorted(key for key in content if not key.startswith('__'))
         raise ValueError(f"{path}: has neither 'groundTruth' nor 'LabelMap' but {keys}")
-    image = read_image(path)
+    image = read_image(path, indices=kind == 'segmentation')
     return [thin(image > 0 if kind == 'lines' else region_boundaries(image))]
 
 
@@ -62,18 +64,28 @@ def region_boundaries(regions: np.ndarray) -> np.ndarray:
     return boundary
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Grey image (H, W), bool or unsigned integer of 8 or 16 bits."""
+def read_image(path: Path, indices: bool = False) -> np.ndarray:
+    """Grey image (H, W), bool or unsigned integer of 8 or 16 bits.
+
+    Args:
+        path: The file.
+        indices: Keep the numbers of a palette; else its colours count, which must be greys.
+    """
     try:
-        image = np.asarray(Image.open(path))
+        with Image.open(path) as opened:
+            image = np.asarray(opened.convert('RGB') if opened.mode == 'P' else opened)
+            if opened.mode == 'P' and indices:
+                image = np.asarray(opened)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(f'{path}: cannot be read as an image ({error})') from None
+    if image.ndim == 3 and image.shape[2] == 3 and (image == image[..., :1]).all():
+        image = image[..., 0]
     if image.dtype == np.int32 and image.min() >= 0 and image.max() < 2**16:
         image = image.astype(np.uint16)
     if image.ndim != 2 or image.dtype not in (bool, np.uint8, np.uint16):
         raise ValueError(
             f'{path}: expected a grey image of 8 or 16 bits, got {image.dtype} '
-            f'of shape {image.shape}'
+            f'of shape {image.shape} ({opened.mode}); save it as grey'
         )
     return image
 

@@ -13,7 +13,7 @@ SLACK = 1.01
 """A pixel stays if this times its value reaches both neighbours."""
 
 
-def suppress_non_maxima(probability: np.ndarray) -> np.ndarray:
+def suppress_non_maxima(probability: np.ndarray, smooth: int = 0) -> np.ndarray:
     """Set to zero what is no maximum along the normal of the boundary.
 
     The orientation comes from the second derivatives of the smoothed map; the unsmoothed map is
@@ -22,11 +22,12 @@ def suppress_non_maxima(probability: np.ndarray) -> np.ndarray:
 
     Args:
         probability: (H, W) in [0, 1].
+        smooth: Radius of a triangle filter before everything else; HED's protocol takes 1.
 
     Returns:
-        (H, W) float64, zero or the input's value (less in the frame).
+        (H, W) float64, zero or the (smoothed) input's value (less in the frame).
     """
-    probability = np.asarray(probability, np.float64)
+    probability = triangle_filter(np.asarray(probability, np.float64), smooth)
     angle = orientation(probability)
     rows, columns = np.mgrid[: probability.shape[0], : probability.shape[1]]
     keep = np.ones(probability.shape, bool)
@@ -39,16 +40,21 @@ def suppress_non_maxima(probability: np.ndarray) -> np.ndarray:
     return probability * keep * fade[0][:, None] * fade[1]
 
 
+def triangle_filter(values: np.ndarray, radius: int) -> np.ndarray:
+    """Convolve (H, W) with a triangle in both directions, mirrored at the borders."""
+    rise = np.arange(1, radius + 2)
+    triangle = np.concatenate([rise, rise[-2::-1]]) / (radius + 1) ** 2
+    smooth = ndimage.convolve1d(values, triangle, axis=0, mode='reflect')
+    return ndimage.convolve1d(smooth, triangle, axis=1, mode='reflect')
+
+
 def orientation(probability: np.ndarray) -> np.ndarray:
     """Direction across the boundary at each pixel, radians in [0, pi), x right and y down.
 
     The formula of the published protocol, arctan of a ratio of second derivatives: right for
     multiples of 45 degrees, up to 12 degrees off between them.
     """
-    rise = np.arange(1, SMOOTHING + 2)
-    triangle = np.concatenate([rise, rise[-2::-1]]) / (SMOOTHING + 1) ** 2
-    smooth = ndimage.convolve1d(probability, triangle, axis=0, mode='reflect')
-    smooth = ndimage.convolve1d(smooth, triangle, axis=1, mode='reflect')
+    smooth = triangle_filter(probability, SMOOTHING)
     if min(probability.shape) < 2:
         return np.zeros_like(probability)
     dy, dx = np.gradient(smooth)

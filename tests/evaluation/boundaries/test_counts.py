@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from bmtas.evaluation.boundaries import image_counts, make_thresholds, thin
+from bmtas.evaluation.boundaries import image_counts, make_thresholds
 from bmtas.evaluation.boundaries.scores import recall_precision_f
+from bmtas.thinning import thin
 
 HALF = np.array([0.5])
 
@@ -113,7 +114,7 @@ def test_every_threshold_counts_as_if_alone():
 def test_comparison_with_the_threshold():
     probability = 0.5 * square()
     assert image_counts(probability, [square()], HALF)[0, 3] > 0
-    assert image_counts(probability, [square()], HALF, nms=True)[0, 3] == 0
+    assert image_counts(probability, [square()], HALF, strict=True)[0, 3] == 0
 
 
 def test_thresholds():

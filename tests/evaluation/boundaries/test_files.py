@@ -166,3 +166,23 @@ def test_bad_files(folders, tmp_path):
 def test_bad_protocol(options, message):
     with pytest.raises(ValueError, match=message):
         Protocol(**options)
+
+
+def test_maps_of_zeros_and_ones_and_palettes_of_greys(tmp_path):
+    mask = np.zeros((4, 5), np.uint8)
+    mask[1] = 1
+    Image.fromarray(mask).save(tmp_path / 'ones.png')
+    np.testing.assert_array_equal(read_prediction(tmp_path / 'ones.png'), mask)
+    palette = Image.fromarray(mask, 'P')
+    palette.putpalette([255, 255, 255, 51, 51, 51])  # index 1 is the darker one
+    palette.save(tmp_path / 'greys.png')
+    expected = np.where(mask, 0.2, 1.0)
+    np.testing.assert_allclose(read_prediction(tmp_path / 'greys.png'), expected)
+    np.testing.assert_array_equal(
+        read_truths(tmp_path / 'greys.png', 'segmentation')[0],
+        read_truths(tmp_path / 'ones.png', 'segmentation')[0],
+    )
+    palette.putpalette([255, 255, 255, 200, 51, 51])
+    palette.save(tmp_path / 'red.png')
+    with pytest.raises(ValueError, match=r'red.png: expected a grey image .*save it as grey'):
+        read_prediction(tmp_path / 'red.png')
