@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from bmtas.evaluation import BoundaryFMeasure
-from bmtas.evaluation.boundaries import Protocol, find_pairs, run_benchmark
+from bmtas.evaluation.boundaries import find_pairs, make_protocol, run_benchmark
 from bmtas.registry import METRICS
 from bmtas.structures import MultiTaskSample, TaskMaps
 
@@ -51,7 +51,7 @@ def test_equals_the_benchmark_on_files(tmp_path, options):
             levels = (255 * values).byte().numpy()
             Image.fromarray(levels).save(tmp_path / name / f'{number}.png')
     pairs = find_pairs(tmp_path / 'predicted', tmp_path / 'truth')
-    expected, _ = run_benchmark(pairs, Protocol(**options))
+    expected, _ = run_benchmark(pairs, make_protocol(**options))
     found = run(SAMPLES, **options)
     assert found['odsF'] == pytest.approx(100 * expected.ods[3])
     assert found['oisF'] == pytest.approx(100 * expected.ois[2])
@@ -100,7 +100,7 @@ def test_holds_counts_not_maps():
 
 
 def test_bad_options():
-    with pytest.raises(ValueError, match="'edge': tolerance=7.5"):
+    with pytest.raises(ValueError, match="'edge': tolerance: 7.5"):
         BoundaryFMeasure('edge', 1, tolerance=7.5)
     with pytest.raises(ValueError, match='thresholds'):
         BoundaryFMeasure('edge', 1, thresholds=0)

@@ -135,7 +135,7 @@ def test_bad_files(folders, tmp_path):
     (predicted / 'a.png').write_bytes((predicted / 'b.png').read_bytes()[:50])
     with pytest.raises(ValueError, match=r'a\.png: cannot be read as an image'):
         compare_files(predicted / 'a.png', truth / 'a.png', Protocol())
-    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(predicted / 'a.png')
+    Image.fromarray(np.full((20, 30, 3), (9, 0, 0), np.uint8)).save(predicted / 'a.png')
     with pytest.raises(ValueError, match=r'a\.png: expected a grey image.*\(20, 30, 3\)'):
         read_prediction(predicted / 'a.png')
     Image.fromarray(np.zeros((30, 20), np.uint8)).save(predicted / 'a.png')
