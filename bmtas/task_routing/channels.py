@@ -1,0 +1,298 @@
+"""Which channels of a network must carry one mask: found in its exported graph, not by family.
+
+Every channel of a tensor is a unit. A convolution opens new units; norms, activations, pools and
+depth-wise convolutions keep those of their input; sums and products unite the units of their
+operands, concatenations list them. Units that are united carry one mask entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+# keep the channels and map 0 to 0
+_KEEP = (
+    'relu hardtanh relu6 hardswish silu gelu elu leaky_relu tanh dropout feature_dropout '
+    'max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d upsample_bilinear2d '
+    'upsample_nearest2d expand contiguous clone alias detach to _to_copy constant_pad_nd pad mean'
+).split()
+# keep the channels, 0 becomes something else
+_SHIFT = ('sigmoid', 'hardsigmoid', 'softmax')
+_NORMS = ('batch_norm', 'group_norm', 'layer_norm')
+_CONVS = ('conv1d', 'conv2d', 'conv3d', 'convolution')
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the graph: unit of each channel, their dimension, and whether a masked channel
+    is zero throughout."""
+
+    units: np.ndarray
+    dim: int
+    zero: bool = True
+
+
+@dataclass(frozen=True)
+class Site:
+    """A module with weights by channel.
+
+    Args:
+        name: Name of the module inside the traced one.
+        op: Operator: ``conv2d``, ``linear``, ``batch_norm``, ...
+        inputs, outputs: Units of its channels; a flattened channel is listed for every position.
+        groups: Groups of a convolution or a group norm.
+        dim: Dimension of the output's channels.
+        norm: Name of the norm that alone follows; '' if there is none.
+        exact: Whether masked channels of the input are zero.
+    """
+
+    name: str
+    op: str
+    inputs: np.ndarray
+    outputs: np.ndarray
+    groups: int = 1
+    dim: int = 1
+    norm: str = ''
+    exact: bool = True
+
+
+class Units:
+    """Disjoint sets of units; those of a set carry one mask entry.
+
+    Attributes:
+        openings: Name of the module -> the units that it opened, in the order of the network.
+    """
+
+    def __init__(self) -> None:
+        self._parent = np.zeros(0, int)
+        self._free = np.zeros(0, bool)
+        self.openings: dict[str, np.ndarray] = {}
+
+    def open(self, name: str, count: int, free: bool) -> np.ndarray:
+        """New units; ``free`` ones may be masked."""
+        start = len(self._parent)
+        units = np.arange(start, start + count)
+        self._parent = np.concatenate([self._parent, units])
+        self._free = np.concatenate([self._free, np.full(count, free)])
+        self.openings[name] = units
+        return units
+
+    def roots(self, units: np.ndarray) -> np.ndarray:
+        """The oldest unit of each one's set."""
+        found = self._parent[units]
+        while (found != (further := self._parent[found])).any():
+            found = further
+        return found
+
+    def unite(self, first: np.ndarray, second: np.ndarray) -> None:
+        """Join units pairwise; the older one stands for the set."""
+        for a, b in zip(first.tolist(), second.tolist()):
+            a, b = self._root(a), self._root(b)
+            low, high = min(a, b), max(a, b)
+            self._parent[high] = low
+            self._free[low] &= self._free[high]
+
+    def _root(self, unit: int) -> int:
+        while self._parent[unit] != unit:
+            unit = self._parent[unit]
+        return unit
+
+    def free(self, units: np.ndarray) -> np.ndarray:
+        """Whether each unit may be masked."""
+        return self._free[self.roots(units)]
+
+    def groups(self) -> dict[str, np.ndarray]:
+        """Name of the first opening -> the units that may be masked and that stand for a set."""
+        found = {
+            name: units[(self.roots(units) == units) & self._free[units]]
+            for name, units in self.openings.items()
+        }
+        return {name: units for name, units in found.items() if len(units)}
+
+    def __len__(self) -> int:
+        return len(self._parent)
+
+
+class Tracer:
+    """Follows channels through a module.
+
+    Args:
+        units: Where units are opened and united.
+        free: Name of a module -> whether the channels that it opens may be masked.
+        prefix: Set before the names of openings, so that modules traced apart do not collide.
+    """
+
+    def __init__(self, units: Units, free: object = lambda name: True, prefix: str = '') -> None:
+        self.units, self.free, self.prefix = units, free, prefix
+
+    def trace(
+        self, module: nn.Module, inputs: Sequence[Tensor], values: Sequence[Value]
+    ) -> tuple[dict[str, Site], list[Value]]:
+        """Sites of a module by name, and the values of its outputs.
+
+        Args:
+            module: In evaluation mode; its outputs are a tensor or a flat sequence of tensors.
+            inputs: Examples, only their shapes matter.
+            values: Of the inputs.
+
+        Raises:
+            ValueError: An operator whose channels cannot be followed; the message names the module.
+        """
+        program = torch.export.export(module, tuple(inputs))
+        signature = program.graph_signature
+        self._weights = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+        self._given = iter(values)
+        self._sites: dict[str, Site] = {}
+        self._values: dict[fx.Node, Value | None] = {}
+        for node in program.graph.nodes:
+            if node.op == 'placeholder':
+                weight = node.name in self._weights or node.name not in signature.user_inputs
+                self._values[node] = None if weight else next(self._given)
+            elif node.op == 'call_function':
+                self._values[node] = self._call(node)
+            elif node.op == 'output':
+                return self._sites, [self._values[found] for found in node.args[0]]
+        raise AssertionError('a graph without output')
+
+    def _call(self, node: fx.Node) -> Value | None:
+        name = node.target._schema.name.split('::')[-1].rstrip('_')
+        operands = [self._values[n] for n in node.all_input_nodes]
+        known = [value for value in operands if value is not None]
+        if not known:
+            return None
+        if name in _CONVS:
+            return self._conv(node, known[0])
+        if name == 'linear':
+            return self._linear(node, known[0])
+        if name in _NORMS:
+            return self._norm(node, name, known[0])
+        if name in _KEEP or (name in _SHIFT and len(known) == 1):
+            return replace(known[0], zero=known[0].zero and name in _KEEP)
+        if name in ('add', 'sub', 'mul', 'div') and len(known) == len(operands):
+            return self._combine(node, name, known)
+        if name == 'cat':
+            return self._cat(node, known)
+        if name in ('flatten', 'view', 'reshape', 'squeeze'):
+            return self._reshape(node, known[0])
+        if name in ('permute', 'transpose'):
+            return self._permute(node, name, known[0])
+        raise ValueError(f'{self._where(node)}: channels cannot be followed through {name!r}')
+
+    def _where(self, node: fx.Node) -> str:
+        stack = list((node.meta.get('nn_module_stack') or {}).values())
+        return f'{self.prefix}{stack[-1][0] if stack else node.name}'
+
+    def _name(self, node: fx.Node) -> str:
+        """Name of the module whose weights an operator uses."""
+        for argument in node.all_input_nodes:
+            if argument.name in self._weights:
+                return self._weights[argument.name].rpartition('.')[0]
+        return self._where(node)[len(self.prefix) :]
+
+    def _add(self, site: Site) -> None:
+        old = self._sites.get(site.name)
+        if old is not None:  # a module that is called twice
+            self.units.unite(old.inputs, site.inputs)
+            self.units.unite(old.outputs, site.outputs)
+            site = replace(site, exact=site.exact and old.exact)
+        self._sites[site.name] = site
+
+    def _conv(self, node: fx.Node, x: Value) -> Value:
+        name, weight = self._name(node), node.args[1].meta['val'].shape
+        groups = len(x.units) // weight[1]
+        outputs = x.units
+        if groups == 1:
+            outputs = self._open(name, weight[0])
+        elif weight[0] != len(x.units):
+            raise ValueError(
+                f'{self.prefix}{name}: a convolution of {groups} groups from {len(x.units)} to '
+                f'{weight[0]} channels cannot be routed; leave it out with first_layer'
+            )
+        norm = self._norm_behind(node)
+        # a kept border or bias of a grouped convolution is masked behind it
+        self._add(Site(name, 'conv', x.units, outputs, groups, 1, norm, x.zero or groups > 1))
+        return Value(outputs, 1)
+
+    def _linear(self, node: fx.Node, x: Value) -> Value:
+        name, weight = self._name(node), node.args[1].meta['val'].shape
+        last = node.meta['val'].dim() - 1
+        if x.dim != last:
+            raise ValueError(f'{self.prefix}{name}: a linear layer that does not mix channels')
+        outputs = self._open(name, weight[0])
+        self._add(Site(name, 'linear', x.units, outputs, 1, last, self._norm_behind(node), x.zero))
+        return Value(outputs, last)
+
+    def _open(self, name: str, count: int) -> np.ndarray:
+        if name in self._sites:
+            return self._sites[name].outputs
+        return self.units.open(self.prefix + name, count, self.free(name))
+
+    def _norm_behind(self, node: fx.Node) -> str:
+        users = list(node.users)
+        if len(users) == 1 and users[0].op == 'call_function':
+            if users[0].target._schema.name.split('::')[-1] in _NORMS:
+                return self._name(users[0])
+        return ''
+
+    def _norm(self, node: fx.Node, op: str, x: Value) -> Value:
+        groups = node.args[1] if op == 'group_norm' else 1
+        self._add(Site(self._name(node), op, x.units, x.units, groups, x.dim))
+        return replace(x, zero=True)
+
+    def _combine(self, node: fx.Node, op: str, known: list[Value]) -> Value:
+        first, product = known[0], op in ('mul', 'div')
+        if len(known) == 1:  # with a number
+            return replace(first, zero=first.zero and product)
+        second = known[1]
+        if len(first.units) == len(second.units):
+            self.units.unite(first.units, second.units)
+        elif 1 not in (len(first.units), len(second.units)):
+            raise ValueError(f'{self._where(node)}: {op} of different channels')
+        zero = first.zero or second.zero if product else first.zero and second.zero
+        wide = first if len(first.units) >= len(second.units) else second
+        return replace(wide, zero=zero)
+
+    def _cat(self, node: fx.Node, known: list[Value]) -> Value:
+        dim = (node.args[1] if len(node.args) > 1 else 0) % node.meta['val'].dim()
+        zero = all(value.zero for value in known)
+        if dim == known[0].dim:
+            return Value(np.concatenate([value.units for value in known]), dim, zero)
+        for other in known[1:]:
+            self.units.unite(known[0].units, other.units)
+        return replace(known[0], zero=zero)
+
+    def _reshape(self, node: fx.Node, x: Value) -> Value:
+        before, after = node.args[0].meta['val'].shape, node.meta['val'].shape
+        if x.dim == 1 and len(after) >= 2 and after[0] == before[0]:
+            if after[1] == before[1]:
+                return x
+            if len(after) == 2:
+                return replace(x, units=np.repeat(x.units, prod(before[2:])))
+        raise ValueError(
+            f'{self._where(node)}: channels cannot be followed from shape {tuple(before)} to '
+            f'{tuple(after)}'
+        )
+
+    def _permute(self, node: fx.Node, op: str, x: Value) -> Value:
+        rank = node.meta['val'].dim()
+        if op == 'permute':
+            order = [axis % rank for axis in node.args[1]]
+        else:
+            order, (a, b) = list(range(rank)), (axis % rank for axis in node.args[1:3])
+            order[a], order[b] = order[b], order[a]
+        return replace(x, dim=order.index(x.dim))
+
+
+def masked_sites(units: Units, sites: dict[str, Site]) -> Iterator[Site]:
+    """Sites behind which a mask belongs: norms, and convolutions without one.
+
+    Only those some of whose channels may be masked.
+    """
+    for site in sites.values():
+        if not site.norm and units.free(site.outputs).any():
+            yield site
