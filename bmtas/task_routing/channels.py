@@ -16,11 +16,36 @@ import torch
 from torch import Tensor, fx, nn
 
 # keep the channels and map 0 to 0
-_KEEP = (
-    'relu hardtanh relu6 hardswish silu gelu elu leaky_relu tanh dropout feature_dropout '
-    'max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d upsample_bilinear2d '
-    'upsample_nearest2d expand contiguous clone alias detach to _to_copy constant_pad_nd pad mean'
-).split()
+_KEEP = frozenset(
+    [
+        'relu',
+        'hardtanh',
+        'relu6',
+        'hardswish',
+        'silu',
+        'gelu',
+        'elu',
+        'leaky_relu',
+        'tanh',
+        'dropout',
+        'feature_dropout',
+        'max_pool2d',
+        'avg_pool2d',
+        'adaptive_avg_pool2d',
+        'adaptive_max_pool2d',
+        'upsample_bilinear2d',
+        'upsample_nearest2d',
+        'expand',
+        'contiguous',
+        'clone',
+        'alias',
+        'detach',
+        'to',
+        '_to_copy',
+        'pad',
+        'mean',
+    ]
+)
 # keep the channels, 0 becomes something else
 _SHIFT = ('sigmoid', 'hardsigmoid', 'softmax')
 _NORMS = ('batch_norm', 'group_norm', 'layer_norm')
@@ -132,8 +157,8 @@ class Tracer:
 
     def trace(
         self, module: nn.Module, inputs: Sequence[Tensor], values: Sequence[Value]
-    ) -> tuple[dict[str, Site], list[Value]]:
-        """Sites of a module by name, and the values of its outputs.
+    ) -> tuple[dict[str, Site], list[Value], list[torch.Size]]:
+        """Sites of a module by name, and values and shapes of its outputs.
 
         Args:
             module: In evaluation mode; its outputs are a tensor or a flat sequence of tensors.
@@ -156,7 +181,9 @@ class Tracer:
             elif node.op == 'call_function':
                 self._values[node] = self._call(node)
             elif node.op == 'output':
-                return self._sites, [self._values[found] for found in node.args[0]]
+                found = node.args[0]
+                shapes = [output.meta['val'].shape for output in found]
+                return self._sites, [self._values[output] for output in found], shapes
         raise AssertionError('a graph without output')
 
     def _call(self, node: fx.Node) -> Value | None:
@@ -234,9 +261,9 @@ class Tracer:
 
     def _norm_behind(self, node: fx.Node) -> str:
         users = list(node.users)
-        if len(users) == 1 and users[0].op == 'call_function':
-            if users[0].target._schema.name.split('::')[-1] in _NORMS:
-                return self._name(users[0])
+        alone = len(users) == 1 and users[0].op == 'call_function'
+        if alone and users[0].target._schema.name.split('::')[-1] in _NORMS:
+            return self._name(users[0])
         return ''
 
     def _norm(self, node: fx.Node, op: str, x: Value) -> Value:

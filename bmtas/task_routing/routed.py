@@ -1,0 +1,294 @@
+"""One network for many tasks, each with its own fixed subset of the channels."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bmtas.branching import BranchingTree
+from bmtas.models.backbones import LayeredBackbone, build_backbone
+from bmtas.models.encoders import STEM, Encoder, Features, Part
+from bmtas.registry import MODELS
+from bmtas.task_routing.channels import masked_sites
+from bmtas.task_routing.mask_table import MaskTable
+from bmtas.task_routing.masks import MaskRequest, check_keep_ratio, draw_mask
+from bmtas.task_routing.norms import TaskBatchNorm, check_norm, convert_norms
+from bmtas.task_routing.plan import ChannelPlan, plan_channels
+from bmtas.task_routing.router import Routable, TaskRouter, set_task
+
+if TYPE_CHECKING:
+    from bmtas.task_routing.compact import CompactEncoder
+
+
+class Routed(nn.Module):
+    """A norm or convolution with the router behind it."""
+
+    def __init__(self, inner: nn.Module, router: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.router = inner, router
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run both."""
+        return self.router(self.inner(x))
+
+
+class ChannelMask(nn.Module):
+    """The fixed mask of a head, which belongs to one task."""
+
+    def __init__(self, kept: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer('mask', torch.from_numpy(kept))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mask (N, C, H, W)."""
+        return x * self.mask.view(-1, 1, 1).to(x.dtype)
+
+
+@MODELS.register_module()
+class RoutedEncoder(Encoder):
+    """One stem, one copy of each layer; a router behind every convolution's norm.
+
+    Channels that are added or multiplied carry one mask, as do those of depth-wise convolutions and
+    their input: the groups are found in the exported graph. Tasks whose masks have been the same so
+    far run once.
+
+    Args:
+        backbone: Template or its config.
+        tasks: Task names.
+        keep_ratio: Share of a layer's channels that each task keeps, in (0, 1].
+        scheme: Name of a scheme of ``masks.SCHEMES``, or ``dict(type=..., ...)`` with its options:
+            ``dict(type='grouped', group_size=8)``, ``dict(type='tree', branching=FILE)``, or
+            ``dict(type='file', masks=FILE or its content)``.
+        norm: One of ``norms.NORMS``, or ``dict(type='group', group_size=8)``.
+        first_layer: Number of parts, the stem being the first, that all tasks share wholly.
+        seed: Seed of the masks.
+
+    Attributes:
+        plan: The channels and their groups.
+        masks: The masks by group.
+
+    Raises:
+        ValueError: A ratio outside (0, 1], an unknown scheme or norm, a task without any channel,
+            a mask file of another network, or a backbone whose channels cannot be followed.
+        FileNotFoundError: No such branching or mask file.
+    """
+
+    def __init__(
+        self,
+        backbone: LayeredBackbone | Mapping[str, Any],
+        tasks: Sequence[str],
+        keep_ratio: float = 0.5,
+        scheme: str | Mapping[str, Any] = 'random_exact',
+        norm: str | Mapping[str, Any] = 'per_task_stats',
+        first_layer: int = 0,
+        seed: int = 0,
+    ) -> None:
+        check_keep_ratio(keep_ratio)
+        backbone = build_backbone(backbone)
+        super().__init__(tasks, **backbone.features)
+        self.low_level_index = backbone.low_level_index
+        self.norm = check_norm(norm)
+        layers = range(backbone.num_layers)
+        parts = [backbone.copy_stem(), *(backbone.copy_layer(index) for index in layers)]
+        for part in parts:
+            convert_norms(part, self.norm)
+        self.plan = plan_channels(backbone, parts, first_layer)
+        self.masks = make_masks(self.plan, self.tasks, keep_ratio, scheme, seed)
+        parts = self._insert_routers(parts)
+        self.stem, self.layers = parts[0], nn.ModuleList(parts[1:])
+        self.nodes = self.plan.nodes(self.masks)
+        self._head_masks: list[tuple[ChannelMask, int, np.ndarray]] = []
+        self.register_load_state_dict_post_hook(lambda module, keys: module._read_masks())
+
+    def _insert_routers(self, parts: list[nn.Module]) -> list[nn.Module]:
+        kept, new_parts = self.plan.spread(self.masks), []
+        own = self.norm['type'] in ('per_task', 'per_task_stats')
+        for part, sites in zip(parts, self.plan.sites):
+            for site in masked_sites(self.plan.units, sites):
+                inner = part.get_submodule(site.name)
+                if own and isinstance(inner, _BatchNorm):
+                    inner = TaskBatchNorm(inner, len(self.tasks), self.norm['type'] == 'per_task')
+                mask = np.ascontiguousarray(kept[:, site.outputs])
+                router = TaskRouter(mask.shape[1], len(mask), mask=mask, dim=site.dim)
+                part = _replaced(part, site.name, Routed(inner, router))
+            new_parts.append(part)
+        return new_parts
+
+    @property
+    def chain(self) -> list[nn.Module]:
+        """Stem and layers, in order."""
+        return [self.stem, *self.layers]
+
+    def routables(self) -> list[list[Routable]]:
+        """For each part what has an active task."""
+        return [[m for m in part.modules() if isinstance(m, Routable)] for part in self.chain]
+
+    def forward(
+        self,
+        images: Tensor,
+        tasks: Sequence[str],
+        rows: Mapping[str, Sequence[int]] | None = None,
+    ) -> Features:
+        """Encode images for the named tasks.
+
+        Args:
+            images: (N, 3, H, W).
+            tasks: Names.
+            rows: Which images each task is run on, by its name: all pairs in one pass, with common
+                batch statistics. By default every task is run on every image, each distinct prefix
+                of masks once.
+        """
+        indices = self.task_indices(tasks)
+        if rows is not None:
+            return self._mixed(images, tasks, indices, rows)
+        routables, chain = self.routables(), self.chain
+        found: dict[int, tuple[Tensor, Tensor]] = {}
+        # depth first: the activations of one path of the tree are alive at a time
+        stack = [(-1, indices, images, images)]
+        while stack:
+            part, members, x, low = stack.pop()
+            if part >= 0:
+                set_task(routables[part], int(self.nodes[part][members[0]]))
+                x = chain[part](x)
+                low = x if part <= 1 + self.low_level_index else low
+            if part == self.num_layers:
+                found.update(dict.fromkeys(members, (x, low)))
+                continue
+            following = self.nodes[part + 1]
+            for node in dict.fromkeys(following[members]):
+                group = [index for index in members if following[index] == node]
+                stack.append((part + 1, group, x, low))
+        return {task: found[index] for task, index in zip(tasks, indices)}
+
+    def _mixed(
+        self,
+        images: Tensor,
+        tasks: Sequence[str],
+        indices: Sequence[int],
+        rows: Mapping[str, Sequence[int]],
+    ) -> Features:
+        counts = [len(rows[task]) for task in tasks]
+        order = torch.tensor([row for task in tasks for row in rows[task]], device=images.device)
+        ids = torch.tensor(indices).repeat_interleave(torch.tensor(counts))
+        ids = ids.to(images.device)
+        x = low = images[order].contiguous(memory_format=_layout(images))
+        for index, (part, routables) in enumerate(zip(self.chain, self.routables())):
+            set_task(routables, ids)
+            x = part(x)
+            low = x if index <= 1 + self.low_level_index else low
+        return dict(zip(tasks, zip(x.split(counts), low.split(counts))))
+
+    def parts(self) -> list[Part]:
+        """The stem and the layers, shared by all tasks."""
+        layers = [self.part(f'layers.{i}', i, self.tasks) for i in range(self.num_layers)]
+        return [self.part('stem', STEM, self.tasks), *layers]
+
+    def init_heads(self, heads: nn.ModuleDict) -> None:
+        """Mask what heads do to masked channels before they mix them, e.g. a depth-wise norm."""
+        for index, task in enumerate(self.tasks):
+            for site in masked_sites(self.plan.units, self.plan.head_sites(heads[task])):
+                mask = ChannelMask(self.plan.spread(self.masks)[index, site.outputs])
+                self._head_masks.append((mask, index, site.outputs))
+                inner = heads[task].get_submodule(site.name)
+                heads[task].set_submodule(site.name, Routed(inner, mask))
+
+    def set_masks(self, masks: MaskTable) -> None:
+        """Exchange the masks; tasks that part keep the statistics that they shared."""
+        before, kept = self.nodes, self.plan.spread(masks)
+        self.masks, self.nodes = masks, self.plan.nodes(masks)
+        for part, sites, nodes in zip(self.chain, self.plan.sites, before):
+            for site in masked_sites(self.plan.units, sites):
+                routed = part.get_submodule(site.name) if site.name else part
+                routed.router.mask.copy_(torch.from_numpy(kept[:, site.outputs]))
+            for module in part.modules():
+                if isinstance(module, TaskBatchNorm):
+                    module.share(nodes)
+        for mask, index, units in self._head_masks:
+            mask.mask.copy_(torch.from_numpy(kept[index, units]))
+
+    def _read_masks(self) -> None:
+        """Take the masks from the routers, after a checkpoint was loaded into them."""
+        kept = self.plan.spread(self.masks)
+        for part, sites in zip(self.chain, self.plan.sites):
+            for site in masked_sites(self.plan.units, sites):
+                routed = part.get_submodule(site.name) if site.name else part
+                kept[:, self.plan.units.roots(site.outputs)] = routed.router.mask.cpu().numpy()
+        layers = {name: kept[:, units] for name, units in self.plan.groups.items()}
+        self.masks = replace(self.masks, layers=layers)
+        self.nodes = self.plan.nodes(self.masks)
+
+    def plain_part(self, part: int, task: int) -> nn.Module:
+        """A copy of a part as a task uses it, with all channels and without routers."""
+        module = copy.deepcopy(self.chain[part])
+        for site in masked_sites(self.plan.units, self.plan.sites[part]):
+            inner = (module.get_submodule(site.name) if site.name else module).inner
+            if isinstance(inner, TaskBatchNorm):
+                inner = inner.of_task(task)
+            module = _replaced(module, site.name, inner)
+        return module
+
+    def compact(self, tasks: Sequence[str], fold: bool = False) -> CompactEncoder:
+        """The sub-network of some tasks, cut out exactly.
+
+        Args:
+            tasks: Names; tasks with equal masks so far share a layer.
+            fold: Fold batch norms into the convolutions before them.
+
+        Raises:
+            ValueError: An unknown task, or a norm that a mask cuts; the message names the module.
+        """
+        from bmtas.task_routing.compact import CompactEncoder
+
+        return CompactEncoder(tasks=tasks, fold=fold, routed=self)
+
+
+def make_masks(
+    plan: ChannelPlan,
+    tasks: Sequence[str],
+    keep_ratio: float,
+    scheme: str | Mapping[str, Any],
+    seed: int,
+) -> MaskTable:
+    """Draw or read the masks of all groups of a plan, see ``RoutedEncoder``."""
+    options = dict(scheme) if isinstance(scheme, Mapping) else dict(type=scheme)
+    name = options.pop('type', None)
+    if name == 'file':
+        masks = options.get('masks')
+        if masks is None:
+            raise ValueError("scheme 'file' needs masks=FILE")
+        content = isinstance(masks, Mapping)
+        table = MaskTable.from_content(masks) if content else MaskTable.from_file(masks)
+        table.check(tasks, plan.widths, 'masks' if content else masks)
+        return table
+    tree = None
+    if name == 'tree' and 'branching' in options:
+        layers = max(plan.part_of.values())
+        tree = BranchingTree.from_file(options.pop('branching'), tasks, layers)
+    layers = {}
+    for group, units in plan.groups.items():
+        layer = plan.layer_of(group)
+        # the stem is never searched: all tasks share it
+        groups = None if tree is None else [0] * len(tasks) if layer == STEM else tree.routes[layer]
+        request = MaskRequest(group, len(units), tasks, keep_ratio, seed, options, groups)
+        layers[group] = draw_mask(name, request)
+    return MaskTable(tuple(tasks), layers, name, seed, keep_ratio)
+
+
+def _replaced(part: nn.Module, name: str, module: nn.Module) -> nn.Module:
+    """The part with a submodule exchanged; the part itself may be it."""
+    if not name:
+        return module
+    part.set_submodule(name, module)
+    return part
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
