@@ -17,7 +17,8 @@ from torch import Tensor, fx, nn
 
 # keep the channels and map 0 to 0
 _KEEP = frozenset(
-    [
+    # fmt: off
+    (
         'relu',
         'hardtanh',
         'relu6',
@@ -44,7 +45,8 @@ _KEEP = frozenset(
         '_to_copy',
         'pad',
         'mean',
-    ]
+    )
+    # fmt: on
 )
 # keep the channels, 0 becomes something else
 _SHIFT = ('sigmoid', 'hardsigmoid', 'softmax')

@@ -194,3 +194,29 @@ def test_faulty_options(options, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message) as error:
         LayeredBackbone(**options)
     assert '\n' not in str(error.value)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('arch', ['vgg11', 'vgg11_bn'])
+def test_vgg_as_published_is_torchvisions_features(tmp_path, arch):
+    model, path = whole_model(arch, tmp_path)
+    backbone = LayeredBackbone(arch, output_stride=32, weights=path, aspp=False)
+    assert backbone.num_layers == 7 and 'aspp' not in backbone.layer_names
+    assert (backbone.out_channels[-1], backbone.strides[-1]) == (512, 32)
+    x = torch.rand(1, 3, 64, 64)
+    assert torch.equal(run(backbone, x, 7), model.features(x))
+    parts = [backbone.copy_stem(), *map(backbone.copy_layer, range(7))]
+    norms = 2 * 2752 if arch == 'vgg11_bn' else 0
+    assert sum(p.numel() for part in parts for p in part.parameters()) == 9_220_480 + norms
+
+
+@pytest.mark.parametrize('arch, channels', [('vgg11_bn', 128), ('mobilenet_v2', 80)])
+def test_width_scales_the_channels(arch, channels):
+    backbone = LayeredBackbone(arch, output_stride=32, aspp=False, width=0.25)
+    assert backbone.out_channels[-1] == channels
+
+
+@pytest.mark.parametrize('arch, width', [('resnet18', 0.5), ('vgg11', 0.0)])
+def test_other_widths_are_refused(arch, width):
+    with pytest.raises(ValueError, match='width'):
+        LayeredBackbone(arch, width=width)

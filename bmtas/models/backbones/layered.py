@@ -10,10 +10,11 @@ from typing import Any
 import torchvision
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.models import get_model, list_models
+from torchvision.models import list_models
 from torchvision.ops import StochasticDepth
 
 from bmtas.files import nearest
+from bmtas.models.backbones.architectures import build_model
 from bmtas.models.backbones.dilation import dilate
 from bmtas.models.backbones.recipes import explicit_recipe, find_recipe
 from bmtas.models.backbones.weights import load_weights
@@ -37,14 +38,16 @@ class LayeredBackbone:
         weights: None for random weights, or what ``bmtas.models.backbones.weights`` takes:
             ``imagenet``, ``offline``, a torchvision name, a file.
         aspp: Options of the context module that replace those of the recipe, e.g.
-            ``dict(channels=128, dropout=0.0)`` or another ``type``.
+            ``dict(channels=128, dropout=0.0)`` or another ``type``; False leaves the context module
+            out.
         low_level_index: Layer that feeds the decoder; by default the last one at stride 4.
         stem: Child names of the stem, with ``layers`` for models without a recipe.
         layers: Child names of each layer, a name or a list of names.
+        width: Factor of the channels, for VGG and MobileNetV2.
 
     Attributes:
         num_layers: L, context module included.
-        layer_names: L names, the model's own child names and ``aspp``.
+        layer_names: L names, the model's own child names and ``aspp`` for the context module.
         out_channels: Channels after each layer.
         stem_channels: Channels after the stem.
         strides: Input pixels per pixel after each layer.
@@ -62,15 +65,16 @@ class LayeredBackbone:
         arch: str = 'mobilenet_v2',
         output_stride: int = 16,
         weights: str | None = None,
-        aspp: Mapping[str, Any] | None = None,
+        aspp: Mapping[str, Any] | bool | None = None,
         low_level_index: int | None = None,
         stem: Sequence[str] | None = None,
         layers: Sequence[str | Sequence[str]] | None = None,
+        width: float = 1.0,
     ) -> None:
         if (stem is None) != (layers is None):
             raise ValueError('backbone: stem and layers are given together or not at all')
         _check_arch(arch)
-        model = get_model(arch, weights=None)
+        model = build_model(arch, width)
         if weights is not None:
             load_weights(model, arch, weights)
         recipe = (
@@ -83,18 +87,22 @@ class LayeredBackbone:
         self._layers = [_cut(model, part, arch) for part in recipe.layers]
         strides, channels = dilate(self._stem, self._layers, output_stride)
         self.stem_channels, self.out_channels, self.strides = channels[0], channels[1:], strides[1:]
-        options = {**recipe.aspp, **(aspp or {})}
-        if options['type'] != recipe.aspp['type']:
-            options = dict(aspp)
-        self._layers.append(MODELS.build(dict(options, in_channels=self.out_channels[-1])))
-        self._finish([part[0] for part in recipe.layers], low_level_index)
+        names = [part[0] for part in recipe.layers]
+        if aspp is not False:
+            options = {**recipe.aspp, **(aspp or {})}
+            if options['type'] != recipe.aspp['type']:
+                options = dict(aspp)
+            self._layers.append(MODELS.build(dict(options, in_channels=self.out_channels[-1])))
+            names.append('aspp')
+        self._finish(names, low_level_index)
 
     def _finish(self, names: list[str], low_level_index: int | None) -> None:
         width = self.out_channels
         self.stage_ends = [i for i, w in enumerate(width) if width[i + 1 : i + 2] != [w]]
-        self.out_channels.append(self._layers[-1].out_channels)
-        self.strides.append(self.strides[-1])
-        self.layer_names = [*names, 'aspp']
+        if len(names) > len(width):
+            self.out_channels.append(self._layers[-1].out_channels)
+            self.strides.append(self.strides[-1])
+        self.layer_names = names
         self.num_layers = len(self._layers)
         self.branch_strides = [(self.strides[-1] // s).bit_length() - 1 for s in self.strides]
         if low_level_index is None:

@@ -1,0 +1,45 @@
+"""torchvision's classification models, some of them at another width."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+from torchvision.models import get_model
+from torchvision.models.vgg import cfgs, make_layers
+
+# torchvision's letters for the depths
+_VGG = {'vgg11': 'A', 'vgg13': 'B', 'vgg16': 'D', 'vgg19': 'E'}
+
+
+def build_model(arch: str, width: float = 1.0) -> nn.Module:
+    """A model with random weights.
+
+    Args:
+        arch: torchvision's name.
+        width: Factor of the channels of every convolution.
+
+    Raises:
+        ValueError: The width is not positive, or the family has one width.
+    """
+    if width <= 0:
+        raise ValueError(f'backbone: width must be positive, got {width}')
+    if arch.startswith('vgg'):
+        return _vgg(arch, width)
+    if arch == 'mobilenet_v2':
+        return get_model(arch, weights=None, width_mult=width)
+    if width != 1:
+        raise ValueError(f'backbone: width exists for vgg* and mobilenet_v2, not for {arch!r}')
+    return get_model(arch, weights=None)
+
+
+def _vgg(arch: str, width: float) -> nn.Module:
+    """The features alone: the classifier has 124 of VGG-11's 133 million parameters."""
+    name, _, norm = arch.partition('_')
+    channels = [v if v == 'M' else max(1, round(v * width)) for v in cfgs[_VGG[name]]]
+    features = make_layers(channels, batch_norm=norm == 'bn')
+    for module in features:
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode='fan_out', nonlinearity='relu')
+            nn.init.zeros_(module.bias)
+    return nn.Sequential(OrderedDict(features=features))
