@@ -1,0 +1,244 @@
+"""Linear operators of a layer, intercepted: what a task's operator reuses of a reference's.
+
+A *reference* of an operator is a pair (x_0, y_0) of an input and its output: the base network's at
+the same image, or the network's own at an earlier frame. With T_tau(v) = v where |v| >= tau,
+
+    x~ = x_0 + T_tau(x - x_0),   y = W x~ + c
+
+which is y_0 + W_0 T_tau(x - x_0) + dW x~ + dc, in one product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Reference = tuple[Tensor, Tensor]
+"""Input and output of an operator."""
+Handle = Callable[[str, nn.Module, Tensor], Tensor]
+"""Called as ``handle(name, operator, x)`` in the place of ``operator(x)``."""
+
+
+def operators(module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Linear layers and convolutions by name, in order; the module itself has the name ''."""
+    return [(n, m) for n, m in module.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
+
+
+@contextmanager
+def intercepted(points: list[tuple[str, nn.Module]], handle: Handle) -> Iterator[None]:
+    """Call ``handle`` where these modules would be called."""
+    for name, module in points:
+        module.forward = partial(handle, name, module)
+    try:
+        yield
+    finally:
+        for _, module in points:
+            del module.forward
+
+
+def plain(module: nn.Module, x: Tensor) -> Tensor:
+    """What the module computes when nobody intercepts it."""
+    return type(module).forward(module, x)
+
+
+def in_rows(module: nn.Module) -> bool:
+    """Whether each output row depends on one input row: linear, 1x1 and patch convolutions."""
+    if isinstance(module, nn.Linear):
+        return True
+    return (
+        module.kernel_size == module.stride
+        and module.groups == 1
+        and not any(module.padding)
+        and module.dilation == (1, 1)
+    )
+
+
+def to_rows(module: nn.Module, x: Tensor) -> Tensor:
+    """Input of an ``in_rows`` operator as (R, d_in)."""
+    if isinstance(module, nn.Linear):
+        return x.reshape(-1, x.shape[-1])
+    if module.kernel_size == (1, 1):
+        return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+    return F.unfold(x, module.kernel_size, stride=module.stride).transpose(1, 2).flatten(0, 1)
+
+
+def output_rows(module: nn.Module, y: Tensor) -> Tensor:
+    """Output (N, ..., d_out) or (N, d_out, h, w) as rows (R, d_out)."""
+    return (
+        y.flatten(0, -2) if isinstance(module, nn.Linear) else y.permute(0, 2, 3, 1).flatten(0, 2)
+    )
+
+
+def from_rows(module: nn.Module, rows: Tensor, like: Tensor) -> Tensor:
+    """Rows as an output of the shape of ``like``."""
+    if isinstance(module, nn.Linear):
+        return rows.view(like.shape)
+    return rows.view(like.shape[0], *like.shape[2:], -1).permute(0, 3, 1, 2)
+
+
+def row_change(module: nn.Module, difference: Tensor) -> Tensor:
+    """Largest |entry| of each row of an input difference; (N, ...) without the channels.
+
+    For a patch convolution the rows are its patches, for any other the pixels of its input.
+    """
+    size = difference.abs()
+    if isinstance(module, nn.Linear):
+        return size.amax(-1)
+    size = size.amax(1)
+    if in_rows(module) and module.kernel_size != (1, 1):
+        return F.max_pool2d(size, module.kernel_size)
+    return size
+
+
+def keep_rows(module: nn.Module, changed: Tensor, x: Tensor, reference: Tensor) -> Tensor:
+    """Input with the unchanged rows of the reference."""
+    if isinstance(module, nn.Linear):
+        return torch.where(changed[..., None], x, reference)
+    if changed.shape[-2:] != x.shape[-2:]:
+        for axis, step in zip((-2, -1), module.kernel_size):
+            changed = changed.repeat_interleave(step, axis)
+        changed = F.pad(
+            changed, (0, x.shape[-1] - changed.shape[-1], 0, x.shape[-2] - changed.shape[-2])
+        )
+    return torch.where(changed[:, None], x, reference)
+
+
+@dataclass
+class OpCount:
+    """Work of one operator of one task: differences and multiply-adds, summed over images.
+
+    Args:
+        elements, nonzero: Entries of the input difference, and those not thresholded away.
+        rows, changed: The same of its rows.
+        dense, effective, executed: Multiply-adds: of a separate network; of an ideal machine that
+            skips every zero, nnz(dx) d_out + nnz(dW) rows; of this program.
+    """
+
+    elements: int = 0
+    nonzero: int = 0
+    rows: int = 0
+    changed: int = 0
+    dense: int = 0
+    effective: int = 0
+    executed: int = 0
+
+    def add(self, other: OpCount) -> None:
+        """Add another count to this one."""
+        for key, value in vars(other).items():
+            setattr(self, key, getattr(self, key) + value)
+
+
+@dataclass
+class SharedOp:
+    """How one operator of one network reuses a reference.
+
+    Args:
+        threshold: tau >= 0, or a function of the difference's size that gives it.
+        on: 'input', or 'output': the difference of outputs is thresholded and nothing is skipped.
+        rows: Keep or drop whole rows, and compute the changed ones only.
+        product: For rows, dW x; None where the weights are the reference's.
+        bias: dc, or None.
+        delta_cost: Multiply-adds of ``product`` for each row; values of dW.
+        count: Where work is counted, or None.
+    """
+
+    threshold: float | Callable[[Tensor], float]
+    on: str = 'input'
+    rows: bool = False
+    product: Callable[[Tensor], Tensor] | None = None
+    bias: Tensor | None = None
+    delta_cost: int = 0
+    count: OpCount | None = field(default=None)
+
+    def __call__(self, module: nn.Module, x: Tensor, reference: Reference) -> Reference:
+        """x~ and y for the input x."""
+        if self.on == 'output':
+            return self._by_output(module, x, reference)
+        size = row_change(module, x - reference[0]) if self.rows else (x - reference[0]).abs()
+        tau = self.threshold(size) if callable(self.threshold) else self.threshold
+        # an entry that did not change is none of the difference, whatever the threshold
+        kept = (size >= tau) & (size > 0)
+        if self.rows:
+            used = keep_rows(module, kept, x, reference[0])
+        else:
+            used = torch.where(kept, x, reference[0])
+        y = self._output(module, used, reference, kept)
+        return used, y
+
+    def _output(
+        self, module: nn.Module, used: Tensor, reference: Reference, kept: Tensor
+    ) -> Tensor:
+        changed = int(kept.sum())
+        nothing = changed == 0 and self.product is None
+        by_rows = self.rows and in_rows(module) and changed < kept.numel()
+        if nothing:
+            y, executed = reference[1], 0
+        elif by_rows:
+            y, executed = self._changed_rows(module, used, reference, kept.flatten(), changed)
+        else:
+            y, executed = plain(module, used), None
+        self._record(module, used, reference[0], y, executed)
+        return y
+
+    def _changed_rows(
+        self, module: nn.Module, used: Tensor, reference: Reference, kept: Tensor, changed: int
+    ) -> tuple[Tensor, int]:
+        x, y = to_rows(module, used), output_rows(module, reference[1])
+        if self.product is None:
+            y = y.clone()
+        else:
+            y = y + self.product(to_rows(module, reference[0]))
+            y = y if self.bias is None else y + self.bias
+        weight = module.weight.flatten(1)
+        if changed:
+            index = kept.nonzero()[:, 0]
+            # gather, multiply, scatter
+            y.index_copy_(0, index, F.linear(x.index_select(0, index), weight, module.bias))
+        executed = changed * weight.numel() + len(x) * self.delta_cost
+        return from_rows(module, y, reference[1]), executed
+
+    def _by_output(self, module: nn.Module, x: Tensor, reference: Reference) -> Reference:
+        y = plain(module, x)
+        size = (y - reference[1]).abs()
+        tau = self.threshold(size) if callable(self.threshold) else self.threshold
+        y = torch.where((size >= tau) & (size > 0), y, reference[1])
+        self._record(module, x, reference[0], y, None)
+        return x, y
+
+    def _record(
+        self, module: nn.Module, used: Tensor, old: Tensor, y: Tensor, executed: int | None
+    ) -> None:
+        if self.count is None:
+            return
+        nonzero = used != old
+        rows = row_change(module, nonzero.to(used.dtype)) > 0
+        places = y.numel() // module.weight.shape[0]
+        dense = places * module.weight[0].numel() * module.weight.shape[0]
+        self.count.add(
+            OpCount(
+                elements=used.numel(),
+                nonzero=int(nonzero.sum()),
+                rows=rows.numel(),
+                changed=int(rows.sum()),
+                dense=dense,
+                effective=products_of(module, nonzero) + places * self.delta_cost,
+                executed=dense if executed is None else executed,
+            )
+        )
+
+
+def products_of(module: nn.Module, nonzero: Tensor) -> int:
+    """Multiply-adds of an operator that skips the zeros of its input."""
+    if isinstance(module, nn.Linear):
+        return int(nonzero.sum()) * module.weight.shape[0]
+    groups = module.groups
+    mask = nonzero.to(module.weight.dtype).unflatten(1, (groups, -1)).sum(2)
+    ones = module.weight.new_ones(groups, 1, *module.kernel_size)
+    taps = F.conv2d(mask, ones, None, module.stride, module.padding, module.dilation, groups)
+    return round(float(taps.double().sum())) * (module.weight.shape[0] // groups)
