@@ -10,11 +10,11 @@ from mmengine.config import Config
 
 from bmtas.datasets.preflight import check_datasets
 from bmtas.engine.config import load_config
-from bmtas.engine.config_check import accepted_arguments
 from bmtas.engine.dist import init_distributed
 from bmtas.engine.runner import MultiTaskRunner
 from bmtas.registry import MODELS
 from bmtas.resources import ResourceTable, table_from_cfg
+from bmtas.typed import accepted_arguments
 
 TABLE = 'resources.json'
 

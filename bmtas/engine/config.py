@@ -10,10 +10,11 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from bmtas.engine.config_check import accepted_arguments, check_config
+from bmtas.engine.config_check import check_config
 from bmtas.engine.shipped import find_config
 from bmtas.registry import DATASETS
 from bmtas.structures import Task, build_tasks
+from bmtas.typed import accepted_arguments
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 

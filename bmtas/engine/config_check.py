@@ -1,38 +1,103 @@
-"""Find unknown and misspelt keys in a config before anything is built from it."""
+"""Find unknown keys and values of a wrong type in a config before anything is built from it."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from mmengine import registry as mmengine_registry
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import Registry
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
 
 from bmtas import registry as bmtas_registry
 from bmtas.files import nearest
+from bmtas.resources import CONVENTIONS
+from bmtas.typed import Count, Natural, NonNegative, Size, accepted_arguments, check_arguments
 
-EXTRA_TOP_LEVEL = {
-    # read by bmtas
-    'tasks': 'the task table',
-    'method': 'name in results.json and in comparisons; by default the folder of the config',
-    'input_size': '(H, W) at which resources are counted',
-    'data_root': 'folder handed to every data set that takes one',
-    'resources': 'convention and quantity of the resource table',
-    'search': 'a search strategy',
-    'branching': 'routes of the branched network, written by tools/train.py',
-    # read by mmengine's Runner from the config itself
-    'sync_bn': 'torch: batch statistics over all processes',
-    'find_unused_parameters': 'for DistributedDataParallel',
-    'model_wrapper_cfg': 'wrapper of the model in distributed runs',
-    'activation_checkpointing': 'modules that recompute their activations',
-    'compile': 'arguments of torch.compile',
-    'custom_imports': 'modules to import before building',
+
+def _dataloader(
+    dataset: Mapping,
+    batch_size: Count = 1,
+    num_workers: Natural = 0,
+    persistent_workers: bool = False,
+    prefetch_factor: Count | None = None,
+    shuffle: bool | None = None,
+    sampler: Mapping | None = None,
+    batch_sampler: Mapping | None = None,
+    collate_fn: Mapping | Callable | None = None,
+    worker_init_fn: Mapping | Callable | None = None,
+    drop_last: bool = False,
+    pin_memory: bool = False,
+    timeout: NonNegative = 0,
+    in_order: bool = True,
+    multiprocessing_context: str | None = None,
+    num_batch_per_epoch: Count | None = None,
+) -> None:
+    """The keys of a dataloader: arguments of torch's and of mmengine's function that builds it."""
+
+
+def _environment(
+    cudnn_benchmark: bool = False,
+    mp_cfg: Mapping | None = None,
+    dist_cfg: Mapping | None = None,
+    resource_limit: Count = 4096,
+) -> None:
+    """The keys of ``env_cfg``."""
+
+
+def _resources(
+    convention: Literal[tuple(CONVENTIONS)] = 'mac',
+    quantity: str = 'madds',
+    device: str | None = None,
+) -> None:
+    """The keys of ``resources``."""
+
+
+def _imports(imports: str | Sequence[str], allow_failed_imports: bool = False) -> None:
+    """The keys of ``custom_imports``."""
+
+
+SIGNATURES: Mapping[str, Callable] = {
+    'randomness': Runner.set_randomness,
+    'env_cfg': _environment,
+    'resources': _resources,
+    'custom_imports': _imports,
+    **dict.fromkeys(('train_dataloader', 'val_dataloader', 'test_dataloader'), _dataloader),
 }
-"""Top-level keys besides the arguments of mmengine's Runner."""
+"""Top-level dicts without a type, and the function whose arguments their keys are."""
+
+_Typed = Mapping[str, Any] | None
+TOP_LEVEL: Mapping[str, Any] = {
+    # read by bmtas
+    'tasks': Any,  # the task table; it is checked when it is built
+    'method': str,  # name in results.json and in comparisons; else the folder of the config
+    'input_size': Size,  # (H, W) at which resources are counted
+    'data_root': str | None,  # folder handed to every data set that takes one
+    'resources': Mapping,  # convention and quantity of the resource table
+    'search': _Typed,  # a search strategy
+    'branching': Mapping | None,  # routes of the branched network, written by a training
+    # read by mmengine's Runner from the config itself
+    'sync_bn': str | bool | None,  # 'torch': batch statistics over all processes
+    'find_unused_parameters': bool,  # for DistributedDataParallel
+    'model_wrapper_cfg': _Typed,  # wrapper of the model in distributed runs
+    'activation_checkpointing': Sequence[str] | Mapping | None,  # modules that recompute
+    'compile': bool | Mapping,  # arguments of torch.compile
+    'custom_imports': Mapping | Sequence[str] | str,  # modules to import before building
+    # arguments of the Runner, narrower than there
+    **dict.fromkeys(('model', 'visualizer', 'log_processor'), Mapping),
+    **dict.fromkeys(('train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper'), _Typed),
+    **dict.fromkeys(('train_dataloader', 'val_dataloader', 'test_dataloader'), _Typed),
+    'default_hooks': Mapping[str, _Typed],
+    'custom_hooks': Sequence[Mapping] | None,
+    'param_scheduler': Mapping | Sequence[Mapping] | None,
+    'val_evaluator': Mapping | Sequence[Mapping] | None,
+    'test_evaluator': Mapping | Sequence[Mapping] | None,
+    'env_cfg': Mapping,
+    'randomness': Mapping,
+}
+"""Types of the keys at the top level, besides the arguments of mmengine's Runner."""
 
 # the registry that a nested dict(type=...) under this key is looked up in
 REGISTRY_OF_KEY: Mapping[str, Registry] = {
@@ -65,17 +130,8 @@ REGISTRY_OF_KEY: Mapping[str, Registry] = {
     'search': bmtas_registry.STRATEGIES,
 }
 
-# plain dicts whose keys are the arguments of something without a ``type``
-DATALOADER_KEYS = {'dataset', 'collate_fn', 'num_batch_per_epoch', 'disable_subprocess_warning'}
-UNTYPED_KEYS: Mapping[str, frozenset[str]] = {
-    'randomness': frozenset(inspect.signature(Runner.set_randomness).parameters) - {'self'},
-    'env_cfg': frozenset({'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'}),
-    'resources': frozenset({'convention', 'quantity', 'device'}),
-    **dict.fromkeys(
-        ('train_dataloader', 'val_dataloader', 'test_dataloader'),
-        frozenset(inspect.signature(DataLoader).parameters) | DATALOADER_KEYS,
-    ),
-}
+NEEDS_TYPE = ('model', 'encoder', 'backbone', 'dataset', 'sampler', 'optimizer', 'search')
+"""Keys whose dict says by ``type`` what is to be built."""
 
 # arguments that a registry's build function takes before the class sees them
 BUILD_KEYS = {
@@ -84,61 +140,59 @@ BUILD_KEYS = {
 }
 
 
-def top_level_keys() -> set[str]:
-    """All keys that may stand at the top level of a config."""
-    runner = set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
-    return runner | set(EXTRA_TOP_LEVEL)
+def _arguments(target: Any) -> dict[str, Any] | None:
+    """Types of the arguments, see ``accepted_arguments``."""
+    if inspect.isclass(target) and issubclass(target, CheckpointHook):
+        # hands what it does not know to Runner.save_checkpoint
+        own = inspect.signature(CheckpointHook.__init__).parameters
+        return {**dict.fromkeys(own, Any), **(accepted_arguments(Runner.save_checkpoint) or {})}
+    return accepted_arguments(target)
 
 
-def accepted_arguments(target: Any) -> set[str] | None:
-    """Names of the keyword arguments of a class or function; None if it takes any.
-
-    A constructor with ``**kwargs`` is taken to pass them on to the next class in its method
-    resolution order.
-    """
-    if not inspect.isclass(target):
-        parameters = inspect.signature(target).parameters.values()
-        if any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return None
-        return {p.name for p in parameters}
-    names: set[str] = set()
-    for cls in target.__mro__:
-        if '__init__' not in vars(cls) or cls is object:
-            continue
-        parameters = inspect.signature(cls.__init__).parameters.values()
-        names |= {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return names - {'self'}
-    if issubclass(target, CheckpointHook):  # hands the rest to Runner.save_checkpoint
-        return names | set(inspect.signature(Runner.save_checkpoint).parameters) - {'self'}
-    return None
-
-
-def _known_types(registry: Registry) -> set[str]:
-    names: set[str] = set()
+def _known_types(registry: Registry) -> dict[str, Any]:
+    known: dict[str, Any] = {}
     while registry is not None:
         registry.import_from_location()
-        names |= set(registry.module_dict)
+        known = {**registry.module_dict, **known}
         registry = registry.parent
-    return names
+    return known
+
+
+def _find(kind: Any, registry: Registry, path: str) -> Any:
+    """The class or function that a ``type`` names; only registered ones, code is not imported."""
+    if inspect.isclass(kind) or inspect.isroutine(kind):
+        return kind
+    if not isinstance(kind, str):
+        raise ValueError(f'{path}.type: must be the name of a {registry.name}, got {kind!r}')
+    known = _known_types(registry)
+    if kind in known:
+        return known[kind]
+    # with a scope: a type of another library's registry; never the path of a module
+    scope, _, name = kind.partition('.')
+    for other in _family(registry):
+        if other.scope == scope and name in other.module_dict:
+            return other.module_dict[name]
+    raise ValueError(f'{path}.type: there is no {registry.name} {kind!r}; {nearest(kind, known)}')
+
+
+def _family(registry: Registry) -> Iterator[Registry]:
+    """A registry, those above it and their other children."""
+    while registry is not None:
+        yield registry
+        yield from registry.children.values()
+        registry = registry.parent
 
 
 def _check_typed(node: Mapping, registry: Registry, path: str) -> None:
-    kind = node['type']
-    target = kind
-    if isinstance(kind, str):
-        target = registry.get(kind)
-        if target is None:
-            hint = nearest(kind, _known_types(registry))
-            raise ValueError(f'{path}.type: there is no {registry.name} {kind!r}; {hint}')
-    accepted = accepted_arguments(target)
-    if accepted is None:
-        return
-    accepted |= {'type', '_scope_'} | BUILD_KEYS.get(registry.name, set())
-    for key in node:
-        if key not in accepted:
-            hint = nearest(key, accepted - {'type', '_scope_'})
-            raise ValueError(f'{path}.{key}: {kind} has no argument {key!r}; {hint}')
+    target = _find(node['type'], registry, path)
+    accepted = _arguments(target)
+    if accepted is not None:
+        accepted |= dict.fromkeys(BUILD_KEYS.get(registry.name, ()), Any)
+        name = getattr(target, '__name__', str(target))
+        check_arguments(node, accepted, path, name, ignore=('type', '_scope_'))
+    check = getattr(target, 'check_config', None)
+    if check is not None:
+        check(node, path)
 
 
 def _walk(node: Any, registry: Registry | None, path: str) -> None:
@@ -146,32 +200,44 @@ def _walk(node: Any, registry: Registry | None, path: str) -> None:
         if 'type' in node and registry is not None:
             _check_typed(node, registry, path)
         for key, value in node.items():
-            _walk(value, REGISTRY_OF_KEY.get(key, registry), f'{path}.{key}')
+            place, inner = f'{path}.{key}', REGISTRY_OF_KEY.get(key, registry)
+            if key in NEEDS_TYPE and registry and isinstance(value, Mapping):
+                _require_type(value, inner, place)
+            _walk(value, inner, place)
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
             _walk(value, registry, f'{path}.{index}')
 
 
-def check_config(cfg: Mapping[str, Any]) -> None:
-    """Reject unknown keys, types and arguments.
+def _require_type(node: Mapping, registry: Registry, path: str) -> None:
+    if 'type' not in node:
+        raise ValueError(f'{path}: lacks the key type, the name of a {registry.name}')
 
-    Checked are the keys at the top level, the keys of the untyped dicts listed in
-    ``UNTYPED_KEYS``, and for every ``dict(type=...)`` its type and its keyword arguments. Names
-    that start with an underscore are helper variables of the config's author.
+
+def check_config(cfg: Mapping[str, Any]) -> None:
+    """Reject unknown keys, types and arguments, and values of another type than they need.
+
+    Checked are the keys at the top level (``TOP_LEVEL``, mmengine's Runner), those of the dicts
+    without a type (``SIGNATURES``), and for every ``dict(type=...)`` its type and its arguments, by
+    the type hints of the class. A class may have a ``check_config(arguments, path)`` of its own for
+    what hints cannot say. Names that start with an underscore are variables of the config's author.
 
     Raises:
-        ValueError: The dotted path of the first unknown key and the nearest known one.
+        ValueError: The dotted path of the first fault, what is expected there, the nearest word.
     """
-    known = top_level_keys()
-    named = [key for key in cfg if not key.startswith('_')]
-    for key in named:
-        if key not in known:
-            raise ValueError(f'{key}: unknown key at the top level; {nearest(key, known)}')
-    for key in named:
-        value = cfg[key]
-        if key in UNTYPED_KEYS and value is not None and not isinstance(value, Mapping):
-            raise ValueError(f'{key}: must be a dict, got {value!r}')
-        for sub in value or () if key in UNTYPED_KEYS else ():
-            if sub not in UNTYPED_KEYS[key]:
-                raise ValueError(f'{key}.{sub}: unknown key; {nearest(sub, UNTYPED_KEYS[key])}')
+    runner = {key: hint for key, hint in _arguments(Runner).items() if key != 'cfg'}
+    named = {key: value for key, value in cfg.items() if not str(key).startswith('_')}
+    check_arguments(named, {**runner, **TOP_LEVEL}, '')
+    for key, value in named.items():
+        if key in SIGNATURES and isinstance(value, Mapping):
+            check_arguments(value, accepted_arguments(SIGNATURES[key]), key, ignore=('self',))
+        if key in NEEDS_TYPE and value:
+            _require_type(value, REGISTRY_OF_KEY[key], key)
+        if key == 'default_hooks':
+            for name, hook in value.items():
+                if hook is not None and 'type' not in hook:
+                    raise ValueError(f'default_hooks.{name}: {nearest(name, _HOOKS)}')
         _walk(value, REGISTRY_OF_KEY.get(key), key)
+
+
+_HOOKS = ('timer', 'logger', 'checkpoint', 'param_scheduler', 'sampler_seed', 'runtime_info')

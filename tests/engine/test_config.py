@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 
 from bmtas.engine.config import load_config
-from bmtas.engine.config_check import accepted_arguments
-from bmtas.files import nearest
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
 
@@ -72,6 +70,21 @@ GOOD = f"_base_ = ['{ROOT}/configs/shared/mobilenetv2_shapescenes.py']\n"
         ({'optim_wrapper.optimizer.momentun': 0.5}, "momentun: SGD .* 'momentum'"),
         ({'env_cfg.cudnn_bench': True}, "'cudnn_benchmark'"),
         ({'randomness': 3}, 'randomness: must be a dict'),
+        ({'input_size': [180]}, 'input_size: must have 2 entries'),
+        ({'input_size': [180, 0]}, 'input_size.1: must be at least 1'),
+        ({'train_cfg.val_interval': 0}, 'train_cfg.val_interval: must be at least 1, got 0'),
+        ({'train_cfg.max_iters': 'many'}, 'train_cfg.max_iters: must be a whole number'),
+        ({'train_cfg.max_iters': 4e3}, 'train_cfg.max_iters: must be a whole number'),
+        ({'train_dataloader.batch_size': 0}, 'train_dataloader.batch_size: must be at least 1'),
+        ({'train_dataloader.num_workers': 'two'}, 'num_workers: must be a whole number'),
+        ({'optim_wrapper.optimizer.lr': 'high'}, 'optimizer.lr: must be a number'),
+        ({'optim_wrapper': 'dict(type=SGD)'}, 'give its entries one by one'),
+        ({'model.encoder': 3}, 'model.encoder: must be a dict'),
+        ({'model.encoder.backbone.type': 3}, 'backbone.type: must be the name of a model'),
+        ({'model.type': 'os.system'}, "model.type: there is no model 'os.system'"),
+        ({'default_hooks.loger.interval': 3}, "default_hooks.loger: did you mean 'logger'"),
+        ({'resources.convention': 'macs'}, "resources.convention: 'macs' is none of"),
+        ({'work_dir': 3}, 'work_dir: must be a text'),
     ],
 )
 def test_mistakes_are_one_line_with_a_hint(tmp_path, options, message):
@@ -119,17 +132,3 @@ def test_missing_config_is_named(tmp_path):
 
 def test_helper_variables_are_allowed(tmp_path):
     assert load_config(write(tmp_path, GOOD + '_size = 3\n'))._size == 3
-
-
-def test_arguments_of_a_class_with_kwargs_are_those_of_its_bases():
-    class Base:
-        def __init__(self, a, b=1):
-            pass
-
-    class Child(Base):
-        def __init__(self, c, **kwargs):
-            super().__init__(**kwargs)
-
-    assert accepted_arguments(Child) == {'a', 'b', 'c'}
-    assert accepted_arguments(lambda x, **kwargs: x) is None
-    assert nearest('zzz', ['a', 'b']) == 'known: a, b'

@@ -16,6 +16,7 @@ from bmtas.engine.loops.train_loop import PositionTrainLoop
 from bmtas.engine.seeding import BALANCING, position_seed
 from bmtas.engine.updates import active_tasks, report
 from bmtas.registry import LOOPS
+from bmtas.typed import Count, Natural
 
 
 @LOOPS.register_module()
@@ -39,10 +40,10 @@ class BalancedTrainLoop(PositionTrainLoop):
         self,
         runner: Any,
         dataloader: DataLoader | Mapping[str, Any],
-        max_iters: int,
+        max_iters: Count,
         balancing: Mapping[str, Any],
-        val_interval: int = 1000,
-        val_begin: int = 1,
+        val_interval: Count = 1000,
+        val_begin: Natural = 1,
     ) -> None:
         super().__init__(runner, dataloader, max_iters, val_interval, val_begin)
         model = unwrap(runner.model)

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from bmtas.datasets.samplers import PositionSampler
 from bmtas.engine.seeding import seed_update
+from bmtas.typed import Count, Natural
 
 
 class UpdateLoop(BaseLoop):
@@ -35,9 +36,9 @@ class UpdateLoop(BaseLoop):
         self,
         runner: Any,
         dataloader: DataLoader | Mapping[str, Any],
-        max_iters: int,
-        val_interval: int = 1000,
-        val_begin: int = 1,
+        max_iters: Count,
+        val_interval: Count = 1000,
+        val_begin: Natural = 1,
     ) -> None:
         super().__init__(runner, dataloader)
         check_sampler(self.dataloader)

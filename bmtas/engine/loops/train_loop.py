@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from torch.utils.data import DataLoader
 
 from bmtas.engine.loops.base import UpdateLoop
 from bmtas.engine.updates import active_tasks, report, step_weights
 from bmtas.registry import LOOPS
+from bmtas.typed import Count, Natural
 
 
 @LOOPS.register_module()
@@ -21,22 +22,17 @@ class PositionTrainLoop(UpdateLoop):
         order: 'joint': one step on the sum of all tasks' losses, a task without a label in the
             batch contributes zero. 'sequential': one step per task and batch, in turn; a task
             without a label is skipped.
-
-    Raises:
-        ValueError: Unknown order.
     """
 
     def __init__(
         self,
         runner: Any,
         dataloader: DataLoader | Mapping[str, Any],
-        max_iters: int,
-        val_interval: int = 1000,
-        val_begin: int = 1,
-        order: str = 'joint',
+        max_iters: Count,
+        val_interval: Count = 1000,
+        val_begin: Natural = 1,
+        order: Literal['joint', 'sequential'] = 'joint',
     ) -> None:
-        if order not in ('joint', 'sequential'):
-            raise ValueError(f"train_cfg.order: {order!r}, choose from 'joint', 'sequential'")
         super().__init__(runner, dataloader, max_iters, val_interval, val_begin)
         self.order = order
 
