@@ -48,6 +48,13 @@ class Range:
         return f'must lie in {self.low:g} to {self.high:g}'
 
 
+@dataclass(frozen=True)
+class ArgumentsOf:
+    """The keys of a dict are arguments: ``Annotated[Mapping, ArgumentsOf(function)]``."""
+
+    target: Callable
+
+
 Count = Annotated[int, Range(1)]
 """A whole number of things of which there must be one."""
 Natural = Annotated[int, Range(0)]
@@ -147,7 +154,10 @@ def problem_of(value: Any, hint: Any, path: str) -> str:
         problem = problem_of(value, arguments[0], path)
         bounds = [b for b in arguments[1:] if isinstance(b, Range)] if _is_number(value) else []
         wrong = next((b for b in bounds if value not in b), None)
-        return problem or (f'{path}: {wrong}, got {value!r}' if wrong else '')
+        if problem or wrong:
+            return problem or f'{path}: {wrong}, got {value!r}'
+        takers = [a.target for a in arguments[1:] if isinstance(a, ArgumentsOf)]
+        return _arguments_problem(value, takers[0], path) if takers and value is not None else ''
     if origin in (Union, types.UnionType):
         return _union_problem(value, hint, path)
     if origin is Literal:
@@ -181,17 +191,22 @@ def _union_problem(value: Any, hint: Any, path: str) -> str:
     return f'{path}: must be {describe(hint)}, got {_shown(value)}'
 
 
-def _dataclass_problem(value: Mapping, hint: Any, path: str) -> str:
+def _arguments_problem(value: Mapping, target: Callable, path: str) -> str:
     try:
-        check_arguments(value, accepted_arguments(hint) or {}, path)
-        required = [
-            f.name
-            for f in dataclasses.fields(hint)
-            if f.default is f.default_factory is dataclasses.MISSING and f.name not in value
-        ]
+        check_arguments(value, accepted_arguments(target) or {}, path)
     except ValueError as error:
         return str(error)
-    return f'{path}.{required[0]}: missing' if required else ''
+    return ''
+
+
+def _dataclass_problem(value: Mapping, hint: Any, path: str) -> str:
+    required = [
+        f.name
+        for f in dataclasses.fields(hint)
+        if f.default is f.default_factory is dataclasses.MISSING and f.name not in value
+    ]
+    problem = _arguments_problem(value, hint, path)
+    return problem or (f'{path}.{required[0]}: missing' if required else '')
 
 
 def _matches(value: Any, kind: Any) -> bool:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bmtas.typed import (
+    ArgumentsOf,
     Count,
     Fraction,
     Positive,
@@ -50,6 +51,8 @@ GOOD = [
     ('shared', str | Sequence[Sequence[int]]),
     ([[0, 1]], str | Sequence[Sequence[int]]),
     ({'a': [0.1]}, dict[str, list[float]]),
+    ({'mode': 'paper'}, Annotated[Mapping, ArgumentsOf(Loss)]),
+    (None, Annotated[Mapping | None, ArgumentsOf(Loss)]),
 ]
 BAD = [
     ('high', float, 'x: must be a number, got .high.'),
@@ -75,6 +78,8 @@ BAD = [
     ({'weight': 1, 'inner': {'weight': 'b'}}, Loss, 'x.inner.weight: must be a number'),
     ({'mode': 'paper'}, Loss, 'x.weight: missing'),
     ({'a': ['b']}, dict[str, list[float]], 'x.a.0: must be a number'),
+    ({'wight': 1}, Annotated[Mapping, ArgumentsOf(Loss)], "x.wight: .* did you mean 'weight'"),
+    (3, Annotated[Mapping | None, ArgumentsOf(Loss)], 'x: must be a dict or None'),
 ]
 
 

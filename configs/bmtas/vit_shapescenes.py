@@ -8,4 +8,4 @@ optim_wrapper = dict(
     weights=dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=1e-4))
 )
 # an image of 64x64 costs 0.1 to 0.5 GMAdds
-resource_loss = dict(weight=2.0)
+search = dict(resource_loss=dict(weight=2.0))

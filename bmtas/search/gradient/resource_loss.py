@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from bmtas.branching import expected_cost
 from bmtas.resources import ResourceTable
+from bmtas.typed import Count, NonNegative
 
 MODES = ('exact', 'paper', 'sampled')
 
@@ -38,11 +40,11 @@ class ResourceLoss:
         ValueError: Unknown mode or unit, a negative weight, or fewer than one sample.
     """
 
-    weight: float = 0.1
-    mode: str = 'exact'
-    unit: str | None = None
+    weight: NonNegative = 0.1
+    mode: Literal[MODES] = 'exact'
+    unit: Literal['gflops'] | None = None
     per_task: bool = False
-    num_samples: int = 16
+    num_samples: Count = 16
 
     def __post_init__(self) -> None:
         if self.unit not in (None, 'gflops'):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from mmengine.dist import is_main_process
@@ -18,9 +18,13 @@ from bmtas.registry import HOOKS, STRATEGIES
 from bmtas.resources import ResourceTable
 from bmtas.search.context import PICTURES, SearchContext, SearchResult, Strategy
 from bmtas.search.gradient.history import FILE, read_history
-from bmtas.search.gradient.log import argmax_tree
+from bmtas.search.gradient.hooks import GumbelTemperatureHook, ResetOptimizerStateHook
+from bmtas.search.gradient.log import BranchingLogHook, SaveBranchingHook, argmax_tree
 from bmtas.search.gradient.resource_loss import SCALES, ResourceLoss
+from bmtas.typed import ArgumentsOf, Count, Natural, NonNegative, Range
 from bmtas.visualization import draw_alpha, draw_curves
+
+Options = Mapping[str, Any] | None
 
 
 @STRATEGIES.register_module()
@@ -54,22 +58,22 @@ class GradientSearch(Strategy):
 
     def __init__(
         self,
-        warmup_updates: int = 2000,
-        weight_updates: int = 40000,
-        alpha_phase: int | None = None,
-        weight_phase: int | None = None,
-        alpha_fraction: float = 0.2,
+        warmup_updates: Natural = 2000,
+        weight_updates: Natural = 40000,
+        alpha_phase: Count | None = None,
+        weight_phase: Count | None = None,
+        alpha_fraction: Annotated[float, Range(0, 1, open=True)] = 0.2,
         joint: bool = False,
-        hard: bool | str = False,
-        alpha_init_std: float = 1e-3,
-        resource_loss: Mapping[str, Any] | None = None,
-        temperature: Mapping[str, Any] | None = None,
+        hard: Literal[False, True, 'weights'] = False,
+        alpha_init_std: NonNegative = 1e-3,
+        resource_loss: Annotated[Options, ArgumentsOf(ResourceLoss)] = None,
+        temperature: Annotated[Options, ArgumentsOf(GumbelTemperatureHook)] = None,
         reset_batch_norm: bool = True,
-        reset_optimizer: Mapping[str, Any] | None = None,
-        log: Mapping[str, Any] | None = None,
-        save: Mapping[str, Any] | None = None,
-        val_interval: int = 1000,
-        val_begin: int = 1,
+        reset_optimizer: Annotated[Options, ArgumentsOf(ResetOptimizerStateHook)] = None,
+        log: Annotated[Options, ArgumentsOf(BranchingLogHook)] = None,
+        save: Annotated[Options, ArgumentsOf(SaveBranchingHook)] = None,
+        val_interval: Count = 1000,
+        val_begin: Natural = 1,
     ) -> None:
         made(ResourceLoss, 'resource_loss', resource_loss)
         self.loop = dict(
