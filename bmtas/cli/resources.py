@@ -36,12 +36,6 @@ def parse_args(argv: Sequence[str] | None):
         choices=('madds', 'params', 'activations', 'latency'),
         help='activations: bytes that training keeps per image. Default: the config, or madds',
     )
-    parser.add_argument(
-        '--counter',
-        choices=('fvcore', 'torch'),
-        help='who counts multiply-adds; torch needs shapes only and is fast, the integers are the '
-        'same. Default: the config, or fvcore; torch for --table',
-    )
     parser.add_argument('--device', help='where latency is measured. Default: the config, or cpu')
     parser.add_argument('--json', action='store_true', help='print JSON with integers')
     parser.add_argument(
@@ -89,7 +83,7 @@ def _has_network(cfg) -> bool:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
-    keys = ('convention', 'quantity', 'device', 'counter')
+    keys = ('convention', 'quantity', 'device')
     options = {key: getattr(args, key) for key in keys if getattr(args, key)}
     if args.table is not None:
         print_table(args, options)

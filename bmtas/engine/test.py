@@ -19,9 +19,9 @@ from bmtas.engine.results import RESULTS, plain_number, results_of, results_tabl
 from bmtas.evaluation import compare_results, constant_scores, load_results
 from bmtas.files import load_state, write_json
 from bmtas.models import MultiTaskModel
-from bmtas.models.encoders import encoder_class, is_open
+from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS
-from bmtas.resources import count_model, without_weights
+from bmtas.resources import count_model, is_open, without_weights
 from bmtas.structures import Task
 from bmtas.visualization import draw_predictions
 
@@ -152,10 +152,11 @@ def encoder_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
         ValueError: The checkpoint is damaged, lacks the tree, or is for other tasks.
     """
     content = load_state(checkpoint)
-    # a model without the key builds its encoder from arguments of its own
-    encoder = cfg.model.get('encoder', cfg.model)
+    encoder = cfg.model.get('encoder')
+    if encoder is None:
+        return
     _merge(encoder, content.get('encoder') or {})
-    if 'encoder' in cfg.model and is_open(encoder) and not encoder_class(encoder).searchable:
+    if is_open(cfg.model) and not encoder_class(encoder).searchable:
         raise ValueError(f'checkpoint {checkpoint} holds no routes; it is not a branched network')
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from mmengine.config import Config
 
 from bmtas.branching import BranchingTree
-from bmtas.engine.build import build_runner, check_data, resource_table
+from bmtas.engine.build import build_runner, check_data
 from bmtas.engine.runner import MultiTaskRunner
 from bmtas.models.encoders import encoder_class
+from bmtas.resources import layer_names
 
 
 def run_training(cfg: Config, branching: str | Path | None = None) -> MultiTaskRunner:
@@ -50,6 +51,5 @@ def set_routes(cfg: Config, tree: BranchingTree, source: str | Path) -> None:
 def read_branching(cfg: Config, path: str | Path) -> None:
     """Read a branching file, compare it with tasks and encoder, and inline its routes."""
     names = [task['name'] for task in cfg.tasks]
-    BranchingTree.from_file(path, names)  # cheap checks first: counting takes seconds
-    layers = resource_table(cfg).num_layers
-    set_routes(cfg, BranchingTree.from_file(path, names, layers), path)
+    layers = layer_names(dict(cfg.model, tasks=cfg.tasks))
+    set_routes(cfg, BranchingTree.from_file(path, names, len(layers)), path)

@@ -7,7 +7,6 @@ from .dataset import NetworkCodeDataset
 from .encoder import MultiResolutionEncoder
 from .hooks import PredictorHook
 from .metric import CodePredictionMetric
-from .model import NetworkCodeModel
 from .nasbench201 import CellSpace
 from .network import (
     MultiResolutionClassificationHead,
@@ -41,7 +40,6 @@ __all__ = [
     'MultiResolutionSpace',
     'NetworkCode',
     'NetworkCodeDataset',
-    'NetworkCodeModel',
     'Objective',
     'PredictorHook',
     'RecordTable',

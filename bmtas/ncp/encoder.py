@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bmtas.models.encoders import Encoder, Features, Part
+from bmtas.models.encoders import STEM, Encoder, Features, Part
 from bmtas.registry import MODELS
 
 from .network import FusedHead, MultiResolutionNetwork
@@ -33,7 +33,13 @@ class MultiResolutionEncoder(Encoder):
     ) -> None:
         if not isinstance(backbone, nn.Module):
             backbone = MODELS.build(dict(backbone))
-        super().__init__(tasks, backbone.code.last, backbone.out_channels[0])
+        layers = [
+            f'stage{stage}.{entry}'
+            for stage, (repeats, *_) in enumerate(backbone.code.stages(), start=1)
+            for entry in range(repeats)
+        ]
+        channels = (backbone.code.last, backbone.out_channels[0])
+        super().__init__(tasks, *channels, [*layers, 'fuse'])
         self.branches, self.code = backbone, backbone.code
         self.fuse = FusedHead(backbone.out_channels, backbone.code.last, level=0)
 
@@ -45,9 +51,11 @@ class MultiResolutionEncoder(Encoder):
         return dict.fromkeys(tasks, features)
 
     def parts(self) -> list[Part]:
-        """All tasks use everything."""
-        return [self.part(name, None, self.tasks) for name in ('branches', 'fuse')]
+        """All tasks use everything; a layer is an entry of the body, or the fusion."""
+        layers = [f'branches.body.{index}' for index in range(len(self.branches.body))]
+        parts = enumerate(['branches.stem', *layers, 'fuse'], start=STEM)
+        return [self.part(name, layer, self.tasks) for layer, name in parts]
 
     def checkpoint_state(self) -> dict[str, Any]:
-        """The code."""
+        """The code: no other code's network has these weights."""
         return dict(backbone=dict(code=list(self.code)))

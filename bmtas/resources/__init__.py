@@ -1,6 +1,14 @@
-"""What a network costs: counting, the resource table, measured latency."""
+"""What a network costs: counting, the resource table, units, measured latency."""
 
-from bmtas.resources.build import count_model, count_table, table_from_cfg, without_weights
+from bmtas.resources.build import (
+    count_model,
+    count_table,
+    is_open,
+    layer_names,
+    shared_network,
+    table_from_cfg,
+    without_weights,
+)
 from bmtas.resources.counting import (
     CONVENTIONS,
     count_madds,
@@ -9,20 +17,31 @@ from bmtas.resources.counting import (
 )
 from bmtas.resources.latency import measure_latency
 from bmtas.resources.parts import STEM, Part
+from bmtas.resources.report import cost_report
 from bmtas.resources.table import Costs, ResourceTable
+from bmtas.resources.units import UNITS, Unit, get_unit, parse_budget, unit_named
 
 __all__ = [
     'CONVENTIONS',
     'STEM',
+    'UNITS',
     'Costs',
     'Part',
     'ResourceTable',
+    'Unit',
+    'cost_report',
     'count_madds',
     'count_model',
     'count_params',
     'count_saved_bytes',
     'count_table',
+    'get_unit',
+    'is_open',
+    'layer_names',
     'measure_latency',
+    'parse_budget',
+    'shared_network',
     'table_from_cfg',
+    'unit_named',
     'without_weights',
 ]

@@ -10,180 +10,177 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bmtas.registry import MODELS
-from bmtas.resources.counting import (
-    check_convention,
-    count_madds,
-    count_params,
-    count_saved_bytes,
-    evaluation_mode,
-    free_modules_skipped,
-)
-from bmtas.resources.fvcore_counter import count_madds_by_fvcore
-from bmtas.resources.latency import measure_latency
+from bmtas.resources.counting import check_convention, count_madds, count_params, plain_evaluation
+from bmtas.resources.parts import STEM, Call, Part, record_calls
 from bmtas.resources.table import Costs, ResourceTable
-from bmtas.structures import build_tasks
+from bmtas.resources.units import UNITS, Unit, get_unit
 
-UNITS = {'madds': 'MAdds', 'params': 'params', 'activations': 'bytes', 'latency': 'us'}
-"""Resources a table can hold, with their units."""
-COUNTERS = {'fvcore': count_madds_by_fvcore, 'torch': count_madds}
-"""Counters of multiply-adds; they agree to the unit, torch's computes nothing."""
 WEIGHT_KEYS = ('weights', 'init_from', 'init_cfg')
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A module with the (shapes of) tensors it is called with."""
-
-    module: nn.Module
-    inputs: tuple[Tensor, ...]
+def without_weights(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy of a model's config whose encoder names no file of weights: costs need none."""
+    return {k: _stripped(v) if k in ('encoder', 'init_cfg') else v for k, v in model.items()}
 
 
-def without_weights(cfg: Any) -> Any:
-    """Copy of a model's config in which no file of weights is named: costs need none."""
+def _stripped(cfg: Any) -> Any:
     if isinstance(cfg, Mapping):
-        return {k: None if k in WEIGHT_KEYS else without_weights(v) for k, v in cfg.items()}
-    if isinstance(cfg, list | tuple):
-        return type(cfg)(without_weights(v) for v in cfg)
+        return {k: None if k in WEIGHT_KEYS else _stripped(v) for k, v in cfg.items()}
     return cfg
 
 
-def _parts(
-    backbone: Any, tasks: Sequence[Any], head: Mapping[str, Any], size: Sequence[int], device: str
-) -> dict[str, Any]:
-    """Stem, layers and heads on ``device``, each with its inputs for one image of ``size``."""
-    if not isinstance(backbone, nn.Module) and not hasattr(backbone, 'copy_stem'):
-        with torch.device(device):
-            backbone = MODELS.build(without_weights(backbone.get('backbone', backbone)))
-    x = torch.zeros(1, 3, *size, device=device)
-    features, parts = [], dict(layers=[], heads={}, names=tuple(backbone.layer_names))
-    with torch.no_grad(), torch.device(device):
-        stem = backbone.copy_stem().to(device).eval()
-        parts['stem'] = _Part(stem, (x,))
-        x = stem(x)
-        for index in range(backbone.num_layers):
-            layer = backbone.copy_layer(index).to(device).eval()
-            parts['layers'].append(_Part(layer, (x,)))
-            x = layer(x)
-            features.append(x)
-        low = features[backbone.low_level_index]
-        for task in build_tasks(tasks):
-            shape = dict(
-                deep_channels=x.shape[1], low_channels=low.shape[1], out_channels=task.channels
-            )
-            module = MODELS.build({**without_weights(head), **shape})
-            parts['heads'][task.name] = _Part(module.to(device).eval(), (x, low))
-    return parts
+def shared_network(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Config of the network itself, or of the shared one where the tree is open."""
+    if is_open(model):
+        encoder = MODELS.get(model['encoder']['type']).config_of_tree(model['encoder'], 'shared')
+        return dict(model, encoder=encoder)
+    return dict(model)
 
 
-def _parts_of_model(
-    model: Mapping[str, Any], tasks: Sequence[Any], size: Sequence[int], device: str
-) -> dict[str, Any]:
-    """As ``_parts``, of a model that cuts itself: it has ``cost_parts``."""
-    with torch.device(device):
-        built = MODELS.build(without_weights(dict(model, tasks=tasks))).to(device).eval()
-    with torch.no_grad():
-        found = built.cost_parts(torch.zeros(1, 3, *size, device=device))
-    return dict(
-        stem=_Part(*found['stem']),
-        layers=[_Part(*part) for part in found['layers'].values()],
-        heads={name: _Part(*part) for name, part in found['heads'].items()},
-        names=tuple(found['layers']),
-    )
+def is_open(model: Mapping[str, Any]) -> bool:
+    """Whether a model's config leaves the tree open: a supergraph, or no routes yet."""
+    encoder = model['encoder']
+    return MODELS.get(encoder['type']).takes_tree and encoder.get('routes') is None
 
 
-def _hash(parts: Mapping[str, Any]) -> str:
-    """Hash of the structure: what the modules print, which holds strides and dilations too."""
-    text = [repr(parts['stem'].module), repr([part.module for part in parts['layers']])]
-    text += [f'{name}: {part.module!r}' for name, part in parts['heads'].items()]
-    return hashlib.sha256('\n'.join(text).encode()).hexdigest()[:16]
+def build_shapes(model: Mapping[str, Any]) -> nn.Module:
+    """The network of a model's config on the meta device; the shared one where a tree is open."""
+    with torch.device('meta'):
+        return MODELS.build(without_weights(shared_network(model)))
 
 
-def _cost(part: _Part, quantity: str, convention: str, counter: str) -> int:
-    if quantity == 'madds':
-        return COUNTERS[counter](part.module, *part.inputs, convention=convention)
-    if quantity == 'params':
-        return count_params(part.module)
-    if quantity == 'activations':
-        return count_saved_bytes(part.module, *part.inputs)
-    return measure_latency(part.module, *part.inputs)
+def layer_names(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the layers that the tasks of a model's config may share; nothing is counted."""
+    return build_shapes(model).encoder.layer_names
 
 
-def _costs(
-    parts: Mapping[str, Any], quantity: str, convention: str, counter: str = 'fvcore'
-) -> Costs:
-    how = (quantity, convention, counter)
-    return Costs(
-        stem=_cost(parts['stem'], *how),
-        layers=tuple(_cost(part, *how) for part in parts['layers']),
-        heads={name: _cost(part, *how) for name, part in parts['heads'].items()},
-    )
+@dataclass(frozen=True)
+class Network:
+    """A network on the meta device and the calls of its parts for one image.
+
+    Args:
+        model: The ``MultiTaskModel``.
+        encoder: Calls of the encoder's parts.
+        heads: Calls of the heads by task.
+    """
+
+    model: nn.Module
+    encoder: tuple[Call, ...]
+    heads: Mapping[str, Call]
+
+    @classmethod
+    def of(cls, model: Mapping[str, Any], input_size: Sequence[int]) -> Network:
+        """Build a model's config (with its tasks) without weights and run it on shapes."""
+        built = build_shapes(model)
+        heads = [Part(name, head, None, (name,)) for name, head in built.heads.items()]
+        parts = built.encoder.parts()
+        image = torch.empty(1, 3, *input_size, device='meta')
+        with plain_evaluation(built):
+            calls = record_calls([*parts, *heads], lambda: built(image, mode='tensor'))
+        known = {id(part) for part in parts}
+        encoder = tuple(call for call in calls if id(call.part) in known)
+        by_task = {c.part.name: c for c in calls if id(c.part) not in known}
+        return cls(built, encoder, {name: by_task[name] for name in built.heads})
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        return self.model.encoder.layer_names
+
+    def one_of(self, layer: int) -> Call | None:
+        """The first part that runs in this layer."""
+        return next((call for call in self.encoder if call.part.layer == layer), None)
+
+    def structure(self) -> str:
+        """Hash of what stem, layers and heads consist of."""
+        places = [STEM, *range(len(self.layer_names))]
+        calls = [self.one_of(layer) for layer in places]
+        text = [call.structure if call else '' for call in calls]
+        text += [f'{name}: {call.structure}' for name, call in self.heads.items()]
+        return hashlib.sha256('\n'.join(text).encode()).hexdigest()[:16]
+
+
+class Counter:
+    """Counts calls in one unit, those of equal structure once."""
+
+    def __init__(self, unit: Unit, how: str) -> None:
+        self.unit, self.how = unit, how
+        self._known: dict[str, int] = {}
+
+    def one(self, call: Call | None) -> int:
+        """Cost of one run of a part; 0 where there is none."""
+        if call is None:
+            return 0
+        if call.structure not in self._known:
+            cost = self.unit.count(call.part.module, call.inputs, self.how)
+            self._known[call.structure] = cost
+        return self._known[call.structure]
+
+    def all(self, call: Call) -> int:
+        """Cost of all runs of a part."""
+        return self.one(call) * (call.times if self.unit.per_call else 1)
+
+    def costs(self, network: Network) -> Costs:
+        """Costs of the stem, of one copy of each layer and of each head."""
+        layers = range(len(network.layer_names))
+        return Costs(
+            stem=self.one(network.one_of(STEM)),
+            layers=tuple(self.one(network.one_of(layer)) for layer in layers),
+            heads={name: self.one(call) for name, call in network.heads.items()},
+        )
+
+
+def how_counted(unit: Unit, convention: str, device: str) -> str:
+    """What the integers of a unit depend on: the convention, the device, or nothing."""
+    return {'convention': convention, 'device': str(device)}.get(unit.depends, 'exact')
 
 
 def count_table(
-    backbone: Any,
-    tasks: Sequence[Any],
-    head: Mapping[str, Any],
+    model: Mapping[str, Any],
     input_size: Sequence[int],
     convention: str = 'mac',
     quantity: str = 'madds',
     device: str = 'cpu',
     path: str | os.PathLike | None = None,
-    counter: str = 'fvcore',
-    model: Mapping[str, Any] | None = None,
 ) -> ResourceTable:
     """Count one copy of the stem, each layer and each head.
 
     Args:
-        backbone: Config of a backbone, config of an encoder that has one, or a backbone; None for
-            a ``model`` that cuts itself.
-        tasks: Task table (configs or ``Task``).
-        head: Config of the head, without its channels.
+        model: Config of a ``MultiTaskModel`` with its tasks. One that leaves the tree open is
+            counted as the shared network, whose parts all its trees are made of.
         input_size: (H, W) of the image that is evaluated, in pixels.
         convention: ``mac`` or ``paper``; for ``madds`` only.
-        quantity: ``madds``, ``params``, ``activations`` (bytes kept for the backward pass) or
-            ``latency`` (median microseconds on ``device``).
+        quantity: See ``bmtas.resources.units``: ``madds``, ``params``, ``activations`` (bytes kept
+            for the backward pass) or ``latency`` (median microseconds on ``device``).
         device: Where latency is measured; everything else needs no device.
         path: File of a stored table. It is used when unit, convention, input size and structure
             agree, and written otherwise.
-        counter: Who counts multiply-adds: ``fvcore``, which runs every part once, or ``torch``,
-            which needs shapes only. Both give the same integers.
-        model: Config of a whole model with the method ``cost_parts``,
-            whose stem, layers and heads are counted instead.
 
     Raises:
-        ValueError: Unknown convention, quantity or counter, or a stored file that is no table.
+        ValueError: Unknown convention or quantity, or a stored file that is no table.
     """
     check_convention(convention)
-    if quantity not in UNITS:
-        raise ValueError(f'resources: unknown quantity {quantity!r}, choose from {sorted(UNITS)}')
-    if counter not in COUNTERS:
-        raise ValueError(f'resources: unknown counter {counter!r}, choose from {sorted(COUNTERS)}')
-    timed = quantity == 'latency'
-    place = (input_size, device if timed else 'meta')
-    if model is None:
-        parts = _parts(backbone, tasks, head, *place)
-    else:
-        parts = _parts_of_model(model, tasks, *place)
+    unit = get_unit(quantity)
+    network = Network.of(model, input_size)
     identity = dict(
-        unit=UNITS[quantity],
-        convention={'madds': convention, 'latency': str(device)}.get(quantity, 'exact'),
+        unit=unit.name,
+        convention=how_counted(unit, convention, device),
         input_size=tuple(int(n) for n in input_size),
-        backbone=_hash(parts),
+        backbone=network.structure(),
     )
     if path is not None and Path(path).is_file():
         table = ResourceTable.from_file(path)
-        if table.identity() == identity and tuple(parts['heads']) == table.tasks:
+        if table.identity() == identity and tuple(network.heads) == table.tasks:
             return table
-    costs = _costs(parts, quantity, convention, counter)
+    costs = Counter(unit, identity['convention']).costs(network)
     table = ResourceTable(
         stem=costs.stem,
         layers=costs.layers,
         heads=costs.heads,
-        layer_names=parts['names'],
-        params=_costs(parts, 'params', convention),
+        layer_names=network.layer_names,
+        params=Counter(UNITS['params'], '').costs(network),
         **identity,
     )
     if path is not None:
@@ -192,23 +189,14 @@ def count_table(
 
 
 def table_from_cfg(cfg: Any, path: str | os.PathLike | None = None, **kwargs: Any) -> ResourceTable:
-    """Table of a whole config: its backbone, head, tasks and ``input_size``.
+    """Table of a whole config: its model, tasks and ``input_size``.
 
     The config's optional ``resources = dict(convention=..., quantity=..., device=...)`` gives the
     defaults of ``kwargs``, the arguments of ``count_table``.
     """
     options = {**(cfg.get('resources') or {}), **kwargs}
-    model = cfg['model']
-    cuts_itself = 'encoder' not in model
-    return count_table(
-        None if cuts_itself else model['encoder']['backbone'],
-        cfg['tasks'],
-        model['head'],
-        cfg['input_size'],
-        path=path,
-        model=model if cuts_itself else None,
-        **options,
-    )
+    model = dict(cfg['model'], tasks=cfg['tasks'])
+    return count_table(model, cfg['input_size'], path=path, **options)
 
 
 def count_model(
@@ -232,10 +220,10 @@ def count_model(
     if isinstance(model, Mapping):
         with torch.device('meta'):
             model = MODELS.build(without_weights(model))
-    shadow = _MetaCall(model)
     image = torch.empty(1, 3, *input_size, device='meta')
-    with evaluation_mode(model), free_modules_skipped(model):
-        madds = count_madds(shadow, image, convention=convention, mode='tensor', **routing)
+    with plain_evaluation(model):
+        call = _MetaCall(model)
+        madds = count_madds(call, image, convention=convention, mode='tensor', **routing)
     return dict(
         madds=madds,
         params=count_params(model),
@@ -252,8 +240,7 @@ class _MetaCall(nn.Module):
         # not registered: the wrapped model's modes and parameters are none of ours
         self._model = (model,)
         # architecture logits choose what runs, so their values are needed
-        kept = getattr(getattr(model, 'encoder', None), 'arch_parameters', None)
-        self._kept = {id(p) for p in kept()} if kept else set()
+        self._kept = {id(p) for p in model.encoder.arch_parameters()}
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         (model,) = self._model

@@ -1,20 +1,27 @@
 """Cost of a module: multiply-adds in two conventions, parameters, memory of the backward pass.
 
-Everything runs on the meta device: shapes are propagated, nothing is computed and nothing is
-allocated, so a network of 600 GMAdds is counted in a second. The counter is torch's own
-``FlopCounterMode``; a convention is a table of formulas by operator.
+``count_madds`` is the one that counts. On the meta device shapes are propagated, nothing is
+computed and nothing is allocated, so that a network of 600 GMAdds is counted in a second by torch's
+``FlopCounterMode``. Real tensors are run and traced by fvcore (``fvcore_counter``), as for the
+tables that feed the resource loss. Both give the same integers; a convention is a table of formulas
+by operator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
+
+from bmtas.resources.fvcore_counter import half_madds_by_fvcore
 
 aten = torch.ops.aten
 
@@ -117,20 +124,28 @@ _FREE = (
 
 
 @contextmanager
-def free_modules_skipped(module: nn.Module):
-    """Let batch norms and activations pass their input on; it halves the time of counting."""
+def plain_evaluation(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode, without gradients and without what costs time but counts nothing.
+
+    Batch norms and activations pass their input on; attention takes the path of training, since its
+    fast one is a single operator that no counter knows. Everything is as before afterwards.
+    """
     free = [m for m in module.modules() if isinstance(m, _FREE)]
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     for m in free:
         m.forward = lambda x: x
     try:
-        yield
+        with evaluation_mode(module), torch.no_grad():
+            yield
     finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
         for m in free:
             del m.forward
 
 
 @contextmanager
-def evaluation_mode(module: nn.Module):
+def evaluation_mode(module: nn.Module) -> Iterator[None]:
     """Switch a module to evaluation and back, each submodule to the mode it had."""
     modes = [(m, m.training) for m in module.modules()]
     module.eval()
@@ -141,22 +156,59 @@ def evaluation_mode(module: nn.Module):
             m.training = mode
 
 
+@contextmanager
+def _whole_linear() -> Iterator[None]:
+    """Linear layers stay one operator: torch cuts those of strided inputs into product and sum.
+
+    The name is replaced and not the operator overridden, which attention modules would hide.
+    """
+    linear = F.linear
+    F.linear = lambda x, weight, bias=None: linear(x.contiguous(), weight, bias)
+    try:
+        yield
+    finally:
+        F.linear = linear
+
+
 def count_madds(module: nn.Module, *inputs: Any, convention: str = 'mac', **kwargs: Any) -> int:
     """Multiply-adds of one call ``module(*inputs, **kwargs)`` in evaluation mode.
 
     Args:
-        module: On the meta device for speed, on any device otherwise.
-        inputs: What the module is called with, tensors on the module's device.
+        module: On the meta device to count from shapes; on a CPU it is run once.
+        inputs, kwargs: What the module is called with, tensors on the module's device.
         convention: ``mac`` or ``paper``, see ``CONVENTIONS``.
 
     Returns:
         Multiply-adds of the whole call (batch included); a half is rounded up.
     """
     check_convention(convention)
-    counter = FlopCounterMode(display=False, custom_mapping=dict(CONVENTIONS[convention]))
-    with evaluation_mode(module), free_modules_skipped(module), torch.no_grad(), counter:
-        module(*inputs, **kwargs)
-    return (int(counter.get_total_flops()) + 1) // 2
+    with plain_evaluation(module):
+        if all(x.is_meta for x in tree_leaves(inputs) if isinstance(x, Tensor)):
+            counter = FlopCounterMode(display=False, custom_mapping=dict(CONVENTIONS[convention]))
+            with counter, _whole_linear():
+                module(*inputs, **kwargs)
+            units = int(counter.get_total_flops())
+        else:
+            units = half_madds_by_fvcore(module, inputs, kwargs, convention)
+    return (units + 1) // 2
+
+
+def materialised(
+    module: nn.Module, inputs: tuple[Any, ...], device: str = 'cpu'
+) -> tuple[nn.Module, ...]:
+    """A module from the meta device and its inputs as zeros on a real one: (module, *inputs)."""
+    real = copy.deepcopy(module).to_empty(device=device)
+    with torch.no_grad():
+        for tensor in (*real.parameters(), *real.buffers()):
+            tensor.zero_()
+    # dilated depth-wise convolutions on a CPU are many times slower in the other layout
+    real = real.to(memory_format=torch.channels_last)
+    return real, *tree_map_only(Tensor, lambda x: _zeros(x, device), inputs)
+
+
+def _zeros(x: Tensor, device: str) -> Tensor:
+    layout = torch.channels_last if x.dim() == 4 else torch.contiguous_format
+    return torch.zeros(x.shape, dtype=x.dtype, device=device).contiguous(memory_format=layout)
 
 
 def count_params(module: nn.Module) -> int:
@@ -171,7 +223,7 @@ def count_saved_bytes(module: nn.Module, *inputs: Any) -> int:
     since the next part keeps it, and the input is not: it belongs to the part before.
     Two images are run, since batch statistics of a 1x1 map need more than one value.
     """
-    batch = [x.detach().expand(2, *x.shape[1:]).clone() for x in inputs]
+    batch = tree_map_only(Tensor, lambda x: x.detach().expand(2, *x.shape[1:]).clone(), inputs)
     known = {id(p) for p in module.parameters()} | {id(b) for b in module.buffers()}
     # tensors are held until the end: an id is unique only among living objects
     saved: dict[int, Tensor] = {}
@@ -185,7 +237,7 @@ def count_saved_bytes(module: nn.Module, *inputs: Any) -> int:
     module.train()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         output = module(*batch)
-    for tensor in output if isinstance(output, tuple) else (output,):
+    for tensor in tree_leaves(output):
         saved.setdefault(id(tensor), tensor)
-    known_inputs = {id(x) for x in batch}
+    known_inputs = {id(x) for x in tree_leaves(batch)}
     return sum(t.nbytes for key, t in saved.items() if key not in known_inputs) // 2

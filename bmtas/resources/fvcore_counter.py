@@ -1,20 +1,19 @@
 """Multiply-adds of a module by fvcore, for the tables that feed the resource loss.
 
 fvcore traces a module with real tensors and hands every operator to a handle; a convention is a
-table of handles. Tracing computes what it counts (some 10 s for a ResNet-50 at 512x512), which
-is why tables are stored; ``bmtas.resources.counting`` gives the same integers from shapes alone.
+table of handles. Tracing computes what it counts, which is why tables are stored;
+``bmtas.resources.counting`` gives the same integers from shapes alone.
 """
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 with warnings.catch_warnings():
     # fvcore is built on torch.jit, which announces its end at every import
@@ -61,13 +60,20 @@ def _windowed_pool(inputs: list[Any], outputs: list[Any]) -> int:
     return prod(_integers(inputs[1])) * prod(fv.get_shape(outputs[0]))
 
 
-def _global_pool(inputs: list[Any], outputs: list[Any]) -> int:
-    return prod(fv.get_shape(inputs[0]))
+def _product(inputs: list[Any], outputs: list[Any]) -> int:
+    """A product with a matrix is a linear layer; batched products belong to no module."""
+    matrix = fv.get_shape(inputs[1])
+    return prod(fv.get_shape(outputs[0])) * (2 * matrix[0] - 1) if len(matrix) == 2 else 0
 
 
 def _attention(inputs: list[Any], outputs: list[Any]) -> int:
-    q, k, v = (fv.get_shape(x) for x in inputs[:3])
-    return 2 * prod(q[:-1]) * k[-2] * (q[-1] + v[-1])
+    """Products of queries (..., N, D) with keys (..., M, D), and with values (..., M, E)."""
+    query, key, value = (fv.get_shape(x) for x in inputs[:3])
+    return 2 * prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+
+
+def _global_pool(inputs: list[Any], outputs: list[Any]) -> int:
+    return prod(fv.get_shape(inputs[0]))
 
 
 HANDLES: Mapping[str, Mapping[str, Handle]] = {
@@ -78,11 +84,14 @@ HANDLES: Mapping[str, Mapping[str, Handle]] = {
         'aten::mm': _doubled(fv.matmul_flop_jit),
         'aten::matmul': _doubled(fv.matmul_flop_jit),
         'aten::bmm': _doubled(fv.bmm_flop_jit),
+        'aten::einsum': _doubled(fv.einsum_flop_jit),
         'aten::scaled_dot_product_attention': _attention,
     },
     'paper': {
         'aten::_convolution': _conv,
         'aten::linear': _linear,
+        'aten::matmul': _product,
+        'aten::mm': _product,
         'aten::max_pool2d': _windowed_pool,
         'aten::avg_pool2d': _windowed_pool,
         'aten::adaptive_avg_pool2d': _global_pool,
@@ -92,31 +101,27 @@ HANDLES: Mapping[str, Mapping[str, Handle]] = {
 """Handles by convention and operator, in half multiply-adds; all other operators are free."""
 
 
-def _with_zeros(module: nn.Module) -> nn.Module:
-    """A copy on the CPU whose weights are zeros: what is computed does not matter."""
-    module = copy.deepcopy(module).to_empty(device='cpu').eval()
-    with torch.no_grad():
-        for tensor in (*module.parameters(), *module.buffers()):
-            tensor.zero_()
-    return module
+class _Flat(nn.Module):
+    """A module called with a flat list of tensors, which is all that can be traced."""
+
+    def __init__(self, module: nn.Module, spec: TreeSpec) -> None:
+        super().__init__()
+        self.module, self.spec = module, spec
+
+    def forward(self, *leaves: Any) -> tuple[Tensor, ...]:
+        args, kwargs = tree_unflatten(leaves, self.spec)
+        return tuple(tree_leaves(self.module(*args, **kwargs)))
 
 
-def count_madds_by_fvcore(module: nn.Module, *inputs: Tensor, convention: str = 'mac') -> int:
-    """Multiply-adds of one call ``module(*inputs)`` in evaluation mode.
-
-    Args:
-        module: On any device, the meta device included; it is left alone.
-        inputs: Tensors; only their shapes matter.
-        convention: ``mac`` or ``paper``.
-
-    Returns:
-        Multiply-adds of the whole call (batch included); a half is rounded up.
-    """
-    images = tuple(torch.zeros(x.shape, dtype=x.dtype) for x in inputs)
-    with torch.no_grad(), warnings.catch_warnings():
+def half_madds_by_fvcore(
+    module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], convention: str
+) -> int:
+    """Half multiply-adds of one call ``module(*args, **kwargs)``, which is run."""
+    leaves, spec = tree_flatten((args, dict(kwargs)))
+    with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        analysis = FlopCountAnalysis(_with_zeros(module), images).clear_op_handles()
+        analysis = FlopCountAnalysis(_Flat(module, spec), tuple(leaves)).clear_op_handles()
         analysis.set_op_handle(**HANDLES[convention])
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         analysis.tracer_warnings('none')
-        return (int(analysis.total()) + 1) // 2
+        return int(analysis.total())

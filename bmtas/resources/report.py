@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from torch import nn
-
 from bmtas.registry import MODELS
-from bmtas.resources.build import count_model, table_from_cfg, without_weights
+from bmtas.resources.build import (
+    Counter,
+    Network,
+    count_model,
+    how_counted,
+    is_open,
+    table_from_cfg,
+)
+from bmtas.resources.counting import check_convention
 from bmtas.resources.parts import STEM
-from bmtas.resources.table import ResourceTable
-
-SCALES = {
-    'MAdds': (1e9, 'GMAdds'),
-    'params': (1e6, 'M'),
-    'bytes': (1e6, 'MB'),
-    'us': (1e3, 'ms'),
-}
-"""Unit of a table -> divisor and the unit people read."""
-
-
-def copies_of(encoder: nn.Module) -> tuple[int, list[int]]:
-    """How often an encoder holds the stem and each layer."""
-    found = Counter(part.layer for part in encoder.parts())
-    return found[STEM], [found[layer] for layer in range(encoder.num_layers)]
-
-
-def _is_open(cfg: Mapping[str, Any]) -> bool:
-    """Whether the config leaves the tree open: a supergraph, or a branched network without one."""
-    encoder = cfg['model'].get('encoder')
-    return bool(encoder) and MODELS.get(encoder['type']).takes_tree and not encoder.get('routes')
+from bmtas.resources.units import UNITS, Unit, get_unit, unit_named
 
 
 def cost_report(cfg: Mapping[str, Any], tree: Any = None, **options: Any) -> dict[str, Any]:
@@ -50,48 +34,60 @@ def cost_report(cfg: Mapping[str, Any], tree: Any = None, **options: Any) -> dic
         layers and heads (NDDR units, attention); stem, layers, heads and other add up to total.
         All numbers are integers.
     """
-    table = table_from_cfg(cfg, **options)
-    stems, copies, other = 1, [1] * table.num_layers, 0
-    params = table.params.total(copies)
+    if tree is None and not is_open(cfg['model']):
+        return _report_of_network(cfg, **{**(cfg.get('resources') or {}), **options})
+    encoder = cfg['model']['encoder']
     if tree is not None:
-        if 'encoder' not in cfg['model']:
-            raise ValueError(f'model.type: {cfg["model"]["type"]} takes no branching tree')
-        copies = list(tree.num_groups)
-        if len(copies) != table.num_layers:
-            raise ValueError(
-                f'the branching tree has {len(copies)} layers, the network {table.num_layers}'
-            )
-        params = table.params.total(copies)
-    elif 'encoder' in cfg['model'] and not _is_open(cfg):
-        with torch.device('meta'):
-            model = MODELS.build(without_weights(dict(cfg['model'], tasks=cfg['tasks'])))
-        stems, copies = copies_of(model.encoder)
-        convention = table.convention if table.unit == 'MAdds' else 'mac'
-        counted = count_model(model, cfg['input_size'], convention)
-        params = counted['params']
-        if table.unit == 'MAdds':
-            other = counted['madds'] - table.total(copies, stems)
-        elif table.unit == 'params':
-            other = params - table.total(copies, stems)
+        MODELS.get(encoder['type']).config_of_tree(encoder, tree)  # raises where there is none
+    table = table_from_cfg(cfg, **options)
+    copies = [1] * table.num_layers if tree is None else list(tree.num_groups)
+    if len(copies) != table.num_layers:
+        raise ValueError(
+            f'the branching tree has {len(copies)} layers, the network {table.num_layers}'
+        )
     return dict(
         unit=table.unit,
         convention=table.convention,
         input_size=list(table.input_size),
-        stem=stems * table.stem,
+        stem=table.stem,
         layers=[n * c for n, c in zip(copies, table.layers)],
         layer_names=list(table.layer_names),
         heads=dict(table.heads),
-        other=other,
-        total=table.total(copies, stems) + other,
-        params=params,
+        other=0,
+        total=table.total(copies),
+        params=table.params.total(copies),
     )
 
 
-def readable(value: int, unit: str) -> str:
-    """``15.7 GMAdds``: one decimal as in published tables, more below 1."""
-    scale, name = SCALES[unit]
-    scaled = value / scale
-    return f'{scaled:.1f} {name}' if scaled >= 1 or not scaled else f'{scaled:.3g} {name}'
+def _report_of_network(
+    cfg: Mapping[str, Any], convention: str = 'mac', quantity: str = 'madds', device: str = 'cpu'
+) -> dict[str, Any]:
+    """The report of a network that leaves nothing open, whatever its encoder consists of."""
+    check_convention(convention)
+    unit, size = get_unit(quantity), cfg['input_size']
+    network = Network.of(dict(cfg['model'], tasks=cfg['tasks']), size)
+    counter = Counter(unit, how_counted(unit, convention, device))
+    by_layer = dict.fromkeys((None, STEM, *range(len(network.layer_names))), 0)
+    for call in network.encoder:
+        by_layer[call.part.layer] += counter.all(call)
+    heads = {name: counter.all(call) for name, call in network.heads.items()}
+    other, stem = by_layer.pop(None), by_layer.pop(STEM)
+    known = stem + sum(by_layer.values()) + sum(heads.values())
+    whole = count_model(network.model, size, convention)
+    if quantity in whole:  # exact, functional operators between the parts included
+        other = whole[quantity] - known
+    return dict(
+        unit=unit.name,
+        convention=counter.how,
+        input_size=[int(n) for n in size],
+        stem=stem,
+        layers=list(by_layer.values()),
+        layer_names=list(network.layer_names),
+        heads=heads,
+        other=other,
+        total=known + other,
+        params=whole['params'],
+    )
 
 
 def report_text(report: Mapping[str, Any]) -> str:
@@ -106,8 +102,9 @@ def report_text(report: Mapping[str, Any]) -> str:
     total = max(1, report['total'])
     lines += [f'{name:<20}{cost:>18,}{100 * cost / total:>7.1f}%' for name, cost in parts]
     lines.append(f'{"total":<20}{report["total"]:>18,}')
+    whole = unit_named(unit).readable(report['total'])
     lines.append(
-        f'{readable(report["total"], unit)} ({report["convention"]} convention, {height}x{width}), '
+        f'{whole} ({report["convention"]} convention, {height}x{width}), '
         f'{report["params"] / 1e6:.3f} M parameters'
     )
     return '\n'.join(lines)
@@ -116,22 +113,27 @@ def report_text(report: Mapping[str, Any]) -> str:
 def table_row(name: str, cfg: Mapping[str, Any], **options: Any) -> list[str]:
     """Name, tasks, input, cost and parameters of one config; a range where the tree is open."""
     wanted = {**(cfg.get('resources') or {}), **options}
-    if _is_open(cfg):
-        table: ResourceTable = table_from_cfg(cfg, **{'counter': 'torch', **options})
-        low, high = table.shared, table.separate
-        few, many = table.params.shared, table.params.separate
-        cost = f'{readable(low, table.unit).split()[0]} to {readable(high, table.unit)}'
-        params = f'{few / 1e6:.3f} to {many / 1e6:.3f}'
-    elif wanted.get('quantity', 'madds') == 'madds':
+    unit, params = get_unit(wanted.get('quantity', 'madds')), UNITS['params']
+    if is_open(cfg['model']):
+        table = table_from_cfg(cfg, **options)
+        cost = _range(unit, table.shared, table.separate)
+        size = _range(params, table.params.shared, table.params.separate)
+    elif unit.quantity == 'madds':
         # no need of the parts
         model = dict(cfg['model'], tasks=cfg['tasks'])
         counted = count_model(model, cfg['input_size'], wanted.get('convention', 'mac'))
-        cost, params = readable(counted['madds'], 'MAdds'), f'{counted["params"] / 1e6:.3f}'
+        cost, size = unit.readable(counted['madds']), f'{counted["params"] / params.scale:.3f}'
     else:
         report = cost_report(cfg, **options)
-        cost, params = readable(report['total'], report['unit']), f'{report["params"] / 1e6:.3f}'
+        cost, size = unit.readable(report['total']), f'{report["params"] / params.scale:.3f}'
     height, width = cfg['input_size']
-    return [name, str(len(cfg['tasks'])), f'{height}x{width}', cost, params]
+    return [name, str(len(cfg['tasks'])), f'{height}x{width}', cost, size]
+
+
+def _range(unit: Unit, low: int, high: int) -> str:
+    if unit.quantity == 'params':  # its column has a title that names the unit
+        return f'{low / unit.scale:.3f} to {high / unit.scale:.3f}'
+    return f'{unit.readable(low).split()[0]} to {unit.readable(high)}'
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

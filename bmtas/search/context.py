@@ -99,7 +99,7 @@ class SearchContext:
     @cached_property
     def backbone(self) -> LayeredBackbone:
         """The template of the encoder, with random weights."""
-        return MODELS.build(without_weights(dict(self.cfg['model']['encoder']['backbone'])))
+        return MODELS.build(dict(self.cfg['model']['encoder']['backbone'], weights=None))
 
     @property
     def fixed_cost(self) -> int | float:

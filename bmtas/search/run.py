@@ -9,18 +9,17 @@ from mmengine.dist import is_main_process
 
 from bmtas.branching import BranchingTree
 from bmtas.registry import STRATEGIES
-from bmtas.resources import ResourceTable
+from bmtas.resources import ResourceTable, unit_named
 from bmtas.search.context import BRANCHING, PICTURES, SearchContext, SearchResult
-from bmtas.search.gradient.resource_loss import SCALES
 from bmtas.visualization import draw_tree
 
 
 def describe(tree: BranchingTree, table: ResourceTable) -> str:
     """The tree as text, and its cost beside those of the extremes."""
-    scale, unit = SCALES[table.unit]
+    unit = unit_named(table.unit)
     return (
-        f'{tree}\ncost {tree.cost(table) / scale:.4g} {unit} '
-        f'(shared {table.shared / scale:.4g}, separate {table.separate / scale:.4g})'
+        f'{tree}\ncost {unit.exact(tree.cost(table), 4)} '
+        f'(shared {table.shared / unit.scale:.4g}, separate {table.separate / unit.scale:.4g})'
     )
 
 

@@ -124,7 +124,7 @@ def test_a_search_really_resets_and_writes_its_results(search_config, run, tmp_p
     maps = (tmp_path / 'run' / 'vis' / 'alpha').iterdir()
     assert sorted(path.name for path in maps) == ['000007.png', '000014.png']
     log = next((tmp_path / 'run').glob('*/*.log')).read_text()
-    assert 'lambda = 0.1 per GMAdd' in log and 'in effect 0.1 per GMAdd' in log and 'eta' in log
+    assert 'lambda = 0.1 per GMAdds' in log and 'in effect 0.1 per GMAdds' in log and 'eta' in log
     assert [path.name for path in checkpoints_of(tmp_path / 'run')] == [
         'iter_14.pth',
         'iter_12.pth',

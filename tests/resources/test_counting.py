@@ -1,4 +1,6 @@
-"""Counting against fvcore, a second counter, and against hand-computed formulas."""
+"""The two counters against each other, against plain fvcore and hand-computed formulas."""
+
+import copy
 
 import pytest
 import torch
@@ -6,7 +8,6 @@ from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
 from bmtas.resources import count_madds, count_params, count_saved_bytes, measure_latency
-from bmtas.resources.fvcore_counter import count_madds_by_fvcore
 
 
 class Net(nn.Module):
@@ -26,6 +27,19 @@ class Net(nn.Module):
         pooled = nn.functional.adaptive_avg_pool2d(x, 1)
         up = nn.functional.interpolate(pooled, size=x.shape[2:], mode='bilinear')
         return self.linear(torch.cat([x, up]).mean((2, 3))), x
+
+
+class Attention(nn.Module):
+    """Pixels as tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(3, 6, 1, bias=False)
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+
+    def forward(self, x):
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        return self.attention(x, x, x, need_weights=False)[0]
 
 
 def test_mac_equals_second_counter():
@@ -69,13 +83,27 @@ def test_paper_counts_pools_only_beside_convolutions():
         nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2)),
         nn.ConvTranspose2d(3, 5, 4, stride=2, bias=False),
         nn.ConvTranspose2d(3, 6, 3),
+        Attention(),
     ],
-    ids=['net', 'pools', 'transposed', 'transposed_bias'],
+    ids=['net', 'pools', 'transposed', 'transposed_bias', 'attention'],
 )
 def test_the_two_counters_agree(module, convention):
     image = torch.zeros(1, 3, 31, 40)
-    expected = count_madds(module, image, convention=convention)
-    assert count_madds_by_fvcore(module, image, convention=convention) == expected > 0
+    expected = count_madds(
+        copy.deepcopy(module).to('meta'), image.to('meta'), convention=convention
+    )
+    assert count_madds(module, image, convention=convention) == expected > 0
+
+
+@pytest.mark.parametrize('device', ['cpu', 'meta'])
+def test_attention_by_hand(device):
+    """Queries, keys, values, both products and the output for 1240 tokens of 6 channels."""
+    tokens, image = 31 * 40, torch.zeros(1, 3, 31, 40, device=device)
+    linear, products = tokens * (6 * 3 + 4 * 6 * 6), 2 * tokens * tokens * 6
+    net = Attention().to(device)
+    assert count_madds(net, image) == linear + products
+    # functional calls are free, biased linear layers cost a full multiply-add
+    assert count_madds(net, image, convention='paper') == linear - tokens * 3
 
 
 def test_unknown_convention_names_the_choice():

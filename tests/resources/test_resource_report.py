@@ -9,8 +9,7 @@ from bmtas.branching import BranchingTree
 from bmtas.cli.base import run_tool
 from bmtas.cli.resources import main
 from bmtas.engine.config import load_config
-from bmtas.resources import table_from_cfg
-from bmtas.resources.report import cost_report, readable
+from bmtas.resources import cost_report, table_from_cfg
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
@@ -42,7 +41,7 @@ def run_json(tool, capsys, *args):
     ],
 )
 def test_configs_of_the_paper_print_its_figures(tool, capsys, path, total, params):
-    tool([str(CONFIGS / f'{path}.py'), '--convention', 'paper', '--counter', 'torch'])
+    tool([str(CONFIGS / f'{path}.py'), '--convention', 'paper'])
     last = capsys.readouterr().out.strip().split('\n')[-1]
     assert last.startswith(f'{total} (paper convention') and f'{params} M parameters' in last
 
@@ -102,9 +101,3 @@ def test_mistakes_end_in_one_line(tool, capsys, arguments, message):
     assert run_tool(tool, arguments) == 2
     error = capsys.readouterr().err.strip()
     assert message in error and '\n' not in error and error.startswith('error: ')
-
-
-def test_readable():
-    assert readable(5986295744, 'MAdds') == '6.0 GMAdds'
-    assert readable(104906752, 'MAdds') == '0.105 GMAdds'
-    assert readable(2_500_000, 'bytes') == '2.5 MB'

@@ -6,11 +6,19 @@ import pytest
 import torch
 from torch import nn
 
+from bmtas.models.encoders import STEM, Encoder
 from bmtas.registry import MODELS
 from bmtas.resources import Costs, ResourceTable, count_table
 
 TASKS = [
-    dict(name=name, kind='classes', channels=n, loss={}, metric={}, score='mIoU')
+    dict(
+        name=name,
+        kind='classes',
+        channels=n,
+        loss=dict(type='DepthL1Loss'),
+        metric={},
+        score='mIoU',
+    )
     for name, n in (('a', 3), ('b', 5), ('c', 1))
 ]
 HEAD = dict(type='TwoInputHead')
@@ -28,30 +36,41 @@ class TwoInputHead(nn.Module):
         return nn.functional.interpolate(self.deep(deep), low.shape[2:]) + self.low(low)
 
 
-class Backbone:
+class ToyEncoder(Encoder):
     """Stem of stride 2 and three layers, the last of stride 2."""
 
-    num_layers, layer_names, low_level_index = 3, ('one', 'two', 'three'), 1
+    def __init__(self, tasks, width=4):
+        super().__init__(tasks, width, width, ('one', 'two', 'three'))
+        self.stem = nn.Conv2d(3, width, 3, 2, 1, bias=False)
+        strides = (1, 1, 2)
+        self.layers = nn.ModuleList(nn.Conv2d(width, width, 3, s, 1, bias=False) for s in strides)
 
-    def __init__(self, width=4):
-        self.width = width
+    def forward(self, images, tasks):
+        x = self.layers[0](self.stem(images))
+        low = self.layers[1](x)
+        return dict.fromkeys(tasks, (self.layers[2](low), low))
 
-    def copy_stem(self):
-        return nn.Conv2d(3, self.width, 3, 2, 1, bias=False)
+    def parts(self):
+        layers = [self.part(f'layers.{index}', index, self.tasks) for index in range(3)]
+        return [self.part('stem', STEM, self.tasks), *layers]
 
-    def copy_layer(self, index, last_affine=True):
-        return nn.Conv2d(self.width, self.width, 3, 1 + (index == 2), 1, bias=False)
+
+def model(width=4, tasks=TASKS):
+    encoder = dict(type='ToyEncoder', width=width)
+    return dict(type='MultiTaskModel', encoder=encoder, head=HEAD, tasks=tasks)
 
 
 @pytest.fixture(autouse=True)
-def head():
-    MODELS.register_module(module=TwoInputHead, force=True)
+def registered():
+    for module in (TwoInputHead, ToyEncoder):
+        MODELS.register_module(module=module, force=True)
     yield
-    MODELS._module_dict.pop('TwoInputHead')
+    for module in (TwoInputHead, ToyEncoder):
+        MODELS._module_dict.pop(module.__name__)
 
 
 def test_costs_by_hand():
-    table = count_table(Backbone(), TASKS, HEAD, (16, 24))
+    table = count_table(model(), (16, 24))
     stem = 8 * 12 * 4 * 27
     layer = 8 * 12 * 4 * 36
     assert (table.stem, table.layers) == (stem, (layer, layer, layer // 4))
@@ -72,19 +91,19 @@ def test_totals():
 
 
 def test_other_quantities():
-    memory = count_table(Backbone(), TASKS, HEAD, (16, 24), quantity='activations')
+    memory = count_table(model(), (16, 24), quantity='activations')
     # a layer keeps its output for the next one, the input is the stem's
     assert memory.unit == 'bytes' and memory.layers[0] == 4 * 4 * 8 * 12
-    time = count_table(Backbone(), TASKS, HEAD, (16, 24), quantity='latency')
+    time = count_table(model(), (16, 24), quantity='latency')
     assert time.unit == 'us' and time.convention == 'cpu' and min(time.layers) > 0
-    params = count_table(Backbone(), TASKS, HEAD, (16, 24), quantity='params')
+    params = count_table(model(), (16, 24), quantity='params')
     assert params.layers == params.params.layers
-    with pytest.raises(ValueError, match="unknown quantity 'joule', choose from"):
-        count_table(Backbone(), TASKS, HEAD, (16, 24), quantity='joule')
+    with pytest.raises(ValueError, match="unknown 'joule', choose from"):
+        count_table(model(), (16, 24), quantity='joule')
 
 
 def test_file_round_trip(tmp_path):
-    table = count_table(Backbone(), TASKS, HEAD, (16, 24), path=tmp_path / 'deep' / 'r.json')
+    table = count_table(model(), (16, 24), path=tmp_path / 'deep' / 'r.json')
     assert ResourceTable.from_file(tmp_path / 'deep' / 'r.json') == table
     assert [p.name for p in (tmp_path / 'deep').iterdir()] == ['r.json']
 
@@ -92,16 +111,16 @@ def test_file_round_trip(tmp_path):
 @pytest.mark.parametrize(
     'change',
     [
-        dict(backbone=Backbone(8)),
+        dict(model=model(width=8)),
         dict(input_size=(32, 24)),
         dict(convention='paper'),
         dict(quantity='params'),
-        dict(tasks=TASKS[:2]),
+        dict(model=model(tasks=TASKS[:2])),
     ],
 )
 def test_stored_table_is_used_only_for_the_same_request(tmp_path, change):
     path = tmp_path / 'resources.json'
-    request = dict(backbone=Backbone(), tasks=TASKS, head=HEAD, input_size=(16, 24))
+    request = dict(model=model(), input_size=(16, 24))
     count_table(**request, path=path)
     marked = json.loads(path.read_text())
     marked['stem'] = 1
@@ -125,6 +144,25 @@ def test_broken_file_is_named(tmp_path, text, message):
         ResourceTable.from_file(tmp_path / 'none.json')
 
 
+def test_identity_is_of_the_structure_not_of_its_print(monkeypatch):
+    first = count_table(model(), (16, 24))
+    monkeypatch.setattr(nn.Conv2d, 'extra_repr', lambda self: 'of another version')
+    assert count_table(model(), (16, 24)) == first
+    assert first.backbone == 'f26c721eb4249b4b'
+
+
+def test_identity_sees_what_costs_nothing_in_madds(monkeypatch):
+    first, init = count_table(model(), (16, 24)), ToyEncoder.__init__
+
+    def dilated(self, *args, **kwargs):
+        init(self, *args, **kwargs)
+        self.layers[1].dilation = self.layers[1].padding = (2, 2)
+
+    monkeypatch.setattr(ToyEncoder, '__init__', dilated)
+    second = count_table(model(), (16, 24))
+    assert second.layers == first.layers and second.backbone != first.backbone
+
+
 def test_counting_leaves_no_trace_on_the_default_device():
-    count_table(Backbone(), TASKS, HEAD, (16, 24))
+    count_table(model(), (16, 24))
     assert torch.zeros(1).device.type == 'cpu'

@@ -7,7 +7,6 @@ from bmtas.models.encoders.base import (
     Part,
     SearchableEncoder,
     encoder_class,
-    is_open,
 )
 from bmtas.models.encoders.branched import BranchedEncoder, resolve_routes
 from bmtas.models.encoders.cross_stitch import CrossStitchEncoder
@@ -30,7 +29,6 @@ __all__ = [
     'SingleTaskEncoder',
     'SupergraphEncoder',
     'encoder_class',
-    'is_open',
     'load_candidates',
     'resolve_routes',
 ]

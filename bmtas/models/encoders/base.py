@@ -13,7 +13,7 @@ from bmtas.branching import BranchingTree
 from bmtas.registry import MODELS
 from bmtas.resources import STEM, Part
 
-__all__ = ['STEM', 'Encoder', 'Features', 'Part', 'SearchableEncoder', 'encoder_class', 'is_open']
+__all__ = ['STEM', 'Encoder', 'Features', 'Part', 'SearchableEncoder', 'encoder_class']
 
 Features = dict[str, tuple[Tensor, Tensor]]
 """For each task name: the deep feature and the low-level feature, both (N, C, H, W)."""
@@ -105,6 +105,10 @@ class Encoder(nn.Module, ABC):
         """
         return {}
 
+    def arch_parameters(self) -> Iterator[nn.Parameter]:
+        """Logits that choose what runs; their values are needed even to count the network."""
+        return iter(())
+
     @classmethod
     def config_of_tree(cls, cfg: Mapping[str, Any], routes: Any) -> dict[str, Any]:
         """Config of the encoder that a tree stands for.
@@ -160,8 +164,3 @@ def encoder_class(cfg: Mapping[str, Any]) -> type[Encoder]:
     if not (isinstance(found, type) and issubclass(found, Encoder)):
         raise ValueError(f'model.encoder.type: {name!r} is no encoder (a subclass of Encoder)')
     return found
-
-
-def is_open(cfg: Mapping[str, Any]) -> bool:
-    """Whether a config of an encoder leaves the tree to be found or given."""
-    return encoder_class(cfg).takes_tree and cfg.get('routes') is None

@@ -118,8 +118,15 @@ class MTANEncoder(Encoder):
             self.part('stem', STEM, self.tasks),
             *(self.part(f'layers.{index}', index, self.tasks) for index in range(last)),
             *(self.part(f'layers.{last}.{task}', last, [task]) for task in self.tasks),
-            self.part('attention', None),
-            self.part('carries', None, self.tasks),
+            *(
+                self.part(f'attention.{stage}.{task}', None, [task])
+                for stage in range(len(self.attention))
+                for task in self.tasks
+            ),
+            *(
+                self.part(f'carries.{index}', None, self.tasks)
+                for index in range(len(self.carries))
+            ),
         ]
 
 

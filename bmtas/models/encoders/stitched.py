@@ -106,7 +106,8 @@ class StitchedEncoder(SingleTaskEncoder):
 
     def parts(self) -> list[Part]:
         """One task each; the units join the tasks, and nobody shares them."""
-        return [*super().parts(), self.part('units', None)]
+        units = [self.part(f'units.{index}', None) for index in range(len(self.units))]
+        return [*super().parts(), *units]
 
 
 def _state_of(path: str, prefix: str) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,18 +9,10 @@ import torch
 from torch import Tensor
 
 from bmtas.branching import expected_cost
-from bmtas.resources import ResourceTable
+from bmtas.resources import ResourceTable, unit_named
 from bmtas.typed import Count, NonNegative
 
 MODES = ('exact', 'paper', 'sampled')
-
-SCALES: Mapping[str, tuple[float, str]] = {
-    'MAdds': (1e9, 'GMAdd'),
-    'params': (1e6, 'M params'),
-    'bytes': (1e6, 'MB'),
-    'us': (1e3, 'ms'),
-}
-"""By unit of a resource table, the unit that its costs are weighed and logged in."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +20,7 @@ class ResourceLoss:
     """How the resource term is weighed and computed: the key ``search.resource_loss``.
 
     Args:
-        weight: lambda, per GMAdd (or the table's unit in ``SCALES``).
+        weight: lambda, per GMAdd (or the scaled unit of the table, see ``bmtas.resources.units``).
         mode: 'exact', 'paper' or 'sampled', see ``bmtas.branching.expected_cost``.
         unit: 'gflops' if lambda is given per GFLOP, as in the public code: 1 GMAdd = 2 GFLOPs.
         per_task: Add the term once for each task of the batch, as the public code does, instead of
@@ -77,12 +68,12 @@ class ResourceTerm:
     @property
     def scale(self) -> float:
         """What the costs of the table are divided by."""
-        return SCALES[self.table.unit][0]
+        return unit_named(self.table.unit).scale
 
     @property
     def unit_name(self) -> str:
         """Name of the unit of ``cost``."""
-        return SCALES[self.table.unit][1]
+        return unit_named(self.table.unit).label
 
     def factor(self, num_tasks: int) -> float:
         """lambda in effect, per ``unit_name``, in an update with this number of tasks."""

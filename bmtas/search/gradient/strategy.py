@@ -15,12 +15,12 @@ from bmtas.engine.build import build_runner
 from bmtas.engine.runner import MultiTaskRunner
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import HOOKS, STRATEGIES
-from bmtas.resources import ResourceTable
+from bmtas.resources import ResourceTable, unit_named
 from bmtas.search.context import PICTURES, SearchContext, SearchResult, Strategy
 from bmtas.search.gradient.history import FILE, read_history
 from bmtas.search.gradient.hooks import GumbelTemperatureHook, ResetOptimizerStateHook
 from bmtas.search.gradient.log import BranchingLogHook, SaveBranchingHook, argmax_tree
-from bmtas.search.gradient.resource_loss import SCALES, ResourceLoss
+from bmtas.search.gradient.resource_loss import ResourceLoss
 from bmtas.typed import ArgumentsOf, Count, Natural, NonNegative, Range
 from bmtas.visualization import draw_alpha, draw_curves
 
@@ -161,12 +161,12 @@ def draw_search(
 ) -> list[Path]:
     """Draw alpha and the curves of a finished search into the work dir; returns the files."""
     folder = work_dir / PICTURES
-    scale, unit = SCALES[table.unit]
+    unit = unit_named(table.unit)
     probabilities = alpha.double().softmax(-1).numpy()
     pictures = [draw_alpha(probabilities, tree.tasks, tree.layers, folder / 'alpha.png')]
     rows = read_history(work_dir / FILE) if (work_dir / FILE).is_file() else []
     if rows:
         curves = history_curves(rows)
-        extremes = dict(shared=table.shared / scale, separate=table.separate / scale)
-        pictures.append(draw_curves(curves, folder / 'curves.png', unit, **extremes))
+        extremes = dict(shared=table.shared / unit.scale, separate=table.separate / unit.scale)
+        pictures.append(draw_curves(curves, folder / 'curves.png', unit.label, **extremes))
     return pictures
