@@ -49,7 +49,10 @@ class Options(argparse.Action):
             if '=' not in text or text.startswith('='):
                 parser.error(f'{option_string}: {text!r} is not of the form key=value')
         known = dict(getattr(namespace, self.dest) or {})
-        DictAction([option_string], self.dest)(parser, namespace, values, option_string)
+        try:
+            DictAction([option_string], self.dest)(parser, namespace, values, option_string)
+        except Exception as error:  # unbalanced brackets end in many ways
+            parser.error(f'{option_string}: {" ".join(values)}: {error or "cannot be read"}')
         # the option may be given more than once; later values win
         setattr(namespace, self.dest, {**known, **getattr(namespace, self.dest)})
 

@@ -39,6 +39,11 @@ def use_autocast(cfg: Config) -> None:
     parts = [wrapper] if 'optimizer' in wrapper else wrapper.values()
     for part in parts:
         if isinstance(part, Mapping):
+            if part.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AutocastOptimWrapper'):
+                raise ValueError(
+                    f'--amp: would replace optim_wrapper.type={part["type"]} of the config; leave '
+                    'out one of them'
+                )
             part['type'] = 'AutocastOptimWrapper'
 
 
@@ -102,4 +107,9 @@ def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
     for key in dropped:
         cfg.pop(key, None)
     check_data(cfg, purpose)
-    return MultiTaskRunner.from_cfg(cfg)
+    try:
+        return MultiTaskRunner.from_cfg(cfg)
+    except TypeError as error:  # a class lacks an argument that no default stands for
+        if 'required' not in str(error):
+            raise
+        raise ValueError(f'{cfg.filename}: {error}') from error

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from bmtas.engine.config_check import check_config
-from bmtas.engine.shipped import find_config
+from bmtas.engine.shipped import CONFIGS, find_config
+from bmtas.files import read_json, read_text
 from bmtas.registry import DATASETS
 from bmtas.structures import Task, build_tasks
 from bmtas.typed import accepted_arguments
@@ -24,21 +26,62 @@ def _parse(path: Path) -> Config:
     if path.suffix == '.py':
         # mmengine reports a syntax error without the file's name
         try:
-            ast.parse(path.read_text(encoding='utf-8'))
+            ast.parse(read_text(path, 'config'))
         except SyntaxError as error:
             raise ValueError(f'{path}:{error.lineno}: {error.msg}') from error
+    else:
+        _check_data_config(path)
     try:
         return Config.fromfile(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{path}: {error}') from error
     except Exception as error:
-        raise ValueError(f'{path}: {type(error).__name__}: {error}') from error
+        text = ' '.join(str(error).split())
+        raise ValueError(f'{path}: {type(error).__name__}: {text}') from error
+
+
+def _check_data_config(path: Path) -> None:
+    """See that a YAML or JSON config and those that it inherits from are data and run nothing.
+
+    A base in Python must be one that comes with bmtas, and so must a module that is imported.
+    """
+    if path.suffix not in ('.yaml', '.yml', '.json'):
+        raise ValueError(f'config {path}: must be a .py, .yaml or .json file')
+    try:
+        # mmengine's own loader of YAML would run what a tag asks for
+        content = (
+            read_json(path, 'config')
+            if path.suffix == '.json'
+            else yaml.safe_load(read_text(path, 'config'))
+        )
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f'config {path}: {" ".join(str(error).split())}') from None
+    if not isinstance(content, dict):
+        raise ValueError(f'config {path}: must hold keys and values, not {content!r:.60}')
+    bases = content.get('_base_') or []
+    for base in [bases] if isinstance(bases, str) else bases:
+        source = (path.parent / str(base)).resolve()
+        if source.suffix != '.py':
+            _check_data_config(source)
+        elif CONFIGS.resolve() not in source.parents:
+            raise ValueError(
+                f'config {path}: _base_ {base}: a data file may inherit Python only from the '
+                f'configs of bmtas ({CONFIGS}); write it as a .py file'
+            )
+    imports = content.get('custom_imports') or {}
+    modules = imports.get('imports', ()) if isinstance(imports, dict) else imports
+    for module in [modules] if isinstance(modules, str) else modules:
+        if str(module).split('.')[0] != 'bmtas':
+            raise ValueError(
+                f'config {path}: custom_imports {module}: a data file may import modules of bmtas '
+                'only; write it as a .py file'
+            )
 
 
 def _override(cfg: Config, options: Mapping[str, Any]) -> None:
     try:
         cfg.merge_from_dict(dict(options))
-    except (KeyError, TypeError, AssertionError, IndexError) as error:
+    except (KeyError, TypeError, AssertionError, IndexError, AttributeError, ValueError) as error:
         # mmengine's message ends with the whole list or dict
         text = str(error.args[0] if error.args else error).split(' [{')[0][:200]
         raise ValueError(f'--cfg-options {" ".join(options)}: {text}') from error
@@ -92,6 +135,15 @@ def _check_checkpoints(cfg: Config) -> None:
         )
 
 
+def _fit_workers(cfg: Config) -> None:
+    """Without workers there is nothing to keep alive and nothing to fetch ahead."""
+    for key in DATALOADERS:
+        loader = cfg.get(key) or {}
+        if not loader.get('num_workers', 0):
+            loader.pop('persistent_workers', None)
+            loader.pop('prefetch_factor', None)
+
+
 def _set_data_root(cfg: Config, data_root: str) -> None:
     cfg.data_root = data_root
     for key in DATALOADERS:
@@ -129,6 +181,7 @@ def load_config(
         tasks = build_tasks(task.to_dict() for task in cfg.tasks) if 'tasks' in cfg else ()
         check_config(cfg)
         _check_checkpoints(cfg)
+        _fit_workers(cfg)
         if data_root is not None:
             _set_data_root(cfg, str(data_root))
         if tasks:

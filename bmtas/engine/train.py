@@ -23,6 +23,8 @@ def run_training(cfg: Config, branching: str | Path | None = None) -> MultiTaskR
     Returns:
         The runner after its last update.
     """
+    if cfg.get('search'):
+        raise ValueError(f'{cfg.filename}: is the config of a search; give it to bmtas search')
     check_data(cfg, 'train')  # counting the layers of a tree builds a network
     if branching is not None:
         read_branching(cfg, branching)

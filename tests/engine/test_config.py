@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from bmtas.engine.build import use_autocast
 from bmtas.engine.config import load_config
+from bmtas.engine.train import run_training
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
 
@@ -132,3 +134,51 @@ def test_missing_config_is_named(tmp_path):
 
 def test_helper_variables_are_allowed(tmp_path):
     assert load_config(write(tmp_path, GOOD + '_size = 3\n'))._size == 3
+
+
+def test_yaml_and_json_are_data(tmp_path):
+    base = ROOT / 'configs/shared/mobilenetv2_shapescenes.py'
+    good = tmp_path / 'good.yaml'
+    good.write_text(f'_base_: {base}\ntrain_cfg: {{max_iters: 7}}\n')
+    assert load_config(good).train_cfg.max_iters == 7
+    as_json = tmp_path / 'good.json'
+    as_json.write_text('{"_base_": "good.yaml", "method": "mine"}')
+    assert load_config(as_json).train_cfg.max_iters == 7
+    (tmp_path / 'code.py').write_text(f'open({str(tmp_path / "ran")!r}, "w")\n')
+    run = f'!!python/object/apply:os.mkdir ["{tmp_path / "ran"}"]'
+    for text in (
+        f'a: {run}',
+        '_base_: code.py',
+        'custom_imports: {imports: [antigravity]}',
+        'custom_imports: antigravity',
+        f'_base_: {base}\nmodel: {{type: os.mkdir, path: {tmp_path / "ran"}}}',
+        '- 3',
+        'a: [',
+        '[' * 5000,
+    ):
+        bad = tmp_path / 'bad.yaml'
+        bad.write_text(text)
+        with pytest.raises(ValueError, match='bad.yaml') as error:
+            load_config(bad)
+        assert '\n' not in str(error.value)
+        assert not (tmp_path / 'ran').exists()
+
+
+def test_no_workers_need_no_persistence(tmp_path):
+    cfg = load_config(write(tmp_path, GOOD), {'train_dataloader.num_workers': 0})
+    assert 'persistent_workers' not in cfg.train_dataloader
+    assert load_config(write(tmp_path, GOOD)).train_dataloader.persistent_workers
+
+
+def test_amp_replaces_no_other_wrapper(tmp_path):
+    cfg = load_config(write(tmp_path, GOOD))
+    use_autocast(cfg)
+    assert cfg.optim_wrapper.type == 'AutocastOptimWrapper'
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    with pytest.raises(ValueError, match='--amp: would replace optim_wrapper.type=AmpOptimW'):
+        use_autocast(cfg)
+
+
+def test_training_refuses_the_config_of_a_search():
+    with pytest.raises(ValueError, match='demo/search.py: is the config of a search'):
+        run_training(load_config(ROOT / 'configs/demo/search.py'))
