@@ -24,6 +24,7 @@ from bmtas.engine.build import resource_table
 from bmtas.files import load_state, write_json
 from bmtas.models import MultiTaskModel
 from bmtas.models.backbones import LayeredBackbone
+from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS, MODELS
 from bmtas.resources import ResourceTable, without_weights
 from bmtas.structures import Task, build_tasks
@@ -80,7 +81,13 @@ class SearchContext:
 
     @cached_property
     def table(self) -> ResourceTable:
-        """Costs of one copy of each layer; budgets and targets are in its unit."""
+        """Costs of one copy of each layer; budgets and targets are in its unit.
+
+        Raises:
+            ValueError: The encoder takes no tree.
+        """
+        encoder = self.cfg.model.get('encoder') or {}
+        encoder_class(encoder).config_of_tree(encoder, 'shared')  # a search is for those that can
         return resource_table(self.cfg)
 
     @property
