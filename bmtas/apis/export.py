@@ -25,16 +25,19 @@ class Deployed(nn.Module):
     (N, 3, H, W).
 
     Args:
-        model: A ``MultiTaskModel`` with weights.
+        model: A ``MultiTaskModel`` with weights; it is taken over.
+        tasks: Names of the tasks; all by default.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, tasks: Sequence[str] | None = None) -> None:
         super().__init__()
+        self.tasks = model.select(tasks)
+        self.names = [task.name for task in self.tasks]
+        model.encoder, model.tasks = model.encoder.for_export(self.names), tuple(self.tasks)
+        model.heads = nn.ModuleDict({name: model.heads[name] for name in self.names})
         # the layout of the weights is of no use to an exported program
         self.model = model.eval().to(memory_format=torch.contiguous_format)
         self.model.memory_format = torch.contiguous_format
-        self.tasks = model.tasks
-        self.names = [task.name for task in model.tasks]
         self.register_buffer('mean', model.data_preprocessor.mean.clone())
         self.register_buffer('std', model.data_preprocessor.std.clone())
 
@@ -44,7 +47,12 @@ class Deployed(nn.Module):
 
 
 def export_model(
-    model: Any, path: str | Path, fmt: str, input_size: Sequence[int], batch_size: int = 1
+    model: Any,
+    path: str | Path,
+    fmt: str,
+    input_size: Sequence[int],
+    batch_size: int = 1,
+    tasks: Sequence[str] | None = None,
 ) -> dict[str, float]:
     """Export a network for one input size and compare it with the original on random images.
 
@@ -54,6 +62,7 @@ def export_model(
         fmt: ``onnx`` or ``torch-export`` (a program for ``torch.export.load``).
         input_size: (H, W) of the images.
         batch_size: Number of images in a batch.
+        tasks: Names of the tasks that the export predicts; all by default.
 
     Returns:
         Largest difference of each task's output; for classes the part of pixels that differ.
@@ -65,7 +74,7 @@ def export_model(
         raise ValueError(f'--format: unknown {fmt!r}, choose from {list(FORMATS)}')
     if fmt == 'onnx':
         _require_onnx()
-    network = Deployed(model.cpu()).eval()
+    network = Deployed(model.cpu().eval(), tasks).eval()
     generator = torch.Generator().manual_seed(0)
     shape = (batch_size, 3, *input_size)
     images = 255 * torch.rand(shape, generator=generator)

@@ -10,6 +10,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from bmtas.plug_ins import plug_in_arguments
+
 USER_ERRORS = (ValueError, KeyError, FileNotFoundError, NotADirectoryError, PermissionError)
 """Exceptions that a user's mistake raises; each carries one sentence for the user."""
 
@@ -34,6 +36,13 @@ class ToolParser(argparse.ArgumentParser):
         if name is not None:
             kwargs['prog'] = f'bmtas {name}'
         super().__init__(**kwargs)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, with the options that plug-ins add to the sub-command."""
+        command = self.prog.removeprefix('bmtas ')
+        for plug_in in plug_in_arguments():
+            plug_in.add(command, self)
+        return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f'error: {message} (see {self.prog} --help)\n')

@@ -28,6 +28,9 @@ def parse_args(argv: Sequence[str] | None) -> Any:
         metavar=('H', 'W'),
         help="size of the images; by default the config's input_size",
     )
+    parser.add_argument(
+        '--task', action='append', metavar='NAME', help='export this task only; may be repeated'
+    )
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='images in a batch')
     parser.add_argument(
         '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override the config'
@@ -47,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     size = args.input_size or cfg.get('input_size')
     if not size:
         raise ValueError(f'{args.config}: input_size: missing, give --input-size H W')
-    differences = export_model(model, args.out, args.format, size, args.batch_size)
+    differences = export_model(model, args.out, args.format, size, args.batch_size, args.task)
     print(f'{args.out}: {args.format}, input ({args.batch_size}, 3, {size[0]}, {size[1]})')
     for name, value in differences.items():
         print(f'  {name:<14}differs from the original by at most {value:.2g}')

@@ -12,6 +12,7 @@ from bmtas.datasets.preflight import check_datasets
 from bmtas.engine.config import load_config
 from bmtas.engine.dist import init_distributed
 from bmtas.engine.runner import MultiTaskRunner
+from bmtas.plug_ins import plug_in_arguments
 from bmtas.registry import MODELS
 from bmtas.resources import ResourceTable, table_from_cfg
 from bmtas.typed import accepted_arguments
@@ -28,6 +29,8 @@ def config_from_args(args: Namespace) -> Config:
     cfg = load_config(args.config, args.cfg_options, args.data_root, args.work_dir)
     cfg.launcher = getattr(args, 'launcher', 'none')
     cfg.resume = getattr(args, 'resume', False)
+    for plug_in in plug_in_arguments():
+        cfg = plug_in.apply(args, cfg)
     if getattr(args, 'amp', False):
         use_autocast(cfg)
     return cfg

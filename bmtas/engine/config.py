@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 
 from bmtas.engine.config_check import check_config
 from bmtas.engine.shipped import CONFIGS, find_config
-from bmtas.files import read_json, read_text
+from bmtas.files import nearest, read_json, read_text
 from bmtas.registry import DATASETS
 from bmtas.structures import Task, build_tasks
 from bmtas.typed import accepted_arguments
@@ -124,6 +124,28 @@ def spread_tasks(cfg: Config, tasks: tuple[Task, ...]) -> None:
     for split in ('val', 'test'):
         if cfg.get(f'{split}_dataloader') and not cfg.get(f'{split}_evaluator'):
             cfg[f'{split}_evaluator'] = metrics
+
+
+def select_tasks(cfg: Config, names: Sequence[str]) -> None:
+    """Reduce a complete config to some of its tasks, in place and in the order of its table.
+
+    Raises:
+        ValueError: A name that the task table lacks.
+    """
+    known = [task['name'] for task in cfg.tasks]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f'tasks: there is no {unknown[0]!r}; {nearest(unknown[0], known)}')
+    cfg.tasks = [task for task in cfg.tasks if task['name'] in names]
+    cfg.model.tasks = cfg.tasks
+    labels = {task.label for task in build_tasks(task.to_dict() for task in cfg.tasks)}
+    for key in DATALOADERS:
+        for dataset in _dataset_cfgs((cfg.get(key) or {}).get('dataset')):
+            if 'labels' in dataset:
+                dataset['labels'] = [label for label in dataset['labels'] if label in labels]
+    for key in ('val_evaluator', 'test_evaluator'):
+        if isinstance(cfg.get(key), (list, tuple)):
+            cfg[key] = [metric for metric in cfg[key] if metric.get('task', names[0]) in names]
 
 
 def _check_checkpoints(cfg: Config) -> None:

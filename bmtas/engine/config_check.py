@@ -59,7 +59,7 @@ def _imports(imports: str | Sequence[str], allow_failed_imports: bool = False) -
     """The keys of ``custom_imports``."""
 
 
-SIGNATURES: Mapping[str, Callable] = {
+SIGNATURES: dict[str, Callable] = {
     'randomness': Runner.set_randomness,
     'env_cfg': _environment,
     'resources': _resources,
@@ -69,7 +69,7 @@ SIGNATURES: Mapping[str, Callable] = {
 """Top-level dicts without a type, and the function whose arguments their keys are."""
 
 _Typed = Mapping[str, Any] | None
-TOP_LEVEL: Mapping[str, Any] = {
+TOP_LEVEL: dict[str, Any] = {
     # read by bmtas
     'tasks': Any,  # the task table; it is checked when it is built
     'method': str,  # name in results.json and in comparisons; else the folder of the config
@@ -98,6 +98,15 @@ TOP_LEVEL: Mapping[str, Any] = {
     'randomness': Mapping,
 }
 """Types of the keys at the top level, besides the arguments of mmengine's Runner."""
+
+
+def add_section(key: str, signature: Callable) -> None:
+    """Let a config have a dict at the top level; its keys are the arguments of a function.
+
+    For plug-ins, which call it when they are imported.
+    """
+    TOP_LEVEL[key], SIGNATURES[key] = Mapping, signature
+
 
 # the registry that a nested dict(type=...) under this key is looked up in
 REGISTRY_OF_KEY: Mapping[str, Registry] = {

@@ -14,6 +14,7 @@ from mmengine.device import get_device
 from mmengine.dist import is_main_process
 
 from bmtas.engine.build import build_runner, check_data
+from bmtas.engine.config import select_tasks
 from bmtas.engine.dist import unwrap
 from bmtas.engine.results import RESULTS, plain_number, results_of, results_table
 from bmtas.evaluation import compare_results, constant_scores, load_results
@@ -147,6 +148,8 @@ def run_test(
 def encoder_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
     """Take from a checkpoint what its encoder must be built with, e.g. the routes of a tree.
 
+    A checkpoint of a part of the tasks (key ``tasks`` of its encoder) reduces the config to them.
+
     Raises:
         FileNotFoundError: No such checkpoint.
         ValueError: The checkpoint is damaged, lacks the tree, or is for other tasks.
@@ -155,7 +158,11 @@ def encoder_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
     encoder = cfg.model.get('encoder')
     if encoder is None:
         return
-    _merge(encoder, content.get('encoder') or {})
+    state = dict(content.get('encoder') or {})
+    tasks = state.pop('tasks', None)
+    if tasks is not None:
+        select_tasks(cfg, tasks)
+    _merge(encoder, state)
     if is_open(cfg.model) and not encoder_class(encoder).searchable:
         raise ValueError(f'checkpoint {checkpoint} holds no routes; it is not a branched network')
 

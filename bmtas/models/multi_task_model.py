@@ -111,7 +111,7 @@ class MultiTaskModel(BaseModel):
             raise ValueError("mode 'loss' needs data_samples with labels")
         logits = self._logits(inputs, tasks, routing)
         losses = {}
-        for task in self._select(tasks):
+        for task in self.select(tasks):
             target = stack_labels(task, data_samples, logits[task.name])
             loss = self.losses[task.name](logits[task.name], target)
             losses[f'loss_{task.name}'] = task.weight * loss
@@ -135,12 +135,17 @@ class MultiTaskModel(BaseModel):
             sample.predictions = TaskMaps(
                 {
                     task.name: activate(task, _resized(logits[task.name][index, None], size))[0]
-                    for task in self._select(tasks)
+                    for task in self.select(tasks)
                 }
             )
         return list(samples)
 
-    def _select(self, tasks: Sequence[str] | None) -> list[Task]:
+    def select(self, tasks: Sequence[str] | None) -> list[Task]:
+        """The tasks of these names, all for None.
+
+        Raises:
+            ValueError: An unknown name.
+        """
         by_name = {task.name: task for task in self.tasks}
         names = list(by_name) if tasks is None else list(tasks)
         unknown = [name for name in names if name not in by_name]
@@ -153,7 +158,7 @@ class MultiTaskModel(BaseModel):
     ) -> dict[str, Tensor]:
         if inputs.dim() != 4 or inputs.shape[0] == 0:
             raise ValueError(f'model: inputs must be (N, 3, H, W), got {tuple(inputs.shape)}')
-        names = [task.name for task in self._select(tasks)]
+        names = [task.name for task in self.select(tasks)]
         inputs = inputs.contiguous(memory_format=self.memory_format)
         features = self.encoder(inputs, names, **routing)
         return {

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -69,7 +70,7 @@ class DeltaEncoder(Encoder):
     Args:
         backbone: Template or its config.
         tasks: Names of the tasks that it serves; the base task need not be among them.
-        base_task: Name of the base task.
+        base_task: Name of the base task; by default the first.
         delta: Config of a delta, ``dict(type='SparseDelta')`` or
             ``dict(type='LowRankDelta', rank=8)``.
         base: Checkpoint of the base task's network to start from.
@@ -102,8 +103,8 @@ class DeltaEncoder(Encoder):
         self,
         backbone: LayeredBackbone | Mapping[str, Any],
         tasks: Sequence[str],
-        base_task: str,
-        delta: Mapping[str, Any],
+        base_task: str | None = None,
+        delta: Mapping[str, Any] = MappingProxyType(dict(type='SparseDelta')),
         base: str | None = None,
         from_layer: int = 0,
         thresholds: Any = None,
@@ -132,7 +133,8 @@ class DeltaEncoder(Encoder):
             raise ValueError(
                 f'model.encoder.from_layer: {from_layer} must be 0 to {self.num_layers - 1}'
             )
-        self.base_task, self.from_layer, self.stage = base_task, from_layer, stage
+        self.base_task = self.tasks[0] if base_task is None else base_task
+        self.from_layer, self.stage = from_layer, stage
         self.threshold_on, self.rows, self.align_on = threshold_on, rows, align_on
         self.gate_weight, self.gate_form = gate_weight, gate_form
         self.align_weight, self.temporal_weight = align_weight, temporal_weight
@@ -493,9 +495,25 @@ class DeltaEncoder(Encoder):
         parts = [self.part(p.name, p.index, [self.base_task]) for p in self.places()]
         return parts + [self.part(f'deltas.{task}', None, [task]) for task in self.sub_tasks]
 
+    def for_export(self, tasks: Sequence[str]) -> Encoder:
+        """The merged network of one task.
+
+        Raises:
+            ValueError: Several tasks, whose deltas an exported program could not share.
+        """
+        from bmtas.sharing.merge import merged_encoder
+
+        if len(tasks) != 1:
+            raise ValueError(
+                f'--task: a base with deltas is exported merged, one task at a time; choose one of '
+                f'{", ".join(self.tasks)}'
+            )
+        return merged_encoder(self, tasks[0])
+
     def checkpoint_state(self) -> dict[str, Any]:
         """What the weights were trained as."""
         return dict(
+            tasks=list(self.tasks),
             base=None,
             base_task=self.base_task,
             delta=self._delta_cfg,

@@ -109,6 +109,15 @@ class Encoder(nn.Module, ABC):
         """Logits that choose what runs; their values are needed even to count the network."""
         return iter(())
 
+    def for_export(self, tasks: Sequence[str]) -> Encoder:
+        """The encoder that an export of these tasks holds; itself unless there is a simpler one.
+
+        Raises:
+            ValueError: It has no form that could be exported for them.
+        """
+        self.task_indices(tasks)
+        return self
+
     @classmethod
     def config_of_tree(cls, cfg: Mapping[str, Any], routes: Any) -> dict[str, Any]:
         """Config of the encoder that a tree stands for.

@@ -1,0 +1,55 @@
+"""The loops of a stage and of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.dist import all_gather_object
+from mmengine.runner import TestLoop
+
+from bmtas.engine.dist import unwrap
+from bmtas.engine.loops.train_loop import PositionTrainLoop
+from bmtas.engine.seeding import position_seed
+from bmtas.registry import LOOPS
+from bmtas.sharing.meter import Meter
+
+NOISE = 20
+"""Purpose of a stage's random numbers, see ``bmtas.engine.seeding``."""
+
+
+@LOOPS.register_module()
+class SharingTrainLoop(PositionTrainLoop):
+    """Trains a stage of a DeltaEncoder.
+
+    The noise of the gates and the neighbour frame of an update are functions of (seed, update),
+    the same on every rank. Arguments as in PositionTrainLoop.
+    """
+
+    def update(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """One batch, one step."""
+        seed = position_seed(self.runner.seed, NOISE, self._iter)
+        unwrap(self.runner.model).encoder.generator_seed = seed
+        return super().update(batch)
+
+
+@LOOPS.register_module()
+class SharingTestLoop(TestLoop):
+    """A test in which a DeltaEncoder counts its work; arguments as in mmengine's TestLoop.
+
+    Sets ``measured`` of the model: the meter of all processes and a normalised image.
+    """
+
+    def run(self) -> dict[str, float]:
+        """Launch the test."""
+        model = unwrap(self.runner.model)
+        model.encoder.meter = Meter()
+        try:
+            metrics = super().run()
+        finally:
+            meter, model.encoder.meter = model.encoder.meter, None
+        for other in all_gather_object(meter)[1:]:
+            meter.merge(other)
+        batch = self.dataloader.collate_fn([self.dataloader.dataset[0]])
+        model.measured = (meter, model.data_preprocessor(batch, False)['inputs'])
+        return metrics
