@@ -16,6 +16,7 @@ from mmengine.dist import is_main_process
 from bmtas.engine.build import build_runner, check_data
 from bmtas.engine.config import select_tasks
 from bmtas.engine.dist import unwrap
+from bmtas.engine.record import record_command
 from bmtas.engine.results import RESULTS, plain_number, results_of, results_table
 from bmtas.evaluation import compare_results, constant_scores, load_results
 from bmtas.files import load_state, write_json
@@ -119,6 +120,7 @@ def run_test(
     # all weights come from the checkpoint; files to start a training from need not be there
     cfg.model = without_weights(cfg.model)
     runner = build_runner(cfg, 'test')
+    record_command(cfg.work_dir)
     context = torch.autocast(get_device(), torch.bfloat16) if amp else nullcontext()
     with context:
         metrics = runner.test()

@@ -8,6 +8,7 @@ from mmengine.config import Config
 
 from bmtas.branching import BranchingTree
 from bmtas.engine.build import build_runner, check_data
+from bmtas.engine.record import record_command
 from bmtas.engine.runner import MultiTaskRunner
 from bmtas.models.encoders import encoder_class
 from bmtas.resources import layer_names
@@ -29,6 +30,7 @@ def run_training(cfg: Config, branching: str | Path | None = None) -> MultiTaskR
     if branching is not None:
         read_branching(cfg, branching)
     runner = build_runner(cfg, 'train')
+    record_command(cfg.work_dir)
     runner.train()
     return runner
 

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from bmtas.branching import BranchingTree
+from bmtas.engine.record import record_command
 from bmtas.registry import STRATEGIES
 from bmtas.resources import ResourceTable, unit_named
 from bmtas.search.context import BRANCHING, PICTURES, SearchContext, SearchResult
@@ -42,6 +43,7 @@ def run_search(cfg: Config) -> SearchResult:
         raise ValueError(f'--launcher {cfg.launcher}: {cfg.search.type} runs in one process')
     context = SearchContext(cfg, Path(cfg.work_dir))
     result = strategy.run(context)
+    record_command(context.work_dir)
     if result.tree is not None and is_main_process():
         path = context.work_dir / BRANCHING
         result.tree.to_file(path, context.table)

@@ -55,7 +55,8 @@ class BranchingLogHook(Hook):
 
     Acts after an update, before LoggerHook. Costs are those of the whole network, stem and heads
     included. Each report also becomes a row of ``history.jsonl`` in the work dir: update, phase,
-    temperature, costs, mean losses since the last report, groups per layer, probabilities.
+    temperature, costs, mean losses since the last report, groups per layer, routes of the
+    argmax, probabilities.
 
     Args:
         interval: Updates between two reports; the last update always makes one.
@@ -111,13 +112,16 @@ class BranchingLogHook(Hook):
         losses = {key: float(hub.get_scalar(f'train/{key}').mean(self.interval)) for key in outputs}
         probabilities = torch.softmax(alpha.double(), -1).cpu()
         entropy = -(probabilities * probabilities.clamp_min(1e-12).log()).sum(-1).mean(-1)
+        tree = argmax_tree(runner.model)
         row = dict(
             update=loop.iter,
             phase=loop.schedule.phase(loop.iter),
             tau=loop.temperature,
             **{key.replace('/', '_'): value for key, value in state.items()},
             losses=losses,
-            groups=argmax_tree(runner.model).num_groups,
+            groups=tree.num_groups,
+            routes=tree.routes.tolist(),
+            probabilities=[[[round(p, 3) for p in r] for r in t] for t in probabilities.tolist()],
             entropy=[round(value, 6) for value in entropy.tolist()],
         )
         append_history(Path(runner.work_dir) / FILE, row)

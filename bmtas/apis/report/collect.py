@@ -1,0 +1,247 @@
+"""What a work dir holds, as plain values for the page of a report."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmtas.branching import BranchingTree
+from bmtas.engine.record import FILE as COMMANDS
+from bmtas.engine.record import read_lines
+from bmtas.files import read_json
+from bmtas.resources import ResourceTable
+from bmtas.search import BRANCHING, PICTURES
+from bmtas.search.gradient.history import FILE as HISTORY
+from bmtas.search.gradient.log import ALPHA_FILE
+from bmtas.visualization.palettes import task_colours
+from bmtas.visualization.tree import readable
+
+COSTS = dict(
+    cost_exact=('expected cost', '#4477aa'),
+    cost_sampled=('expected cost, sampled', '#4477aa'),
+    cost_paper=('expected cost, form of the paper', '#ee8866'),
+    cost_tree=('cost of the likeliest tree', '#228833'),
+)
+STEPS = 200
+"""Moments of a search that the page keeps at most."""
+
+
+def embedded(path: Path) -> dict[str, str]:
+    """A PNG file as a data URL."""
+    data = base64.b64encode(path.read_bytes()).decode('ascii')
+    return dict(name=path.stem, data=f'data:image/png;base64,{data}')
+
+
+def series(name: str, colour: str, points: Sequence[tuple[float, float | None]]) -> dict[str, Any]:
+    """One line of a chart."""
+    return dict(name=name, colour=colour, x=[x for x, _ in points], y=[y for _, y in points])
+
+
+def chart(
+    title: str,
+    lines: Sequence[Mapping[str, Any]],
+    ylabel: str = '',
+    xlabel: str = 'update',
+    log: bool = False,
+) -> dict[str, Any] | None:
+    """A chart of the lines that have two points or more; None if there is none.
+
+    With ``log`` the axis is logarithmic if the values spread over more than a factor of 30.
+    """
+    lines = [line for line in lines if sum(y is not None for y in line['y']) > 1]
+    if not lines:
+        return None
+    return dict(title=title, xlabel=xlabel, ylabel=ylabel, log=log, series=lines)
+
+
+def search_of(folder: Path) -> dict[str, Any]:
+    """A search: its tree over time, alpha, curves, front, costs of the layers, other pictures."""
+    tree = BranchingTree.from_file(folder / BRANCHING)
+    rows = read_lines(folder / HISTORY)
+    table = _table(folder)
+    layers = list(tree.layers or map(str, range(tree.num_layers)))
+    steps = _steps(folder, tree, rows)
+    found = dict(
+        folder=str(folder),
+        tasks=list(tree.tasks),
+        layers=layers,
+        colours=task_colours(tree.num_tasks),
+        steps=steps,
+        has_alpha=any(step.get('alpha') for step in steps),
+        summary=f'{tree.num_tasks} tasks, {sum(tree.num_groups)} copies of {len(layers)} layers',
+        charts=[c for c in (*_search_charts(rows, tree.tasks), _front(folder)) if c],
+        pictures=_other_pictures(folder),
+        unit='',
+        bars=[],
+    )
+    if table is not None and table.num_layers == tree.num_layers:
+        factor, found['unit'] = readable(table.separate, table)
+        found['bars'] = _bars(tree, table, layers, factor)
+        cost, shared, separate = (
+            f'{v / factor:.4g}' for v in (tree.cost(table), table.shared, table.separate)
+        )
+        found['summary'] += (
+            f'; {cost} {found["unit"]} (all shared {shared}, all separate {separate})'
+        )
+    return found
+
+
+def _table(folder: Path) -> ResourceTable | None:
+    path = folder / 'resources.json'
+    return ResourceTable.from_file(path) if path.is_file() else None
+
+
+def _steps(folder: Path, tree: BranchingTree, rows: Sequence[Mapping]) -> list[dict[str, Any]]:
+    """Routes, alpha and cost at some moments; the last is what was found."""
+    known = [row for row in rows if 'routes' in row]
+    picked = np.unique(np.linspace(0, len(known) - 1, min(STEPS, len(known))).astype(int))
+    steps = [
+        dict(
+            update=row['update'],
+            routes=row['routes'],
+            alpha=row.get('probabilities'),
+            cost=f'cost {row["cost_tree"]:.4g}' if 'cost_tree' in row else '',
+        )
+        for row in (known[i] for i in picked)
+    ]
+    last = dict(update=rows[-1]['update'] if rows else 0, routes=tree.routes.tolist(), cost='')
+    if (folder / ALPHA_FILE).is_file():
+        logits = np.array(read_json(folder / ALPHA_FILE, 'alpha')['alpha'], float)
+        exponents = np.exp(logits - logits.max(-1, keepdims=True))
+        last['alpha'] = (exponents / exponents.sum(-1, keepdims=True)).round(3).tolist()
+    return [*steps, last]
+
+
+def _search_charts(rows: Sequence[Mapping], tasks: Sequence[str]) -> list[dict | None]:
+    def line(name: str, colour: str, key: str, part: str | None = None) -> dict[str, Any]:
+        values = [(row.get(part) or {}).get(key) if part else row.get(key) for row in rows]
+        return series(name, colour, [(row['update'], v) for row, v in zip(rows, values)])
+
+    losses = [
+        line(name, colour, f'loss_{name}', 'losses')
+        for name, colour in zip(tasks, task_colours(len(tasks)))
+    ]
+    costs = [line(name, colour, key) for key, (name, colour) in COSTS.items()]
+    return [
+        chart('Cost of the network', costs),
+        chart('Losses of the search', losses, log=True),
+        chart('Temperature', [line('temperature', '#aa3377', 'tau')]),
+    ]
+
+
+def _front(folder: Path) -> dict[str, Any] | None:
+    path = folder / 'front.json'
+    if not path.is_file():
+        return None
+    content = read_json(path, 'front')
+    entries = content.get('front', []) if isinstance(content, Mapping) else content
+    points = sorted((e['cost'], e['score']) for e in entries if 'score' in e and 'cost' in e)
+    return chart('Front: the best tree for every budget', [series('trees', '#4477aa', points)],
+                 ylabel='score', xlabel='cost')  # fmt: skip
+
+
+def _other_pictures(folder: Path) -> list[dict[str, str]]:
+    drawn = ('tree', 'alpha', 'curves')  # the page draws these itself
+    paths = sorted((folder / PICTURES).glob('*.png'))
+    return [
+        embedded(p) for p in paths if p.stem not in drawn and not p.stem.startswith('predictions')
+    ]
+
+
+def _bars(
+    tree: BranchingTree, table: ResourceTable, layers: Sequence[str], factor: float
+) -> list[dict[str, Any]]:
+    groups = [1, *tree.num_groups]
+    costs = [cost / factor for cost in (table.stem, *table.layers)]
+    largest = max(cost * n for cost, n in zip(costs, groups)) or 1
+    return [
+        dict(
+            name=name,
+            one=round(100 * cost / largest, 2),
+            more=round(100 * cost * (n - 1) / largest, 2),
+            text=f'{cost * n:.3g}' + (f' ({n} copies)' if n > 1 else ''),
+        )
+        for name, cost, n in zip(['stem', *layers], costs, groups)
+    ]
+
+
+def training_of(folder: Path) -> list[dict[str, Any]]:
+    """Charts of the losses, the learning rate and the validation scores logged in a work dir."""
+    rows = [
+        row
+        for path in sorted(folder.glob('*/vis_data/scalars.json'))
+        for row in read_lines(path)
+        if 'step' in row
+    ]
+    by_step: dict[int, dict[str, float]] = {}
+    for row in rows:  # a resumed run logs some updates again: the last counts
+        by_step.setdefault(int(row['step']), {}).update(row)
+    keys = sorted({key for row in by_step.values() for key in row})
+
+    def lines(chosen: Sequence[str], prefix: str = '') -> list[dict[str, Any]]:
+        colours = task_colours(len(chosen))
+        steps = sorted(by_step)
+        return [
+            series(key.removeprefix(prefix), c, [(s, by_step[s].get(key)) for s in steps])
+            for key, c in zip(chosen, colours)
+        ]
+
+    losses = [key for key in keys if key.startswith('loss_')]
+    charts = [chart('Training losses', lines(losses, 'loss_'), log=True)]
+    charts.append(chart('Learning rate', lines([k for k in keys if k in ('lr', 'weights.lr')])))
+    tasks = {
+        key.split('/')[0] for key in keys if '/' in key and f'loss_{key.split("/")[0]}' in keys
+    }
+    for task in sorted(tasks):
+        scores = [key for key in keys if key.startswith(f'{task}/')]
+        charts.append(chart(f'Validation of {task}', lines(scores, f'{task}/')))
+    return [c for c in charts if c]
+
+
+def classes_of(path: Path, run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Scores of each class and confusion matrices in a results file."""
+    found = []
+    for task, entry in (run.get('classes') or {}).items():
+        names, values = entry['names'], entry['scores']
+        top = max([v for v in values if v is not None], default=1) or 1
+        rows = [
+            dict(name=n, text='–' if v is None else f'{v:.4g}', width=round(160 * (v or 0) / top))
+            for n, v in zip(names, values)
+        ]
+        entry = dict(task=task, score=entry['score'], confusion=entry.get('confusion'))
+        entry |= dict(folder=str(path.parent), rows=rows, names=names)
+        found.append(dict(entry, confusion=_confusion(names, entry['confusion'])))
+    return found
+
+
+def _confusion(names: Sequence[str], counts: Sequence[Sequence[float]] | None) -> list[dict]:
+    rows = []
+    for name, row in zip(names, counts or ()):
+        total = sum(row)
+        shares = [100 * value / total if total else 0.0 for value in row]
+        cells = [dict(shade=round(s / 100, 3), text=f'{s:.0f}' if s >= 0.5 else '') for s in shares]
+        rows.append(dict(name=name, cells=cells))
+    return rows
+
+
+def origin_of(folder: Path) -> dict[str, str]:
+    """Command lines, environment and config of a work dir, as text."""
+    records = read_lines(folder / COMMANDS)
+    environment = records[-1]['environment'] if records else {}
+    configs = sorted(folder.glob('*.py'), key=lambda path: path.stat().st_mtime)
+    return dict(
+        folder=str(folder),
+        commands='\n'.join(f'{r["time"]}  {r["command"]}' for r in records),
+        environment='\n'.join(f'{key:<16}{value}' for key, value in environment.items()),
+        config=configs[-1].read_text() if configs else '',
+    )
+
+
+def page_data(value: Any) -> str:
+    """JSON that may stand inside a script element."""
+    return json.dumps(value, allow_nan=False).replace('<', '\\u003c')
