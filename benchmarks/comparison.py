@@ -93,7 +93,7 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
         after = [f'{seed}/{name}']
 
         def at_cost(method: str, *options: str) -> Callable[[Path], list[Sequence[str]]]:
-            return lambda out: found(method, out, f'search.target={_cost(reference)}', *options)
+            return lambda out: found(method, out, f'budget={_cost(reference)}', *options)
 
         add(f'vanilla{suffix}', at_cost('vanilla'), after)
         for index in range(draws):
@@ -112,7 +112,7 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
         add(
             f'bmn{suffix}',
             lambda out, i=images: found(
-                'bmn', out, f'search.budget={round(_cost(reference) * 1.001)}', *i
+                'bmn', out, f'budget={round(_cost(reference) * 1.001)}', *i
             ),
             [*after, f'{seed}/single'],
         )

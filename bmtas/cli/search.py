@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bmtas.cli.base import ToolParser, add_config_arguments, add_run_arguments
 
+QUANTITIES = ('madds', 'params', 'activations', 'latency')
 RESUME = 'start again with --resume to go on'
 
 
@@ -19,6 +20,15 @@ def parse_args(argv: Sequence[str] | None) -> object:
     )
     add_config_arguments(parser)
     add_run_arguments(parser)
+    parser.add_argument(
+        '--budget',
+        metavar='B',
+        help='largest cost of the whole network, e.g. 9.1G, 4M, 5ms, 120MB; on a finished search '
+        'in the work dir its best tree for B is written at once',
+    )
+    parser.add_argument(
+        '--quantity', choices=QUANTITIES, help='what the budget is of; default: the config, madds'
+    )
     return parser.parse_args(argv)
 
 
@@ -29,4 +39,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from bmtas.engine.build import config_from_args
     from bmtas.search import run_search
 
-    run_search(config_from_args(args))
+    cfg = config_from_args(args)
+    if args.budget is not None:
+        cfg.budget = args.budget
+    if args.quantity is not None:
+        cfg.resources = dict(cfg.get('resources') or {}, quantity=args.quantity)
+    run_search(cfg)

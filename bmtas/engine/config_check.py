@@ -77,6 +77,7 @@ TOP_LEVEL: dict[str, Any] = {
     'data_root': str | None,  # folder handed to every data set that takes one
     'resources': Mapping,  # convention and quantity of the resource table
     'search': _Typed,  # a search strategy
+    'budget': str | float | None,  # largest cost of the whole network that a search may find
     'branching': Mapping | None,  # routes of the branched network, written by a training
     # read by mmengine's Runner from the config itself
     'sync_bn': str | bool | None,  # 'torch': batch statistics over all processes

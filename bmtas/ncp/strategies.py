@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -89,13 +89,6 @@ def _checked_bounds(bounds: Any) -> Any:
     return bounds
 
 
-@dataclass(frozen=True)
-class CodeResult(SearchResult):
-    """What a search of codes found: no tree, but the content of ``ncp.json``."""
-
-    report: Mapping[str, Any] = field(default_factory=dict)
-
-
 class CodeSearch(Strategy):
     """What all searches of codes share.
 
@@ -175,7 +168,7 @@ class CodeSearch(Strategy):
         )
         self.start, self.starts, self.seed, self.picture = start, starts, seed, picture
 
-    def run(self, context: SearchContext) -> CodeResult:
+    def run(self, context: SearchContext) -> SearchResult:
         """Search, write ``ncp.json`` and the picture into the work dir.
 
         Args:
@@ -203,7 +196,7 @@ class CodeSearch(Strategy):
         if self.picture:
             picture = draw_search(report, self._cloud(records), work_dir / 'vis' / 'ncp.png')
             context.log(f'picture in {picture}')
-        return CodeResult(None, report=report)
+        return SearchResult(None, report=report)
 
     def search(self, starts: np.ndarray, generator: np.random.Generator) -> Path:
         """Search from the start codes (S, D)."""

@@ -16,7 +16,7 @@ from bmtas.branching.partitions import MAX_ITEMS
 from bmtas.models import MultiTaskModel
 from bmtas.registry import STRATEGIES
 from bmtas.search.affinity_file import read_affinity, save_affinity
-from bmtas.search.bmn import bmn_front, dissimilarity, expand, rank_affinity, spans
+from bmtas.search.bmn import bmn_front, dissimilarity, rank_affinity, spans
 from bmtas.search.context import (
     SearchContext,
     SearchResult,
@@ -25,6 +25,7 @@ from bmtas.search.context import (
     choose_images,
     progress,
 )
+from bmtas.search.front import Front
 from bmtas.visualization import draw_affinity
 
 LOCATIONS = ('all', 'stages')
@@ -35,11 +36,9 @@ class BMNSearch(Strategy):
     """Branched multi-task networks: group the tasks whose single-task networks see alike.
 
     Reads trained single-task networks (``SingleTaskEncoder``), keeps the affinity of the tasks at
-    every location (``affinity.json``) and the best tree for every budget (``front.json``) and
-    returns the one for the given budget. Its budget is met, never exceeded.
+    every location (``affinity.json``) and finds the best tree for every budget.
 
     Args:
-        budget: Greatest cost of the whole network in the unit of the resource table.
         checkpoint: Checkpoint of the single-task networks, or a list of checkpoints whose weights
             complete each other; or
         affinity: ``affinity.json`` of an earlier run with the same locations.
@@ -59,7 +58,6 @@ class BMNSearch(Strategy):
 
     def __init__(
         self,
-        budget: float | None = None,
         checkpoint: str | Sequence[str] | None = None,
         affinity: str | None = None,
         locations: str = 'all',
@@ -72,8 +70,6 @@ class BMNSearch(Strategy):
         pool: int | None = None,
         block: int = 100,
     ) -> None:
-        if budget is None:
-            raise ValueError('search.budget: BMNSearch needs a cost that the tree may not exceed')
         if (checkpoint is None) == (affinity is None):
             raise ValueError('search: BMNSearch needs either checkpoint or affinity')
         if locations not in LOCATIONS:
@@ -86,7 +82,7 @@ class BMNSearch(Strategy):
             raise ValueError(f'search.beam_width: at least 1, got {beam_width}')
         if block < 1:
             raise ValueError(f'search.block: at least 1 image, got {block}')
-        self.budget, self.checkpoint, self.affinity = budget, checkpoint, affinity
+        self.checkpoint, self.affinity = checkpoint, affinity
         self.locations, self.weight = locations, weight
         self.method, self.beam_width = method, beam_width
         self.num_images, self.split, self.seed = num_images, split, seed
@@ -98,6 +94,7 @@ class BMNSearch(Strategy):
         Raises:
             ValueError: The budget cannot be met, or there are too many tasks for the method.
         """
+        budget = context.needed_budget()
         if self.method != 'beam' and len(context.names) > MAX_ITEMS:
             raise ValueError(
                 f"search.method: '{self.method}' takes up to {MAX_ITEMS} tasks, there are "
@@ -116,31 +113,24 @@ class BMNSearch(Strategy):
                 f"locations='{self.locations}' of this encoder are {len(layers)}"
             )
         lengths = spans(layers, context.num_layers)
-        tree = self._choose(context, affinity, lengths)
-        self._draw(context, affinity, [backbone.layer_names[layer] for layer in layers], tree)
-        context.log(f'best tree within {self.budget:,.0f}: {context.describe(tree)}')
-        return context.result(tree)
-
-    def _choose(
-        self, context: SearchContext, affinity: np.ndarray, lengths: Sequence[int]
-    ) -> BranchingTree:
-        costs, names = context.table.layers, context.names
-        budget = self.budget - context.fixed_cost
-        front = bmn_front(
-            affinity, costs, lengths, names, self.weight, self.method, self.beam_width
+        front = Front.of(
+            bmn_front(
+                affinity,
+                context.table.layers,
+                lengths,
+                context.names,
+                self.weight,
+                self.method,
+                self.beam_width,
+            ),
+            context.table,
+            'mean dissimilarity of tasks that share',
+            lengths,
         )
-        trees = [expand(front.tree(index), lengths) for index in range(len(front))]
-        rows = [
-            dict(cost=tree.cost(context.table), score=float(score), config=tree.routes.tolist())
-            for tree, score in zip(trees, front.scores)
-        ]
-        context.save('front.json', dict(tasks=list(names), trees=rows))
-        if self.budget < rows[0]['cost']:
-            raise ValueError(
-                f'search.budget: no tree costs at most {self.budget:,.0f}, '
-                f'the cheapest costs {rows[0]["cost"]:,} {context.table.unit}'
-            )
-        return trees[front.best(budget)]
+        tree = front.trees[front.best(budget)]
+        self._draw(context, affinity, [backbone.layer_names[layer] for layer in layers], tree)
+        context.log(f'best tree within {budget:,.0f}: {context.describe(tree)}')
+        return context.result(tree, front)
 
     def _draw(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from bmtas.models import MultiTaskModel
 from bmtas.models.backbones import LayeredBackbone
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS, MODELS
-from bmtas.resources import ResourceTable, without_weights
+from bmtas.resources import ResourceTable, parse_budget, unit_named, without_weights
+from bmtas.search.front import Front
 from bmtas.structures import Task, build_tasks
 
 BRANCHING, PICTURES = 'branching.json', 'vis'
@@ -40,10 +41,14 @@ class SearchResult:
         tree: The branching tree; None for a strategy that searches something else and writes it
             itself.
         cost: Cost of its whole network in the unit of the resource table.
+        front: The best tree for every budget, if the strategy knows them.
+        report: What else the strategy has to say, for ``search.json``: ``spent`` and more.
     """
 
     tree: BranchingTree | None
     cost: float | None = None
+    front: Front | None = None
+    report: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Strategy(ABC):
@@ -90,6 +95,40 @@ class SearchContext:
         encoder_class(encoder).config_of_tree(encoder, 'shared')  # a search is for those that can
         return resource_table(self.cfg)
 
+    @cached_property
+    def budget(self) -> float | None:
+        """Largest cost of the whole network, the config's key ``budget``; None if there is none.
+
+        Raises:
+            ValueError: Not a budget of the table's quantity, below the cost of the shared network
+                or above that of the separate one.
+        """
+        given = self.cfg.get('budget')
+        if given is None:
+            return None
+        table, unit = self.table, unit_named(self.table.unit)
+        budget = parse_budget(given, unit.quantity)
+        if not table.shared <= budget <= table.separate:
+            side = 'below' if budget < table.shared else 'above'
+            raise ValueError(
+                f'budget: {given} is {side} what trees cost: {unit.exact(table.shared, 4)} if all '
+                f'is shared, {unit.exact(table.separate, 4)} if nothing is'
+            )
+        return budget
+
+    def needed_budget(self) -> float:
+        """The budget, for a strategy that finds no tree without one.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if self.budget is None:
+            raise ValueError(
+                'budget: missing, this strategy needs the cost of the whole network; give --budget '
+                "or the config's key budget"
+            )
+        return self.budget
+
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(task.name for task in self.tasks)
@@ -98,10 +137,10 @@ class SearchContext:
     def num_layers(self) -> int:
         return len(self.table.layers)
 
-    def result(self, tree: BranchingTree) -> SearchResult:
+    def result(self, tree: BranchingTree, front: Front | None = None) -> SearchResult:
         """A tree with its cost, its layers named."""
         named = BranchingTree.from_routes(tree.routes, tree.tasks, self.table.layer_names)
-        return SearchResult(named, named.cost(self.table))
+        return SearchResult(named, named.cost(self.table), front)
 
     @cached_property
     def backbone(self) -> LayeredBackbone:

@@ -29,11 +29,9 @@ class FAFSSearch(Strategy):
 
     Reads a trained Shared network (``BranchedEncoder`` with ``routes='shared'``), lists the
     distinct trees of a sweep over alpha with their costs (``sweep.json``), keeps the affinity
-    (``affinity.json``) and returns the tree whose cost is nearest to the target.
+    (``affinity.json``) and returns the tree whose cost is nearest to the budget.
 
     Args:
-        target: Cost of the whole network in the unit of the resource table. Few costs can be
-            reached: the log tells the one that was.
         checkpoint: Checkpoint of the Shared network; or
         affinity: ``affinity.json`` of an earlier run, which needs no network.
         alphas: (first, last, number) of the sweep, evenly spaced in the logarithm.
@@ -48,7 +46,6 @@ class FAFSSearch(Strategy):
 
     def __init__(
         self,
-        target: float | None = None,
         checkpoint: str | None = None,
         affinity: str | None = None,
         alphas: Sequence[float] = (1e-2, 1e3, 201),
@@ -58,20 +55,19 @@ class FAFSSearch(Strategy):
         num_images: int | None = None,
         seed: int = 0,
     ) -> None:
-        if target is None:
-            raise ValueError('search.target: FAFSSearch needs the cost to come near to')
         if (checkpoint is None) == (affinity is None):
             raise ValueError('search: FAFSSearch needs either checkpoint or affinity')
         if branch_cost not in BRANCH_COSTS:
             raise ValueError(
                 f'search.branch_cost: {branch_cost!r}, choose from {list(BRANCH_COSTS)}'
             )
-        self.target, self.checkpoint, self.affinity = target, checkpoint, affinity
+        self.checkpoint, self.affinity = checkpoint, affinity
         self.alphas, self.branch_cost, self.difficulty = alphas, branch_cost, difficulty
         self.split, self.num_images, self.seed = split, num_images, seed
 
     def run(self, context: SearchContext) -> SearchResult:
-        """Measure the affinity, sweep alpha, choose a tree."""
+        """Measure the affinity, sweep alpha, choose a tree; few costs can be reached."""
+        budget = context.needed_budget()
         affinity = self._affinity(context)
         first, last, number = self.alphas
         found = sweep(
@@ -88,10 +84,9 @@ class FAFSSearch(Strategy):
         context.log(f'{len(found)} distinct trees between alpha 0 and {last:g}:')
         for alpha, tree in found:
             context.log(f'  alpha {alpha:<10.4g} {context.describe(tree)}')
-        alpha, tree = min(found, key=lambda item: abs(item[1].cost(context.table) - self.target))
+        alpha, tree = min(found, key=lambda item: abs(item[1].cost(context.table) - budget))
         context.log(
-            f'nearest to the target of {self.target:,.0f}: alpha {alpha:.4g}, '
-            f'{context.describe(tree)}'
+            f'nearest to the budget of {budget:,.0f}: alpha {alpha:.4g}, {context.describe(tree)}'
         )
         return context.result(tree)
 

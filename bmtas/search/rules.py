@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from bmtas.branching import (
     BranchingTree,
     TreesAtCost,
@@ -13,6 +15,7 @@ from bmtas.branching import (
 )
 from bmtas.registry import STRATEGIES
 from bmtas.search.context import SearchContext, SearchResult, Strategy
+from bmtas.typed import Natural, Range
 
 
 @STRATEGIES.register_module()
@@ -20,24 +23,24 @@ class VanillaSearch(Strategy):
     """The first layers shared by all tasks, the later ones by none.
 
     Args:
-        num_shared: Number of shared layers; or
-        target: cost of the whole network in the unit of the resource table, and
-        rule: 'nearest', 'at_most' or 'at_least' the target.
+        num_shared: Number of shared layers; by default the budget decides.
+        rule: The cost is 'nearest' to the budget (paper), 'at_most' or 'at_least' that.
     """
 
     def __init__(
-        self, num_shared: int | None = None, target: float | None = None, rule: str = 'nearest'
+        self,
+        num_shared: Natural | None = None,
+        rule: Literal['nearest', 'at_most', 'at_least'] = 'nearest',
     ) -> None:
-        if (num_shared is None) == (target is None):
-            raise ValueError('search: VanillaSearch needs either num_shared or target')
-        self.num_shared, self.target, self.rule = num_shared, target, rule
+        self.num_shared, self.rule = num_shared, rule
 
     def run(self, context: SearchContext) -> SearchResult:
         """Build the tree."""
         if self.num_shared is not None:
             tree = vanilla_tree(context.num_layers, context.names, self.num_shared)
         else:
-            tree = vanilla_tree_at_cost(context.table, context.names, self.target, self.rule)
+            budget = context.needed_budget()
+            tree = vanilla_tree_at_cost(context.table, context.names, budget, self.rule)
         return context.result(tree)
 
 
@@ -83,25 +86,34 @@ class PermutationSearch(Strategy):
 
 @STRATEGIES.register_module()
 class RandomSearch(Strategy):
-    """One of all trees, or one of all trees near a cost, each equally likely.
+    """One of the trees that spend the budget, each equally likely.
+
+    Without a budget all trees are drawn from, most of which split early and are expensive.
 
     Args:
-        target: Cost of the whole network in the unit of the resource table. Without it all trees
-            are drawn from, most of which split early and are expensive.
-        tolerance: Relative deviation from the target.
+        tolerance: Part of the budget that may be left.
         seed: Of the draw.
     """
 
-    def __init__(self, target: float | None = None, tolerance: float = 0.02, seed: int = 0) -> None:
-        self.target, self.tolerance, self.seed = target, tolerance, seed
+    def __init__(
+        self, tolerance: Annotated[float, Range(0, 1, open=True)] = 0.04, seed: int = 0
+    ) -> None:
+        self.tolerance, self.seed = tolerance, seed
 
     def run(self, context: SearchContext) -> SearchResult:
         """Draw the tree."""
-        if self.target is None:
+        if context.budget is None:
             number = count_trees(context.num_layers, len(context.names))
             tree = uniform_tree(context.num_layers, context.names, self.seed)
         else:
-            trees = TreesAtCost(context.table, context.names, self.target, self.tolerance)
+            trees = trees_within(context, self.tolerance)
             number, tree = trees.count, trees.sample(self.seed)
         context.log(f'drew one of {number:,} trees')
         return context.result(tree)
+
+
+def trees_within(context: SearchContext, tolerance: float) -> TreesAtCost:
+    """The trees that cost at most the budget and at least (1 - tolerance) times it."""
+    budget = context.needed_budget()
+    middle = budget * (1 - tolerance / 2)
+    return TreesAtCost(context.table, context.names, middle, (budget - middle) / middle)

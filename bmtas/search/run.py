@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from bmtas.branching import BranchingTree
 from bmtas.engine.record import record_command
+from bmtas.files import read_json, write_json
 from bmtas.registry import STRATEGIES
 from bmtas.resources import ResourceTable, unit_named
 from bmtas.search.context import BRANCHING, PICTURES, SearchContext, SearchResult
-from bmtas.visualization import draw_tree
+from bmtas.search.front import FRONT, Front
+from bmtas.visualization import draw_front, draw_tree
+
+SUMMARY = 'search.json'
 
 
 def describe(tree: BranchingTree, table: ResourceTable) -> str:
@@ -27,7 +35,9 @@ def describe(tree: BranchingTree, table: ResourceTable) -> str:
 def run_search(cfg: Config) -> SearchResult:
     """Search by the strategy of the config's key ``search``; the results go to the work dir.
 
-    A tree is written to ``branching.json`` and drawn; strategies leave further files.
+    A tree is written to ``branching.json`` and drawn, the best trees for all budgets to
+    ``front.json``, a summary to ``search.json``; strategies leave further files. A finished search
+    is not repeated for another budget: its front has the tree.
 
     Raises:
         ValueError: The config names no strategy, bad arguments, or a distributed launcher for a
@@ -42,12 +52,75 @@ def run_search(cfg: Config) -> SearchResult:
     if cfg.get('launcher', 'none') != 'none' and not strategy.distributed:
         raise ValueError(f'--launcher {cfg.launcher}: {cfg.search.type} runs in one process')
     context = SearchContext(cfg, Path(cfg.work_dir))
-    result = strategy.run(context)
-    record_command(context.work_dir)
+    result, start = decoded_again(context), time.perf_counter()
+    if result is None:
+        result = strategy.run(context)
+        record_command(context.work_dir)
+        spent = dict(result.report.get('spent', {}), seconds=time.perf_counter() - start)
+        result = replace(result, report={**result.report, 'spent': spent})
     if result.tree is not None and is_main_process():
-        path = context.work_dir / BRANCHING
-        result.tree.to_file(path, context.table)
-        picture = draw_tree(result.tree, context.work_dir / PICTURES / 'tree.png', context.table)
-        context.log(f'the tree that was found:\n{describe(result.tree, context.table)}')
-        context.log(f'written: {path}, {picture}')
+        _write(context, result)
     return result
+
+
+def _identity(cfg: Config) -> dict[str, Any]:
+    """What two searches must have in common to have found the same."""
+    search = {key: value for key, value in cfg.search.to_dict().items() if key != 'decode'}
+    return dict(search=search, seed=(cfg.get('randomness') or {}).get('seed'))
+
+
+def decoded_again(context: SearchContext) -> SearchResult | None:
+    """The tree of a finished search for the budget; None if the work dir holds no such search.
+
+    Raises:
+        ValueError: The search in the work dir had other options.
+    """
+    files = [context.work_dir / name for name in (SUMMARY, FRONT)]
+    if context.cfg.get('budget') is None or not all(path.is_file() for path in files):
+        return None
+    summary = read_json(files[0], 'summary of a search')
+    before, now = summary.get('identity'), _identity(context.cfg)
+    if before != _plain(now):
+        raise ValueError(
+            f'{files[0]}: a finished search with other options ({before}, now {now}); give '
+            'another --work-dir'
+        )
+    front = Front.from_file(files[1], context.table)
+    context.log(f'{context.work_dir} holds a finished search: its best tree for the budget')
+    tree = front.trees[front.best(context.budget)]
+    return replace(context.result(tree, front), report=summary.get('report', {}))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON makes of a value."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _write(context: SearchContext, result: SearchResult) -> None:
+    folder, table, written = context.work_dir, context.table, [context.work_dir / BRANCHING]
+    result.tree.to_file(written[0], table)
+    written.append(draw_tree(result.tree, folder / PICTURES / 'tree.png', table))
+    if result.front is not None:
+        result.front.to_file(folder / FRONT, table)
+        written += [folder / FRONT, _draw_front(result, table, folder / PICTURES / 'front.png')]
+    content = dict(identity=_identity(context.cfg), cost=result.cost, unit=table.unit)
+    write_json(folder / SUMMARY, dict(content, budget=context.budget, report=dict(result.report)))
+    context.log(f'the tree that was found:\n{describe(result.tree, table)}')
+    context.log(f'written: {", ".join(map(str, written))}')
+
+
+def _draw_front(result: SearchResult, table: ResourceTable, path: Path) -> Path:
+    front, unit = result.front, unit_named(table.unit)
+    return draw_front(
+        [cost / unit.scale for cost in front.costs],
+        front.scores,
+        path,
+        front.score,
+        unit.label,
+        result.cost / unit.scale,
+        front.deviations,
+        table.shared / unit.scale,
+        table.separate / unit.scale,
+    )

@@ -7,6 +7,7 @@ pyplot, so they need no display and change no global state.
 from .affinity import draw_affinity
 from .alpha import draw_alpha
 from .curves import draw_curves
+from .front import draw_front
 from .maps import colour_map, depth_range
 from .palettes import class_colours, task_colours
 from .predictions import draw_predictions
@@ -19,6 +20,7 @@ __all__ = [
     'draw_affinity',
     'draw_alpha',
     'draw_curves',
+    'draw_front',
     'draw_predictions',
     'draw_tree',
     'task_colours',

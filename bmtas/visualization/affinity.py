@@ -31,6 +31,7 @@ def draw_affinity(
     locations: Sequence[str],
     path: str | Path,
     tree: BranchingTree | None = None,
+    label: str = 'rank correlation of dissimilarities',
 ) -> Path:
     """Draw one matrix for each location and, on the left, a tree with its root on top.
 
@@ -40,6 +41,7 @@ def draw_affinity(
         locations: D names.
         path: PNG to write.
         tree: Tree of the same tasks, optional.
+        label: What the values are.
     """
     affinity = np.asarray(affinity)
     columns = min(COLUMNS, len(affinity))
@@ -55,7 +57,7 @@ def draw_affinity(
         _draw_tree(left, tree.reorder(tasks))
     image = _draw_matrices(right, affinity, tasks, locations, columns)
     bar = figure.colorbar(image, ax=right, shrink=0.6, aspect=30)
-    bar.set_label('rank correlation of dissimilarities', fontsize=7, color=INK)
+    bar.set_label(label, fontsize=7, color=INK)
     bar.ax.tick_params(labelsize=6)
     return save(figure, path)
 

@@ -13,6 +13,7 @@ from .palettes import FAINT, INK, task_colours
 
 COSTS = dict(
     cost_exact=('expected cost', '#4477aa', '-'),
+    cost_sampled=('expected cost, sampled', '#4477aa', '-'),
     cost_paper=('expected cost, form of the paper', '#ee8866', '--'),
     cost_tree=('cost of the likeliest tree', '#228833', '-'),
 )

@@ -3,7 +3,7 @@ _base_ = '../branched/mobilenetv2_shapescenes.py'
 search = dict(
     type='FAFSSearch',
     checkpoint='work_dirs/shared/mobilenetv2_shapescenes/iter_600.pth',
-    target=170e6,
     # a thresholded edge map says little about one image
     difficulty=dict(edge='loss'),
 )
+budget = '0.17G'

@@ -2,4 +2,5 @@
 # tools/train.py CONFIG --branching work_dirs/vanilla/mobilenetv2_shapescenes/branching.json
 _base_ = '../branched/mobilenetv2_shapescenes.py'
 # shared costs 105, separate 293 million MAdds
-search = dict(type='VanillaSearch', target=170e6, rule='nearest')
+search = dict(type='VanillaSearch', rule='nearest')
+budget = '0.17G'

@@ -20,13 +20,17 @@ from bmtas.search.gradient import (
     read_history,
     trim_history,
 )
+from bmtas.search.gradient.decoding import sharing_probability
+from bmtas.search.gradient.hooks import MemoryHook, mean_sharing
 
 # warm-up 0-1, alpha 2-3, weights 4-6, alpha 7-8, weights 9-11
 SCHEDULE = SearchSchedule(2, 6, 2, 3)
 
 
 def fake_runner(update, model=None, optimizers=None):
-    loop = SimpleNamespace(schedule=SCHEDULE, iter=update, temperature=None, resource=None)
+    loop = SimpleNamespace(
+        schedule=SCHEDULE, iter=update, temperature=None, resource=None, memory={}
+    )
     hub = SimpleNamespace(update_scalar=lambda *args: None)
     return SimpleNamespace(
         train_loop=loop, iter=update, model=model, optim_wrapper=optimizers, message_hub=hub
@@ -85,6 +89,30 @@ def test_optimizer_state_is_cleared_at_the_start_of_a_phase(alpha):
     assert steps['alpha'] == ([1, 2, 1, 2] if alpha else [1, 2, 3, 4])
 
 
+def test_who_shares_what_is_averaged_over_the_last_alpha_updates():
+    torch.manual_seed(0)
+    encoder = nn.Module()
+    encoder.alpha = nn.Parameter(torch.zeros(2, 3, 3))
+    model = nn.Module()
+    model.encoder = encoder
+    hook, memory, seen = MemoryHook(average=0.5), {}, []
+    for update in range(SCHEDULE.total):
+        runner = fake_runner(update, model)
+        runner.train_loop.memory = memory
+        with torch.no_grad():
+            encoder.alpha.normal_()
+        hook.after_train_iter(runner, update)
+        if update in (7, 8):  # the alpha updates of the second half
+            seen.append(sharing_probability(encoder.alpha))
+        if update == 6:
+            assert mean_sharing(runner.train_loop, model).equal(sharing_probability(encoder.alpha))
+    assert mean_sharing(runner.train_loop, model).equal((seen[0] + seen[1]) / 2)
+    # a checkpoint between the two knows the first
+    runner.train_loop.memory = {}
+    hook.after_load_checkpoint(runner, dict(search=dict(shared=seen[0], shared_updates=1)))
+    assert mean_sharing(runner.train_loop, model).equal(seen[0])
+
+
 def test_history_survives_a_cut_line_and_is_trimmed(tmp_path):
     path = tmp_path / FILE
     for update in range(4):
@@ -110,6 +138,10 @@ def test_a_search_really_resets_and_writes_its_results(search_config, run, tmp_p
     assert tree == BranchingTree.from_routes(encoder.routes(), encoder.tasks)
     alpha = json.loads((tmp_path / 'run' / 'alpha.json').read_text())
     torch.testing.assert_close(torch.tensor(alpha['alpha']), encoder.alpha.detach().cpu())
+    # one alpha update lies in the last third; no other has followed it
+    memory, now = runner.train_loop.memory, sharing_probability(encoder.alpha)
+    assert memory['shared_updates'] == 1 and memory['shared'].equal(now.cpu())
+    torch.testing.assert_close(torch.tensor(alpha['shared'], dtype=torch.float64), now.cpu())
     rows = read_history(tmp_path / 'run' / FILE)
     assert [row['update'] for row in rows] == [1, 3, 5, 7, 9, 11, 13]
     assert [row['phase'] for row in rows] == [

@@ -87,3 +87,16 @@ def make_checkpoint(tmp_path_factory):
         return str(path)
 
     return make
+
+
+@pytest.fixture(scope='session')
+def with_budget():
+    """The same context with another budget: ``with_budget(context, budget)``."""
+
+    def make(context, budget):
+        other = SearchContext(Config(dict(context.cfg, budget=budget)), context.work_dir)
+        kept = ('tasks', 'table', 'backbone')
+        vars(other).update({key: vars(context)[key] for key in kept if key in vars(context)})
+        return other
+
+    return make

@@ -201,14 +201,15 @@ def copy_network(path, source, target):
     torch.save(content, path)
 
 
-def test_strategy_groups_identical_networks(make_context, make_checkpoint):
+def test_strategy_groups_identical_networks(make_context, make_checkpoint, with_budget):
     context = make_context()
     checkpoint = make_checkpoint(context, type='SingleTaskEncoder')
     copy_network(checkpoint, 'semseg', 'edge')
     separate = BranchingTree.separate(18, context.names).cost(context.table)
     options = dict(type='BMNSearch', num_images=6, block=4)
-    strategy = STRATEGIES.build(dict(options, budget=separate, checkpoint=checkpoint))
-    tree = strategy.run(context).tree
+    strategy = STRATEGIES.build(dict(options, checkpoint=checkpoint))
+    result = strategy.run(with_budget(context, separate))
+    tree, front = result.tree, result.front
     content = json.loads((context.work_dir / 'affinity.json').read_text())
     affinity = np.array(content['affinity'])
     assert affinity.shape == (18, 3, 3) and content['locations'][-1] == 'aspp'
@@ -216,10 +217,9 @@ def test_strategy_groups_identical_networks(make_context, make_checkpoint):
     assert (affinity[:, semseg, edge] > 1 - 1e-9).all()
     assert (affinity[:, semseg, 1] < 1).any()
     # the twins need no branch of their own
-    front = json.loads((context.work_dir / 'front.json').read_text())['trees']
     assert tree.cost(context.table) < separate
     assert all(('semseg', 'edge') in groups for groups in tree.groups if len(groups) > 1)
-    assert front[-1]['score'] == pytest.approx(0, abs=1e-9)
+    assert front.scores[-1] == pytest.approx(0, abs=1e-9)
     assert (context.work_dir / 'vis' / 'affinity.png').is_file()
 
     # another budget from the stored affinity, by every method
@@ -227,17 +227,16 @@ def test_strategy_groups_identical_networks(make_context, make_checkpoint):
     shared = BranchingTree.shared(18, context.names)
     budget = shared.cost(context.table)
     for method in ('dp', 'exhaustive', 'beam'):
-        again = dict(type='BMNSearch', budget=budget, affinity=affinity_file, method=method)
-        assert STRATEGIES.build(again).run(context).tree == shared
-        again['budget'] = budget - 1
-        with pytest.raises(ValueError, match='no tree costs at most'):
-            STRATEGIES.build(again).run(context)
-    staged = dict(type='BMNSearch', budget=budget, affinity=affinity_file, locations='stages')
+        again = STRATEGIES.build(dict(type='BMNSearch', affinity=affinity_file, method=method))
+        assert again.run(with_budget(context, budget)).tree == shared
+        with pytest.raises(ValueError, match='is below what trees cost'):
+            again.run(with_budget(context, budget - 1))
+    staged = dict(type='BMNSearch', affinity=affinity_file, locations='stages')
     with pytest.raises(ValueError, match='has 18 locations'):
-        STRATEGIES.build(staged).run(context)
+        STRATEGIES.build(staged).run(with_budget(context, budget))
 
 
-def test_strategy_for_twelve_tasks(make_context, tmp_path):
+def test_strategy_for_twelve_tasks(make_context, tmp_path, with_budget):
     """Three kinds of tasks, alike within a kind: with room for three branches these are found."""
     context = make_context()
     tasks = tuple(dataclasses.replace(context.tasks[i % 3], name=f't{i:02d}') for i in range(12))
@@ -250,31 +249,29 @@ def test_strategy_for_twelve_tasks(make_context, tmp_path):
     content = dict(tasks=list(context.names), affinity=affinity.tolist())
     (tmp_path / 'affinity.json').write_text(json.dumps(content))
     three = BranchingTree.from_routes(np.tile(kinds, (18, 1)), context.names)
-    options = dict(
-        type='BMNSearch', affinity=str(tmp_path / 'affinity.json'), budget=three.cost(table)
-    )
-    assert STRATEGIES.build(dict(options, method='beam')).run(context).tree == three
-    front = json.loads((context.work_dir / 'front.json').read_text())['trees']
-    assert front[-1]['cost'] == options['budget'] and front[-1]['score'] == 0
+    context = with_budget(context, three.cost(table))
+    options = dict(type='BMNSearch', affinity=str(tmp_path / 'affinity.json'))
+    result = STRATEGIES.build(dict(options, method='beam')).run(context)
+    assert result.tree == three
+    assert result.front.costs[-1] == three.cost(table) and result.front.scores[-1] == 0
     with pytest.raises(ValueError, match="'dp' takes up to 9 tasks, there are 12; use 'beam'"):
         STRATEGIES.build(options).run(context)
 
 
-def test_stages_branch_between_stages_only(make_context, make_checkpoint):
+def test_stages_branch_between_stages_only(make_context, make_checkpoint, with_budget):
     context = make_context()
     parts = [make_checkpoint(context, seed, type='SingleTaskEncoder') for seed in (0, 1)]
     budget = 0.8 * BranchingTree.separate(18, context.names).cost(context.table)
     strategy = STRATEGIES.build(
         dict(
             type='BMNSearch',
-            budget=budget,
             checkpoint=parts,
             locations='stages',
             num_images=5,
             pool=2,
         )
     )
-    tree = strategy.run(context).tree
+    tree = strategy.run(with_budget(context, budget)).tree
     assert tree.cost(context.table) <= budget
     changes = set(np.flatnonzero(np.diff(tree.num_groups)))
     assert changes <= set(context.backbone.stage_ends)
@@ -298,7 +295,6 @@ def test_features_are_those_of_the_layers(make_context, make_checkpoint):
     'options, message',
     [
         (dict(), 'either checkpoint or affinity'),
-        (dict(checkpoint='x', budget=None), 'search.budget: BMNSearch needs'),
         (dict(checkpoint='x', locations='some'), "search.locations: 'some'"),
         (dict(checkpoint='x', split='test'), "choose 'train' or 'val'"),
         (dict(checkpoint='x', block=0), 'search.block'),
@@ -308,4 +304,4 @@ def test_features_are_those_of_the_layers(make_context, make_checkpoint):
 )
 def test_faulty_options(options, message):
     with pytest.raises(ValueError, match=message):
-        STRATEGIES.build(dict(dict(type='BMNSearch', budget=1), **options))
+        STRATEGIES.build(dict(type='BMNSearch', **options))

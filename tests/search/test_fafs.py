@@ -182,7 +182,7 @@ def test_no_label_is_nan(kind, channels, target):
     assert math.isnan(metric_difficulty(make_task(kind, channels), logits, target))
 
 
-def test_strategy(make_context, make_checkpoint):
+def test_strategy(make_context, make_checkpoint, with_budget):
     context = make_context()
     checkpoint = make_checkpoint(context, type='BranchedEncoder', routes='shared')
     options = dict(type='FAFSSearch', num_images=8, difficulty=dict(edge='loss'))
@@ -190,33 +190,32 @@ def test_strategy(make_context, make_checkpoint):
         build(18, context.names).cost(context.table)
         for build in (BranchingTree.shared, BranchingTree.separate)
     )
-    target = (shared + separate) // 2
-    tree = STRATEGIES.build(dict(options, target=target, checkpoint=checkpoint)).run(context).tree
+    budget = (shared + separate) // 2
+    context = with_budget(context, budget)
+    tree = STRATEGIES.build(dict(options, checkpoint=checkpoint)).run(context).tree
     listed = json.loads((context.work_dir / 'sweep.json').read_text())
     costs = [entry['cost'] for entry in listed['trees']]
     assert costs[0] == shared and len(costs) > 2
-    distance = abs(tree.cost(context.table) - target)
-    assert distance == min(abs(cost - target) for cost in costs)
+    distance = abs(tree.cost(context.table) - budget)
+    assert distance == min(abs(cost - budget) for cost in costs)
     difficulty = np.load(context.work_dir / 'difficulty.npy')
     assert difficulty.shape == (8, 3) and np.isfinite(difficulty).all()
-    # the measured affinity serves another target and another price without a network
+    # the measured affinity serves another budget and another price without a network
     affinity = str(context.work_dir / 'affinity.json')
-    again = STRATEGIES.build(
-        dict(type='FAFSSearch', target=0, affinity=affinity, branch_cost='resource')
-    )
-    assert again.run(context).tree == BranchingTree.shared(18, context.names)
+    again = STRATEGIES.build(dict(type='FAFSSearch', affinity=affinity, branch_cost='resource'))
+    assert again.run(with_budget(context, shared)).tree == BranchingTree.shared(18, context.names)
 
 
-def test_faulty_options(make_context, make_checkpoint, tmp_path):
-    context = make_context()
+def test_faulty_options(make_context, make_checkpoint, tmp_path, with_budget):
+    context = with_budget(make_context(), '20M')
 
     def run(**options):
-        return STRATEGIES.build(dict(type='FAFSSearch', target=1, **options)).run(context)
+        return STRATEGIES.build(dict(type='FAFSSearch', **options)).run(context)
 
     with pytest.raises(ValueError, match='either checkpoint or affinity'):
         run()
-    with pytest.raises(ValueError, match='search.target: FAFSSearch needs'):
-        STRATEGIES.build(dict(type='FAFSSearch', checkpoint='x'))
+    with pytest.raises(ValueError, match='budget: missing'):
+        STRATEGIES.build(dict(type='FAFSSearch', checkpoint='x')).run(make_context())
     with pytest.raises(ValueError, match="'stride', choose from"):
         run(checkpoint='x', branch_cost='stride')
     with pytest.raises(FileNotFoundError, match='nothing.pth does not exist'):

@@ -29,5 +29,5 @@ def test_configs_of_strategies(folder):
 
 
 def test_misspelt_argument_is_refused():
-    with pytest.raises(ValueError, match="no argument 'targets'; did you mean 'target'"):
-        load_config(CONFIGS / 'vanilla' / 'mobilenetv2_shapescenes.py', {'search.targets': 3})
+    with pytest.raises(ValueError, match="no argument 'rules'; did you mean 'rule'"):
+        load_config(CONFIGS / 'vanilla' / 'mobilenetv2_shapescenes.py', {'search.rules': 3})

@@ -76,11 +76,11 @@ def test_tools_and_configs_accept_every_command(jobs):
 
 def test_trees_cost_what_the_search_found(jobs):
     options = {job.name: job.commands()[0] for job in jobs}
-    assert 'search.target=123456789' in options['1/vanilla_2']
-    assert 'search.target=100000000' in options['1/random_1/seed2']
-    assert 'search.target=123456789' in options['0/fafs_2']
+    assert 'budget=123456789' in options['1/vanilla_2']
+    assert 'budget=100000000' in options['1/random_1/seed2']
+    assert 'budget=123456789' in options['0/fafs_2']
     # a thousandth more: fractions of a unit
-    assert 'search.budget=123580246' in options['0/bmn_2']
+    assert 'budget=123580246' in options['0/bmn_2']
     (branching,) = (o for o in options['0/permutation_1/seed1'] if 'branching' in o)
     assert branching.endswith('seed0/bmtas_1/search/branching.json')
 

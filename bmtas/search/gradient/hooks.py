@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from mmengine.hooks import Hook
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bmtas.engine.dist import unwrap
 from bmtas.registry import HOOKS
+from bmtas.search.gradient.decoding import sharing_probability
 from bmtas.search.gradient.resource_loss import ResourceTerm
 from bmtas.search.gradient.schedule import ALPHA, WEIGHTS, SearchSchedule
+from bmtas.typed import Fraction
 
 
 @runtime_checkable
@@ -27,12 +31,14 @@ class SearchState(Protocol):
         schedule: Phase and progress of every update.
         temperature: Of the Gumbel noise; hooks may set it.
         resource: The resource term; its ``table`` holds the costs.
+        memory: What a resumed search must know of its past beyond weights and optimizers.
     """
 
     iter: int
     schedule: SearchSchedule
     temperature: float
     resource: ResourceTerm
+    memory: dict[str, Tensor]
 
 
 def search_state(runner: Any) -> SearchState:
@@ -146,3 +152,46 @@ class ResetOptimizerStateHook(Hook):
         phase = loop.schedule.starts(loop.iter)
         if self.resets.get(phase):
             runner.optim_wrapper[phase].optimizer.state.clear()
+
+
+@HOOKS.register_module()
+class MemoryHook(Hook):
+    """Keeps the loop's memory in checkpoints, and in it the mean of who shares what.
+
+    Acts after each alpha update of the last part of the search, and around checkpoints.
+
+    Args:
+        average: Part of the search, at its end, over whose alpha updates the probabilities that
+            two tasks share a layer are averaged; 0 takes the last alpha alone.
+    """
+
+    def __init__(self, average: Fraction = 1 / 3) -> None:
+        self.average = average
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Add the state after an alpha update."""
+        loop = search_state(runner)
+        late = loop.schedule.progress(loop.iter) >= 1 - self.average
+        if not late or loop.schedule.phase(loop.iter) != ALPHA or not self.average:
+            return
+        shared = sharing_probability(unwrap(runner.model).encoder.alpha).cpu()
+        memory = loop.memory
+        memory['shared'] = memory.get('shared', torch.zeros_like(shared)) + shared
+        memory['shared_updates'] = memory.get('shared_updates', torch.zeros(())) + 1
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Add the memory."""
+        checkpoint['search'] = dict(search_state(runner).memory)
+
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Take it back."""
+        search_state(runner).memory.update(checkpoint.get('search') or {})
+
+
+def mean_sharing(loop: SearchState, model: nn.Module) -> Tensor:
+    """(L, T, T) probability that two tasks share a layer: the mean of ``MemoryHook``, else now."""
+    if 'shared' in loop.memory:
+        return loop.memory['shared'] / loop.memory['shared_updates']
+    return sharing_probability(unwrap(model).encoder.alpha).cpu()

@@ -16,7 +16,7 @@ from bmtas.files import write_json
 from bmtas.registry import HOOKS
 from bmtas.search.context import BRANCHING
 from bmtas.search.gradient.history import FILE, append_history, trim_history
-from bmtas.search.gradient.hooks import SearchState, search_state
+from bmtas.search.gradient.hooks import SearchState, mean_sharing, search_state
 from bmtas.visualization import draw_alpha
 
 ALPHA_FILE = 'alpha.json'
@@ -131,6 +131,9 @@ class BranchingLogHook(Hook):
 class SaveBranchingHook(Hook):
     """Writes the argmax tree to ``branching.json`` and alpha to ``alpha.json`` in the work dir.
 
+    ``alpha.json`` holds the logits (L, T, K) and, as ``shared`` (L, T, T), how probable it is that
+    two tasks share a layer, see ``MemoryHook``.
+
     Acts after an update and at the end of the run, on the main process. A file is replaced whole.
 
     Args:
@@ -164,5 +167,6 @@ class SaveBranchingHook(Hook):
             tasks=encoder.tasks,
             layers=encoder.layer_names,
             alpha=encoder.alpha.detach().cpu().tolist(),
+            shared=mean_sharing(search_state(runner), runner.model).tolist(),
         )
         write_json(folder / ALPHA_FILE, content, indent=None)

@@ -107,6 +107,7 @@ class BranchingSearchLoop(UpdateLoop):
             raise ValueError(f"search.hard: True, False or 'weights', got {hard!r}")
         self.hard = hard
         self.temperature = 1.0
+        self.memory: dict[str, torch.Tensor] = {}
         layers = len(runner.model.encoder.alpha)
         if table.num_layers != layers:
             raise ValueError(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -17,12 +18,17 @@ from bmtas.models.encoders import encoder_class
 from bmtas.registry import HOOKS, STRATEGIES
 from bmtas.resources import ResourceTable, unit_named
 from bmtas.search.context import PICTURES, SearchContext, SearchResult, Strategy
+from bmtas.search.gradient.decoding import risk_front
 from bmtas.search.gradient.history import FILE, read_history
-from bmtas.search.gradient.hooks import GumbelTemperatureHook, ResetOptimizerStateHook
+from bmtas.search.gradient.hooks import (
+    GumbelTemperatureHook,
+    ResetOptimizerStateHook,
+    mean_sharing,
+)
 from bmtas.search.gradient.log import BranchingLogHook, SaveBranchingHook, argmax_tree
 from bmtas.search.gradient.resource_loss import ResourceLoss
-from bmtas.typed import ArgumentsOf, Count, Natural, NonNegative, Range
-from bmtas.visualization import draw_alpha, draw_curves
+from bmtas.typed import ArgumentsOf, Count, Fraction, Natural, NonNegative, Range
+from bmtas.visualization import draw_affinity, draw_alpha, draw_curves
 
 Options = Mapping[str, Any] | None
 
@@ -45,6 +51,11 @@ class GradientSearch(Strategy):
         reset_optimizer: Arguments of ``ResetOptimizerStateHook``.
         log: Arguments of ``BranchingLogHook``.
         save: Arguments of ``SaveBranchingHook``.
+        average: See ``MemoryHook``.
+        decode: How the tree is read from alpha: 'argmax' takes every task's largest logit (paper)
+            and meets no budget; 'risk' takes the tree of the least expected number of wrong
+            decisions about pairs of tasks within the budget, see ``risk_front``. By default 'risk'
+            with a budget, 'argmax' without. The best trees for all budgets are found in any case.
         val_interval, val_begin: See ``UpdateLoop``; a search validates if the config has a
             ``val_cfg``.
 
@@ -72,6 +83,8 @@ class GradientSearch(Strategy):
         reset_optimizer: Annotated[Options, ArgumentsOf(ResetOptimizerStateHook)] = None,
         log: Annotated[Options, ArgumentsOf(BranchingLogHook)] = None,
         save: Annotated[Options, ArgumentsOf(SaveBranchingHook)] = None,
+        average: Fraction = 1 / 3,
+        decode: Literal['argmax', 'risk'] | None = None,
         val_interval: Count = 1000,
         val_begin: Natural = 1,
     ) -> None:
@@ -90,12 +103,14 @@ class GradientSearch(Strategy):
             val_interval=val_interval,
             val_begin=val_begin,
         )
+        self.decode = decode
         options = dict(
             temperature=('GumbelTemperatureHook', temperature),
             reset_batch_norm=('ResetBatchNormHook', None) if reset_batch_norm else None,
             reset_optimizer=('ResetOptimizerStateHook', reset_optimizer),
             log=('BranchingLogHook', log),
             save=('SaveBranchingHook', save),
+            average=('MemoryHook', dict(average=average)),
         )
         self.hooks: dict[str, Hook] = {
             entry[0]: made(HOOKS.get(entry[0]), key, entry[1])
@@ -127,14 +142,21 @@ class GradientSearch(Strategy):
 
     def run(self, context: SearchContext) -> SearchResult:
         """Search; resumes from the newest checkpoint of the work dir if the config says so."""
+        if context.budget is not None and self.decode == 'argmax':
+            raise ValueError("search.decode: 'argmax' meets no budget; leave it out or the budget")
         runner = self.runner(context)
         runner.train()
-        tree = argmax_tree(runner.model)
+        shared = mean_sharing(runner.train_loop, runner.model).numpy()
+        front = risk_front(shared, context.table)
+        if self.decode == 'risk' or context.budget is not None:
+            tree = front.trees[front.best(context.budget)]
+        else:
+            tree = argmax_tree(runner.model)
         if is_main_process():
             alpha = runner.model.encoder.alpha.detach().cpu()
-            pictures = draw_search(context.work_dir, tree, context.table, alpha)
+            pictures = draw_search(context.work_dir, tree, context.table, alpha, shared)
             context.log(f'drawn: {", ".join(map(str, pictures))}')
-        return SearchResult(tree, tree.cost(context.table))
+        return SearchResult(tree, tree.cost(context.table), front)
 
 
 def made(kind: Any, key: str, options: Mapping[str, Any] | None) -> Any:
@@ -147,7 +169,7 @@ def made(kind: Any, key: str, options: Mapping[str, Any] | None) -> Any:
 
 def history_curves(rows: list[dict[str, Any]]) -> dict[str, list]:
     """Rows of a history file as the lists that ``draw_curves`` takes."""
-    keys = ('update', 'cost_exact', 'cost_paper', 'cost_tree', 'tau')
+    keys = ('update', 'cost_exact', 'cost_sampled', 'cost_paper', 'cost_tree', 'tau')
     curves = {key: [row.get(key) for row in rows] for key in keys if any(key in r for r in rows)}
     names = [
         {k: v for k, v in row['losses'].items() if k.startswith('loss_') and k != 'loss_resource'}
@@ -157,13 +179,30 @@ def history_curves(rows: list[dict[str, Any]]) -> dict[str, list]:
 
 
 def draw_search(
-    work_dir: Path, tree: BranchingTree, table: ResourceTable, alpha: torch.Tensor
+    work_dir: Path,
+    tree: BranchingTree,
+    table: ResourceTable,
+    alpha: torch.Tensor,
+    shared: np.ndarray,
 ) -> list[Path]:
-    """Draw alpha and the curves of a finished search into the work dir; returns the files."""
+    """Draw what a finished search knows into the work dir; returns the files.
+
+    Args:
+        work_dir: Holds the history.
+        tree: The tree that was found.
+        table: Costs of the layers.
+        alpha: (L, T, K) logits.
+        shared: (L, T, T) probability that two tasks share a layer.
+    """
     folder = work_dir / PICTURES
     unit = unit_named(table.unit)
     probabilities = alpha.double().softmax(-1).numpy()
-    pictures = [draw_alpha(probabilities, tree.tasks, tree.layers, folder / 'alpha.png')]
+    pictures = [
+        draw_alpha(probabilities, tree.tasks, tree.layers, folder / 'alpha.png'),
+        draw_affinity(
+            shared, tree.tasks, tree.layers, folder / 'pairs.png', tree, 'probability of sharing'
+        ),
+    ]
     rows = read_history(work_dir / FILE) if (work_dir / FILE).is_file() else []
     if rows:
         curves = history_curves(rows)

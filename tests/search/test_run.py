@@ -1,0 +1,79 @@
+"""A finished search, and its tree for another budget."""
+
+import json
+
+import pytest
+
+from bmtas.branching import BranchingTree
+from bmtas.registry import STRATEGIES
+from bmtas.resources import ResourceTable
+from bmtas.search import Strategy, run_search
+from bmtas.search.front import Front
+from bmtas.search.gradient.decoding import risk_front, sharing_probability
+
+
+@STRATEGIES.register_module()
+class CountedSearch(Strategy):
+    """Finds a front and counts how often it is asked to."""
+
+    runs = 0
+
+    def __init__(self, noise: float = 0.0) -> None:
+        self.noise = noise
+
+    def run(self, context):
+        import torch
+
+        type(self).runs += 1
+        alpha = torch.randn(18, 3, 3, generator=torch.Generator().manual_seed(0))
+        front = risk_front(sharing_probability(alpha).numpy(), context.table)
+        return context.result(front.trees[front.best(context.budget)], front)
+
+
+@pytest.fixture
+def search(make_context, tmp_path):
+    """Run the strategy in one work dir: ``search(budget, **options)``."""
+
+    def run(budget=None, **options):
+        cfg = make_context().cfg
+        cfg.search = dict(type='CountedSearch', **options)
+        cfg.work_dir, cfg.budget = str(tmp_path / 'work'), budget
+        return run_search(cfg)
+
+    CountedSearch.runs = 0
+    return run
+
+
+def test_another_budget_needs_no_other_search(search, tmp_path):
+    first, work = search('20M'), tmp_path / 'work'
+    table = ResourceTable.from_file(work / 'resources.json')
+    assert table.shared <= first.cost <= 20e6
+    for name in ('branching.json', 'front.json', 'search.json', 'vis/front.png', 'vis/tree.png'):
+        assert (work / name).is_file(), name
+    front = Front.from_file(work / 'front.json', table)
+    assert front == first.front
+    for budget in (front.costs[0], front.costs[len(front.costs) // 2], table.separate):
+        again = search(budget)
+        assert again.tree == front.trees[front.best(budget)] and again.cost <= budget
+        assert BranchingTree.from_file(work / 'branching.json') == again.tree
+    assert CountedSearch.runs == 1
+    search()  # without a budget it is another search
+    assert CountedSearch.runs == 2
+
+
+def test_a_search_with_other_options_is_not_decoded(search):
+    search('20M')
+    with pytest.raises(ValueError, match='a finished search with other options.*--work-dir'):
+        search('20M', noise=1.0)
+
+
+def test_a_front_of_another_network_is_refused(search, tmp_path):
+    search('20M')
+    path = tmp_path / 'work' / 'front.json'
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(dict(content, unit='us')))
+    with pytest.raises(ValueError, match='front.json: unit: us'):
+        search('21M')
+    path.write_text('{}')
+    with pytest.raises(ValueError, match="front.json: not one, 'tasks' is missing"):
+        search('21M')
