@@ -30,6 +30,7 @@ from torch.utils.data import DataLoader
 from bmtas.datasets.files import read_image
 from bmtas.datasets.folder import MultiTaskFolder
 from bmtas.registry import DATASETS
+from bmtas.tasks import build_tasks, label_kinds
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = (
@@ -163,7 +164,8 @@ def make(name: str, folder: Path, count: int):
         ROOT / 'configs' / '_base_' / 'datasets' / f'{CONFIGS.get(name, name)}.py'
     )
     dataset = cfg.train_dataloader.dataset
-    dataset.labels = [task.get('label', task.name) for task in cfg.tasks]
+    dataset.kinds = label_kinds(build_tasks(cfg.tasks))
+    dataset.labels = list(dataset.kinds)
     if 'data_root' in dataset:
         root = folder / name.split('_')[0]
         if not root.exists():
@@ -192,15 +194,14 @@ def profile(dataset, images: int) -> dict[str, float]:
         rng = np.random.default_rng(position)
         if isinstance(dataset, MultiTaskFolder):
             img_id = dataset.ids[index]
-            results = dict(kinds={}, labels={}, img_id=img_id, img_path=None)
+            results = dict(kinds=dataset.kinds, labels={}, img_id=img_id, img_path=None)
             results['img'] = timed('read image', lambda i=img_id: read_image(dataset.img_path(i)))
             for name, reader in dataset.readers.items():
                 results['labels'][name] = timed(
                     f'read {name}', lambda r=reader, i=img_id: r.read(dataset.data_root, i)
                 )
-                results['kinds'][name] = reader.kind
         else:
-            results = timed('render', lambda i=index: dataset.load(i))
+            results = timed('render', lambda i=index: dataset.load(i)) | dict(kinds=dataset.kinds)
         results['ori_shape'] = results['img'].shape[:2]
         for transform in dataset.pipeline:
             results = timed(type(transform).__name__, lambda t=transform, r=results, g=rng: t(r, g))

@@ -32,7 +32,7 @@ from bmtas.engine.optim.autocast import AutocastOptimWrapper
 from bmtas.models import MultiTaskModel
 from bmtas.registry import MODELS
 from bmtas.search.gradient import alpha_update, split_parameters, warmup_update, weight_update
-from bmtas.structures import MultiTaskSample, Task, TaskMaps, build_tasks
+from bmtas.tasks import MultiTaskSample, Task, TaskMaps, build_tasks
 
 BASES = Path(__file__).resolve().parent.parent / 'configs' / '_base_'
 # upper bounds: time for each kind of update, and memory for weight updates; K candidates

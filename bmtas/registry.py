@@ -15,6 +15,8 @@ from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
+# what a label is: one class for each kind
+KINDS = Registry('kind', scope='bmtas', locations=['bmtas.kinds'])
 # datasets: each yields dict(inputs, data_samples)
 DATASETS = Registry(
     'dataset',

@@ -11,18 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from bmtas.files import atomic_path
-from bmtas.models.multi_task_model import activate
 
 FORMATS = ('onnx', 'torch-export')
 OPSET = 18
 
 
 class Deployed(nn.Module):
-    """A network as one function: images in, one map per task out, nothing else needed.
+    """A network as one function: images in, one output per task, nothing else needed.
 
     Input: (N, 3, H, W) float32 RGB, 0 to 255; the normalisation is inside. Output: a tuple in the
-    order of ``names``: classes (N, H, W) int64, mask probability and depth (N, H, W), normals
-    (N, 3, H, W).
+    order of ``names``, as the task's kind activates logits: maps (N, [C,] H, W), classes int64;
+    probabilities (N, C) of image-level tasks.
 
     Args:
         model: A ``MultiTaskModel`` with weights; it is taken over.
@@ -43,7 +42,7 @@ class Deployed(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         logits = self.model((images - self.mean) / self.std, mode='tensor')
-        return tuple(activate(task, logits[task.name]) for task in self.tasks)
+        return tuple(task.kind.activate(logits[task.name]) for task in self.tasks)
 
 
 def export_model(
@@ -65,7 +64,7 @@ def export_model(
         tasks: Names of the tasks that the export predicts; all by default.
 
     Returns:
-        Largest difference of each task's output; for classes the part of pixels that differ.
+        Largest difference of each task's output; of class ids the part that differs.
 
     Raises:
         ValueError: Unknown format, a missing package, or an export that computes something else.
@@ -136,7 +135,7 @@ def _compare(
     for task, a, b in zip(network.tasks, expected, found):
         if a.shape != b.shape:
             raise ValueError(f'{path}: {task.name} is {tuple(b.shape)}, not {tuple(a.shape)}')
-        if task.kind == 'classes':
+        if not a.is_floating_point():
             # ties between classes may fall either way
             difference, limit = float((a != b).double().mean()), 1e-3
         else:

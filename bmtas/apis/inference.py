@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,12 +18,12 @@ from torch import Tensor
 
 from bmtas.engine.config import load_config
 from bmtas.engine.test import encoder_from_checkpoint
-from bmtas.files import atomic_path, load_state
+from bmtas.files import atomic_path, load_state, write_text
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
-from bmtas.structures import MultiTaskSample, Task
-from bmtas.visualization import colour_map
+from bmtas.tasks import MultiTaskSample, Task, TaskMaps
 
+TABLE = 'categories.csv'
 LEAST = 32
 """Smaller images are padded to this size: a network needs a few pixels at its coarsest stride."""
 
@@ -90,7 +92,7 @@ def predict(model: Any, image: np.ndarray | Tensor) -> dict[str, Tensor]:
         image: (H, W, 3) array or (3, H, W) tensor, RGB, 0 to 255.
 
     Returns:
-        Task name -> map on the CPU as ``MultiTaskSample.predictions`` describes them.
+        Task name -> prediction on the CPU, as the task's kind activates logits.
     """
     if not isinstance(image, Tensor):
         image = torch.from_numpy(np.array(image).transpose(2, 0, 1))
@@ -102,14 +104,14 @@ def predict(model: Any, image: np.ndarray | Tensor) -> dict[str, Tensor]:
         image = F.pad(image[None].float(), short, mode='replicate')[0]
     data = model.data_preprocessor(dict(inputs=[image], data_samples=None), False)
     sample = model(data['inputs'], mode='predict')[0]
-    maps = sample.predictions
-    return {task.name: maps[task.name][..., :height, :width].cpu() for task in model.tasks}
+    pad = (0, short[3], 0, short[1])
+    return {
+        task.name: task.kind.unpad(sample.predictions[task.name], pad).cpu() for task in model.tasks
+    }
 
 
 def predict_samples(model: Any, items: Sequence[Mapping[str, Any]]) -> list[MultiTaskSample]:
     """Predict items of a data set, ``dict(inputs, data_samples)``; returns their samples."""
-    from bmtas.structures import TaskMaps
-
     samples = []
     for item in items:
         sample = item['data_samples'].clone()
@@ -118,29 +120,14 @@ def predict_samples(model: Any, items: Sequence[Mapping[str, Any]]) -> list[Mult
     return samples
 
 
-def to_file_format(prediction: Tensor, task: Task) -> np.ndarray:
-    """A prediction in the file format that ``MultiTaskFolder`` reads as a label.
-
-    classes: ids (uint8, uint16 beyond 256 classes). mask: 255 times the probability (uint8; read
-    with threshold=127). depth: millimetres (uint16; read with scale=0.001). normals: 127.5 + 127.5
-    times the vector (uint8, RGB = x right, y down, z forward).
-    """
-    values = prediction.float().numpy()
-    if task.kind == 'classes':
-        return values.astype(np.uint8 if task.channels <= 256 else np.uint16)
-    if task.kind == 'mask':
-        return np.round(255 * values).astype(np.uint8)
-    if task.kind == 'depth':
-        return np.round(np.clip(1000 * values, 0, 65535)).astype(np.uint16)
-    return np.round(127.5 + 127.5 * values.transpose(1, 2, 0)).clip(0, 255).astype(np.uint8)
-
-
 def infer_files(
     model: Any, paths: Sequence[str | Path], out_dir: str | Path
 ) -> Iterator[tuple[Path, list[Path]]]:
-    """Predict images and write ``<out_dir>/<task>/<name>.png`` and ``<out_dir>/<task>_colour/``.
+    """Predict images and write what was predicted.
 
-    All images are checked before the first is predicted.
+    Maps go to ``<out_dir>/<task>/<name>.png``, in the format that ``MultiTaskFolder`` reads as a
+    label, and to ``<out_dir>/<task>_colour/``; image-level tasks to ``<out_dir>/categories.csv``,
+    a line for each image. All images are checked before the first is predicted.
 
     Args:
         model: A ``MultiTaskModel`` in evaluation mode.
@@ -162,16 +149,44 @@ def infer_files(
     twice = [stem for stem, count in Counter(path.stem for path in paths).items() if count > 1]
     if twice:
         raise ValueError(f'two images are named {twice[0]}; their results would have one name')
+    rows = []
     for path in paths:
-        maps = predict(model, read_image(path))
-        written = []
+        found = predict(model, read_image(path))
+        written, row = [], {'image': path.name}
         for task in model.tasks:
-            for folder, pixels in (
-                (task.name, to_file_format(maps[task.name], task)),
-                (f'{task.name}_colour', colour_map(maps[task.name], task)),
-            ):
-                target = Path(out_dir) / folder / f'{path.stem}.png'
-                with atomic_path(target) as part:
-                    Image.fromarray(pixels).save(part)
-                written.append(target)
+            if task.kind.dense:
+                written += _write_maps(task, found[task.name], Path(out_dir), path.stem)
+                continue
+            columns = task.kind.columns(found[task.name], task.draw)
+            row |= {task.name + suffix: value for suffix, value in columns.items()}
+        if len(row) > 1:
+            rows.append(row)
+        if rows and path == paths[-1]:
+            written.append(_write_table(rows, Path(out_dir) / TABLE))
         yield path, written
+
+
+def _write_maps(task: Task, prediction: Tensor, out_dir: Path, stem: str) -> list[Path]:
+    """Write a map as a label file and as a picture; returns both files."""
+    written = []
+    for folder, pixels in (
+        (task.name, task.kind.to_file(prediction)),
+        (f'{task.name}_colour', task.kind.colours(prediction, task.draw)),
+    ):
+        target = out_dir / folder / f'{stem}.png'
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(target) as part:
+            Image.fromarray(pixels).save(part, format='PNG')
+        written.append(target)
+    return written
+
+
+def _write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Write the image-level predictions of all images."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text.getvalue())
+    return path

@@ -39,7 +39,7 @@ def print_summary(console, dataset, summary) -> None:
     for name, label in summary.labels.items():
         table.add_row(
             name,
-            dataset.readers[name].kind,
+            str(dataset.readers[name].kind),
             str(label['images']),
             f'{label["low"]:.4g}..{label["high"]:.4g}',
             f'{100 * label["share"] / label["images"]:.1f} %',

@@ -66,7 +66,7 @@ def constants(work_dir: Path) -> dict[str, float]:
     from bmtas.engine.config import load_config
     from bmtas.evaluation import constant_scores
     from bmtas.registry import DATASETS
-    from bmtas.structures import build_tasks
+    from bmtas.tasks import build_tasks
 
     cfg = load_config(RETRAIN, work_dir=work_dir)
     train, held_out = (

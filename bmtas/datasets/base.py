@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
+from bmtas.kinds import Kind, build_kind
 from bmtas.registry import TRANSFORMS
 
 
@@ -21,11 +22,18 @@ class MultiTaskDataset(Dataset):
 
     Args:
         labels: Keys of the labels to load. A subclass rejects keys that it does not have.
+        kinds: Label key -> kind (or its config) that the task table expects.
         pipeline: Transforms (configs or callables), each ``(results, rng) -> results``.
         augmentation_seed: Seed of the transforms' random numbers.
 
-    Subclasses implement ``__len__`` and ``load``, and set ``metainfo``.
+    Subclasses implement ``__len__`` and ``load``, and set ``metainfo``; those that know the kinds
+    of their labels set ``known_kinds`` before they call this constructor.
+
+    Raises:
+        ValueError: A label is of another kind, or of another size, than the task table says.
     """
+
+    known_kinds: Mapping[str, Kind] = {}
 
     metainfo: Mapping[str, Any] = {}
 
@@ -34,7 +42,12 @@ class MultiTaskDataset(Dataset):
         labels: Sequence[str],
         pipeline: Sequence[Mapping[str, Any] | Callable] = (),
         augmentation_seed: int = 0,
+        kinds: Mapping[str, Any] | None = None,
     ) -> None:
+        told = {name: build_kind(kind, f'label {name!r}') for name, kind in (kinds or {}).items()}
+        for name in set(told) & set(self.known_kinds) & set(labels):
+            self._agree(name, self.known_kinds[name], told[name])
+        self.kinds = {**told, **self.known_kinds}
         self.labels = tuple(labels)
         self.augmentation_seed = augmentation_seed
         self.pipeline = [
@@ -46,17 +59,23 @@ class MultiTaskDataset(Dataset):
         """Load one raw sample.
 
         Returns:
-            dict with ``img`` (H, W, 3) uint8 RGB; ``labels``: name -> array, classes and mask
-            (H, W) uint8 or int32 with 255 ignored, depth (H, W) float32 with 0 invalid, normals
-            (H, W, 3) float32 with (0, 0, 0) invalid; ``kinds``: name -> kind; ``img_id``;
-            ``img_path`` or None.
+            dict with ``img`` (H, W, 3) uint8 RGB; ``labels``: name -> array as its kind decodes
+            it; ``img_id``; ``img_path`` or None.
         """
         raise NotImplementedError
+
+    def _agree(self, name: str, kind: Kind, told: Kind) -> None:
+        if type(kind) is not type(told) or kind.channels != told.channels:
+            raise ValueError(
+                f'{type(self).__name__}: label {name!r} is {kind} ({kind.channels} channels), the '
+                f'task table says {told} ({told.channels} channels)'
+            )
 
     def __getitem__(self, position: int) -> dict[str, Any]:
         epoch, index = divmod(int(position), len(self))
         rng = np.random.default_rng((self.augmentation_seed, epoch, index))
         results = self.load(index)
+        results['kinds'] = self.kinds
         results['ori_shape'] = results['img'].shape[:2]
         for transform in self.pipeline:
             results = transform(results, rng)

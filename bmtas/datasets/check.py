@@ -10,13 +10,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from bmtas.structures import IGNORE
-
 from .files import read_image
 from .folder import MultiTaskFolder
-
-FARTHEST = 1000.0
-"""Depths beyond this many metres point to a wrong scale."""
 
 
 @dataclass
@@ -34,21 +29,6 @@ class SampleReport:
     size: tuple[int, int] | None = None
     problems: list[str] = field(default_factory=list)
     labels: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-
-
-def describe_label(array: np.ndarray, kind: str) -> tuple[float, float, float]:
-    """(lowest, highest, share) of the labelled pixels; for normals of their z component."""
-    if kind == 'normals':
-        valid = (array != 0).any(-1)
-        array = array[..., 2]
-    elif kind == 'depth':
-        valid = array > 0
-    else:
-        valid = array != IGNORE
-    if not valid.any():
-        return np.nan, np.nan, 0.0
-    values = array[valid]
-    return float(values.min()), float(values.max()), float(valid.mean())
 
 
 def _problem(path: Path, error: Exception) -> str:
@@ -76,13 +56,14 @@ def check_sample(dataset: MultiTaskFolder, index: int) -> SampleReport:
         if array is None:
             continue
         where = reader.paths(dataset.data_root, img_id)[0]
-        if report.size is not None and array.shape[:2] != report.size:
+        dense = reader.kind.dense
+        if dense and report.size is not None and array.shape[:2] != report.size:
             report.problems.append(
                 f'{where}: label {name!r} is {array.shape[:2]}, its image {report.size}'
             )
-        low, high, share = report.labels[name] = describe_label(array, reader.kind)
-        if reader.kind == 'depth' and high > FARTHEST:
-            report.problems.append(f'{where}: depth up to {high:g} m, is the scale right?')
+        low, high, _ = report.labels[name] = reader.kind.summary(array)
+        if text := reader.kind.suspicion(low, high, split=False):
+            report.problems.append(f'{where}: {text}')
     report.problems = list(dict.fromkeys(report.problems))  # two labels may share a file
     return report
 
@@ -123,11 +104,11 @@ def check_whole(dataset: MultiTaskFolder, summary: Summary) -> list[str]:
                 f'{dataset.split_path}: label {name!r} has no labelled pixel in any of '
                 f'{label["images"]} images; check how it is decoded (ignore, remap, scale)'
             )
-        elif dataset.readers[name].kind == 'mask' and label['low'] == label['high']:
-            problems.append(
-                f'{dataset.split_path}: label {name!r} is {label["low"]:g} everywhere in '
-                f'{label["images"]} images; check its threshold'
-            )
+            continue
+        kind = dataset.readers[name].kind
+        if text := kind.suspicion(label['low'], label['high'], split=True):
+            text = text.replace(';', f' in {label["images"]} images;')
+            problems.append(f'{dataset.split_path}: label {name!r} {text}')
     return problems
 
 

@@ -31,12 +31,14 @@ class MultiTaskFolder(MultiTaskDataset):
         split: Name of the split file without ``.txt``.
         labels: Keys of the labels to load; all that are declared by default.
         label_files: Label key -> ``dict(folder=, kind=, suffix=, ...)``, the arguments of
-            ``LabelFile``, among them how the values are decoded.
+            ``LabelFile``, among them how the values are decoded. What the task table says of the
+            kind need not be repeated.
         img_folder: Folder of the images.
         img_suffix: Suffix of the images.
         split_folder: Folder of the split files.
         pipeline: Transforms.
         augmentation_seed: Seed of the transforms' random numbers.
+        kinds: Label key -> kind that the task table expects.
 
     Raises:
         FileNotFoundError: The folder or the split file is missing.
@@ -60,6 +62,7 @@ class MultiTaskFolder(MultiTaskDataset):
         split_folder: str = 'gt_sets',
         pipeline: Sequence[Mapping[str, Any] | Callable] = (),
         augmentation_seed: int = 0,
+        kinds: Mapping[str, Any] | None = None,
     ) -> None:
         self.data_root = Path(data_root)
         self.split = split
@@ -70,7 +73,7 @@ class MultiTaskFolder(MultiTaskDataset):
             raise FileNotFoundError(
                 f'{data_root}: data folder of {type(self).__name__} not found; {self.how_to_get}'
             )
-        readers = self.build_readers(label_files or {})
+        readers = self.build_readers(told_kinds(label_files or {}, kinds or {}))
         labels = tuple(readers) if labels is None else tuple(labels)
         for name in labels:
             if name not in readers:
@@ -78,11 +81,12 @@ class MultiTaskFolder(MultiTaskDataset):
                     f'{type(self).__name__} has no label {name!r}; {nearest(name, readers)}'
                 )
         self.readers = {name: readers[name] for name in labels}
+        self.known_kinds = {name: reader.kind for name, reader in self.readers.items()}
         try:
             self.ids = read_split(self.split_path)
         except FileNotFoundError as error:
             raise FileNotFoundError(f'{error}; {self.how_to_get}') from None
-        super().__init__(labels, pipeline, augmentation_seed)
+        super().__init__(labels, pipeline, augmentation_seed, kinds)
 
     @property
     def how_to_get(self) -> str:
@@ -103,6 +107,11 @@ class MultiTaskFolder(MultiTaskDataset):
 
     def build_readers(self, label_files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Label key -> reader with ``kind``, ``optional``, ``paths`` and ``read`` of (root, id)."""
+        for name, spec in label_files.items():
+            if 'kind' not in spec:
+                raise ValueError(
+                    f'label_files.{name}: kind is missing, say it there or give a task this label'
+                )
         return {name: LabelFile(**spec) for name, spec in label_files.items()}
 
     def __len__(self) -> int:
@@ -122,19 +131,19 @@ class MultiTaskFolder(MultiTaskDataset):
         img_id = self.ids[index]
         path = self.img_path(img_id)
         img = read_image(path)
-        labels, kinds = {}, {}
+        labels = {}
         for name, reader in self.readers.items():
             label = reader.read(self.data_root, img_id)
             if label is None:
                 continue
-            if label.shape[:2] != img.shape[:2]:
+            if reader.kind.dense and label.shape[:2] != img.shape[:2]:
                 raise ValueError(
                     f'{reader.paths(self.data_root, img_id)[0]}: label {name!r} is '
                     f'{label.shape[0]}x{label.shape[1]}, its image {path.name} is '
                     f'{img.shape[0]}x{img.shape[1]} (height x width); they must agree'
                 )
-            labels[name], kinds[name] = label, reader.kind
-        return dict(img=img, labels=labels, kinds=kinds, img_id=img_id, img_path=str(path))
+            labels[name] = label
+        return dict(img=img, labels=labels, img_id=img_id, img_path=str(path))
 
     def wanted_files(self) -> dict[Path, dict[str, None]]:
         """Folder -> names of the files that the split needs, in the order of the ids."""
@@ -160,3 +169,16 @@ class MultiTaskFolder(MultiTaskDataset):
             if absent:
                 missing[folder] = absent
         return missing
+
+
+def told_kinds(
+    label_files: Mapping[str, Mapping[str, Any]], kinds: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Label files with the kinds and options that the task table says and they do not repeat."""
+    told = {}
+    for name, spec in label_files.items():
+        options = dict(kinds.get(name, {}))
+        kind = options.pop('type', None)
+        known = options if spec.get('kind', kind) == kind else {}
+        told[name] = {**({} if kind is None else dict(kind=kind)), **known, **spec}
+    return told

@@ -84,6 +84,7 @@ class NYUD(MultiTaskFolder):
             ``dict(depth=dict(suffix='.mat', key='depth'))``.
         pipeline: Transforms.
         augmentation_seed: Seed of the transforms' random numbers.
+        kinds: Label key -> kind that the task table expects.
     """
 
     expected_sizes = dict(train=795, val=654)
@@ -97,6 +98,7 @@ class NYUD(MultiTaskFolder):
         label_files: Mapping[str, Mapping[str, Any]] | None = None,
         pipeline: Sequence[Mapping[str, Any] | Callable] = (),
         augmentation_seed: int = 0,
+        kinds: Mapping[str, Any] | None = None,
     ) -> None:
         if layout is not None and layout not in LAYOUTS:
             raise ValueError(f'NYUD: unknown layout {layout!r}, choose from {sorted(LAYOUTS)}')
@@ -116,6 +118,7 @@ class NYUD(MultiTaskFolder):
             img_suffix=LAYOUTS[self.layout or 'png']['img_suffix'],
             pipeline=pipeline,
             augmentation_seed=augmentation_seed,
+            kinds=kinds,
         )
 
     @property

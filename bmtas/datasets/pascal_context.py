@@ -31,6 +31,7 @@ class PascalContext(MultiTaskFolder):
         pipeline: Transforms. Images without persons have an all-zero ``human_parts`` map;
             ``IgnoreAbsentForeground`` turns it into an ignored one.
         augmentation_seed: Seed of the transforms' random numbers.
+        kinds: Label key -> kind that the task table expects.
     """
 
     expected_sizes = dict(train=4998, val=5105)
@@ -44,6 +45,7 @@ class PascalContext(MultiTaskFolder):
         normals_classes: Collection[int] | None = NORMALS_CLASSES,
         pipeline: Sequence[Mapping[str, Any] | Callable] = (),
         augmentation_seed: int = 0,
+        kinds: Mapping[str, Any] | None = None,
     ) -> None:
         self.normals_classes = normals_classes
         super().__init__(
@@ -54,6 +56,7 @@ class PascalContext(MultiTaskFolder):
             split_folder='ImageSets/Context',
             pipeline=pipeline,
             augmentation_seed=augmentation_seed,
+            kinds=kinds,
         )
 
     def size_problems(self, sizes: Collection[tuple[int, int]]) -> list[str]:

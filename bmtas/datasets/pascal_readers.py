@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from bmtas.kinds import Classes, Kind, Mask, Normals
 from bmtas.thinning import thin
 
 from .files import read_array, read_mat
-from .label_file import decode_classes, decode_normals
 
 NUM_CONTEXT_CLASSES = 459
 
@@ -71,7 +71,7 @@ def edges_from_labels(label_map: np.ndarray) -> np.ndarray:
 
 class _Reader:
     optional = False
-    kind = ''
+    kind: Kind
 
     def paths(self, root: Path, img_id: str) -> list[Path]:
         """The files that the label of ``img_id`` needs."""
@@ -89,7 +89,7 @@ class ContextSemsegReader(_Reader):
         folders: In the order in which they are tried.
     """
 
-    kind = 'classes'
+    kind = Classes(21)
 
     def __init__(self, folders: Sequence[str] = ('semseg/VOC12', 'semseg/pascal-context')) -> None:
         self.folders = tuple(folders)
@@ -103,13 +103,13 @@ class ContextSemsegReader(_Reader):
 
     def read(self, root: Path, img_id: str) -> np.ndarray:
         path = self.paths(root, img_id)[0]
-        return decode_classes(read_array(path), path, num_classes=21)
+        return self.kind.decode(read_array(path), path)
 
 
 class ContextEdgeReader(_Reader):
     """Boundaries of all 459 classes."""
 
-    kind = 'mask'
+    kind = Mask()
 
     def paths(self, root: Path, img_id: str) -> list[Path]:
         return [root / LABEL_MAPS / f'{img_id}.mat']
@@ -126,7 +126,7 @@ class ContextNormalsReader(_Reader):
         classes: Context class ids on which normals are valid; None for everywhere.
     """
 
-    kind = 'normals'
+    kind = Normals()
 
     def __init__(
         self,
@@ -149,14 +149,14 @@ class ContextNormalsReader(_Reader):
         path = self.paths(root, img_id)[0]
         raw = read_array(path)
         if self.valid is None:
-            return decode_normals(raw, path)
+            return self.kind.decode(raw, path)
         label_map = read_label_map(root, img_id)
         if label_map.shape != raw.shape[:2]:
             raise ValueError(
                 f'{path}: normals are {raw.shape[0]}x{raw.shape[1]}, the label map of the image '
                 f'is {label_map.shape[0]}x{label_map.shape[1]}; they must agree'
             )
-        return decode_normals(raw, path, valid=self.valid[label_map])
+        return self.kind.decode(raw, path, valid=self.valid[label_map])
 
 
 class PersonPartsReader(_Reader):
@@ -166,7 +166,7 @@ class PersonPartsReader(_Reader):
     ``anno`` nests: image -> objects (class, category, mask, parts) -> parts (name, mask).
     """
 
-    kind = 'classes'
+    kind = Classes(7)
     folder = 'human_parts'
 
     def paths(self, root: Path, img_id: str) -> list[Path]:

@@ -15,7 +15,7 @@ from bmtas.engine.config_check import check_config
 from bmtas.engine.shipped import CONFIGS, find_config
 from bmtas.files import nearest, read_json, read_text
 from bmtas.registry import DATASETS
-from bmtas.structures import Task, build_tasks
+from bmtas.tasks import Task, build_tasks, label_kinds
 from bmtas.typed import accepted_arguments
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -105,22 +105,20 @@ def _takes(dataset: Mapping[str, Any], argument: str) -> bool:
 def spread_tasks(cfg: Config, tasks: tuple[Task, ...]) -> None:
     """Derive from the task table what the config leaves open.
 
-    Sets ``model.tasks``, ``labels`` and ``augmentation_seed`` of the data sets, and
+    Sets ``model.tasks``, ``labels``, ``kinds`` and ``augmentation_seed`` of the data sets, and
     ``val_evaluator`` and ``test_evaluator``: one metric per task, prefixed by the task's name.
     """
     if 'model' in cfg:
         cfg.model.setdefault('tasks', cfg.tasks)
-    labels = list(dict.fromkeys(task.label for task in tasks))
+    kinds = label_kinds(tasks)
+    labels = list(kinds)
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     for key in DATALOADERS:
         for dataset in _dataset_cfgs((cfg.get(key) or {}).get('dataset')):
-            for name, value in (('labels', labels), ('augmentation_seed', seed)):
+            for name, value in (('labels', labels), ('kinds', kinds), ('augmentation_seed', seed)):
                 if name not in dataset and _takes(dataset, name):
                     dataset[name] = value
-    metrics = [
-        {'label': task.label, **task.metric, 'task': task.name, 'channels': task.channels}
-        for task in tasks
-    ]
+    metrics = [task.metric_config() for task in tasks]
     for split in ('val', 'test'):
         if cfg.get(f'{split}_dataloader') and not cfg.get(f'{split}_evaluator'):
             cfg[f'{split}_evaluator'] = metrics
@@ -184,7 +182,7 @@ def load_config(
 
     Args:
         path: The config file, or the name of one that comes with bmtas (``find_config``).
-        options: Overrides by dotted key, list entries by number: ``{'tasks.0.weight': 2.0}``.
+        options: Overrides by dotted key, list entries by number: ``{'tasks.depth.weight': 2.0}``.
         data_root: Folder of the data, for every data set that takes one.
         work_dir: Folder of the run; else the config's own; else
             ``work_dirs/<folder of the config>/<name of the config>``.
@@ -200,7 +198,7 @@ def load_config(
         _override(cfg, options)
     init_default_scope(cfg.get('default_scope', 'bmtas'))
     try:
-        tasks = build_tasks(task.to_dict() for task in cfg.tasks) if 'tasks' in cfg else ()
+        tasks = build_tasks(cfg.tasks) if 'tasks' in cfg else ()
         check_config(cfg)
         _check_checkpoints(cfg)
         _fit_workers(cfg)

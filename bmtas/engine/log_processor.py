@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.runner import LogProcessor
 
 from bmtas.registry import LOG_PROCESSORS
+from bmtas.tasks import build_tasks
 
 
 @LOG_PROCESSORS.register_module()
@@ -49,11 +50,12 @@ class CompactLogProcessor(LogProcessor):
         """Values for the back-ends and a line with each task's score."""
         tag, line = super().get_log_after_epoch(runner, batch_idx, mode, with_non_scalar)
         values = {key.removeprefix(f'{mode}/'): value for key, value in tag.items()}
-        scores = [(t['name'], t['score']) for t in runner.cfg.get('tasks', ())]
+        tasks = build_tasks(runner.cfg.tasks) if 'tasks' in runner.cfg else ()
+        scores = {task.name: f'{task.name}/{task.score}' for task in tasks}
         parts = [
-            f'{name} {score} {values[f"{name}/{score}"]:.4g}'
-            for name, score in scores
-            if f'{name}/{score}' in values
+            f'{task.name} {task.score} {values[scores[task.name]]:.4g}'
+            for task in tasks
+            if scores[task.name] in values
         ]
         return tag, f'{mode}: {", ".join(parts)}' if parts else line
 

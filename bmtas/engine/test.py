@@ -24,7 +24,7 @@ from bmtas.models import MultiTaskModel
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS
 from bmtas.resources import count_model, is_open, without_weights
-from bmtas.structures import Task
+from bmtas.tasks import Task
 from bmtas.visualization import draw_predictions
 
 

@@ -10,17 +10,13 @@ from mmengine.dist import all_reduce, all_reduce_params, get_world_size
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-from bmtas.structures import IGNORE, MultiTaskSample, Task
+from bmtas.tasks import MultiTaskSample, Task
 
 
 def is_labelled(task: Task, sample: MultiTaskSample) -> bool:
-    """Whether a sample has any valid pixel of a task's label."""
-    if task.label not in sample.labels:
-        return False
-    label = sample.labels[task.label]
-    if task.kind in ('classes', 'mask'):
-        return bool((label != IGNORE).any())
-    return bool((label != 0).any())
+    """Whether anything in a sample's label of a task is labelled."""
+    label = sample.labels.get(task.label)
+    return label is not None and bool(task.kind.labelled(label).any())
 
 
 def active_tasks(tasks: Iterable[Task], samples: Sequence[MultiTaskSample]) -> list[str]:

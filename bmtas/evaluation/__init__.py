@@ -2,6 +2,7 @@
 
 from bmtas.evaluation.base import TaskMetric
 from bmtas.evaluation.boundary import BoundaryFMeasure
+from bmtas.evaluation.category import CategoryScores
 from bmtas.evaluation.constant import ConstantPredictor, constant_scores
 from bmtas.evaluation.delta import compare_results, delta_m, load_results
 from bmtas.evaluation.depth import DepthError
@@ -12,6 +13,7 @@ from bmtas.evaluation.saliency import SaliencyIoU
 
 __all__ = [
     'BoundaryFMeasure',
+    'CategoryScores',
     'ConstantPredictor',
     'DepthError',
     'EdgeFMeasure',

@@ -12,7 +12,7 @@ from mmengine.dist import get_world_size
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from bmtas.structures import crop_padding
+from bmtas.kinds import Kind, build_kind
 
 
 class TaskMetric(BaseMetric):
@@ -29,42 +29,37 @@ class TaskMetric(BaseMetric):
 
     Args:
         task: Name of the task.
-        channels: Output channels of the task.
+        kind: Kind of the task, or its config.
         label: Key of the label map; the task's name by default.
         prefix: Prefix of the results' keys; the task's name by default.
         collect_device: ``'cpu'`` or ``'gpu'``, how the processes exchange their sums.
 
-    Subclasses set ``keys`` and implement ``measure`` and ``summarize``.
+    Subclasses set ``scores`` and implement ``measure`` and ``summarize``.
     """
 
-    keys: tuple[str, ...] = ()
-    """Names of the results, without prefix."""
+    scores: Mapping[str, bool] = {}
+    """Names of the results, without prefix, and whether more is better; the first is the main one.
+    """
 
     def __init__(
         self,
         task: str,
-        channels: int,
+        kind: Kind | str | Mapping[str, Any],
         label: str | None = None,
         prefix: str | None = None,
         collect_device: str = 'cpu',
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix or task)
         self.task = task
-        self.channels = channels
+        self.kind = build_kind(kind, f'metric of task {task!r}')
         self.label = label or task
-        self.check_options()
-
-    def check_options(self) -> None:
-        """Raise ValueError if the channels do not suit the metric."""
-        if self.channels < 1:
-            raise ValueError(f'metric of task {self.task!r}: channels must be positive')
 
     def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Sums of one image, tensors of fixed shape (integer or float64)."""
         raise NotImplementedError
 
     def summarize(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
-        """The results named by ``keys`` from the sums over all images."""
+        """The results named by ``scores`` from the sums over all images."""
         raise NotImplementedError
 
     def process(self, data_batch: Any, data_samples: Sequence[Mapping[str, Any]]) -> None:
@@ -108,7 +103,7 @@ class TaskMetric(BaseMetric):
                 f'{self._size}; set sampler.round_up=False so that none counts twice',
                 stacklevel=2,
             )
-        values = self.summarize(sums) if sums else dict.fromkeys(self.keys, math.nan)
+        values = self.summarize(sums) if sums else dict.fromkeys(self.scores, math.nan)
         if all(math.isnan(value) for value in values.values()):
             warnings.warn(
                 f'metric of task {self.task!r}: none of {seen} images has a labelled pixel in '
@@ -124,10 +119,11 @@ class TaskMetric(BaseMetric):
             raise ValueError(f'{where}: the model gave no prediction of this task')
         prediction = sample['predictions'][self.task]
         target = sample['labels'][self.label].to(prediction.device)
-        if prediction.shape != target.shape:
+        expected = self.kind.prediction_shape(target)
+        if tuple(prediction.shape) != expected:
             raise ValueError(
                 f'{where}: prediction has shape {tuple(prediction.shape)}, '
-                f'label {tuple(target.shape)}'
+                f'its label needs {expected}'
             )
         if prediction.is_floating_point() and not bool(torch.isfinite(prediction).all()):
             raise ValueError(
@@ -136,7 +132,7 @@ class TaskMetric(BaseMetric):
             )
         # without the padding of the test pipeline: lengths relative to the image's size count
         pad = sample.get('pad')
-        return crop_padding(prediction, pad), crop_padding(target, pad)
+        return self.kind.unpad(prediction, pad), self.kind.unpad(target, pad)
 
 
 def merge_sums(records: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

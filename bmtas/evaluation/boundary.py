@@ -21,7 +21,6 @@ from bmtas.evaluation.boundaries import (
 )
 from bmtas.evaluation.boundaries.pool import worker_pool
 from bmtas.registry import METRICS
-from bmtas.structures import IGNORE
 from bmtas.thinning import thin
 
 
@@ -33,12 +32,12 @@ class BoundaryFMeasure(TaskMetric):
     benchmark, made binary at each threshold, thinned and matched one to one with the thinned label
     within ``tolerance``. ``odsF``: best F of one threshold for the data set, with its
     ``precision``, ``recall`` and ``threshold``; ``oisF``: F with the best threshold for each
-    image; ``AP``: area under the precision-recall curve. Predicted pixels where the label is 255
-    do not count.
+    image; ``AP``: area under the precision-recall curve. Predicted pixels without label do
+    not count.
 
     Keeps counts for each threshold, no maps. Costs some tenths of a second for each image.
 
-    Predictions are (H, W) probabilities, labels (H, W) in {0, 1, 255}.
+    Predictions are (H, W) probabilities, labels (H, W) of kind mask.
 
     Args:
         protocol: A name of ``PROTOCOLS``; by default plain, as ``pascal-mti``.
@@ -51,7 +50,7 @@ class BoundaryFMeasure(TaskMetric):
         kwargs: See ``TaskMetric``.
     """
 
-    keys = ('odsF', 'oisF', 'AP', 'precision', 'recall', 'threshold')
+    scores = dict(odsF=True, oisF=True, AP=True, precision=True, recall=True, threshold=True)
 
     def __init__(
         self,
@@ -102,7 +101,7 @@ class BoundaryFMeasure(TaskMetric):
 
     def summarize(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
         if not sums['total'].any():
-            return dict.fromkeys(self.keys, float('nan'))
+            return dict.fromkeys(self.scores, float('nan'))
         total, best = sums['total'].numpy(), sums['best'].numpy()
         thresholds = make_thresholds(self.protocol.thresholds)
         found = summarize(total, best, thresholds, self.protocol.interpolate)
@@ -119,8 +118,9 @@ class BoundaryFMeasure(TaskMetric):
     def _arrays(self, prediction: Tensor, target: Tensor) -> tuple:
         """What a worker needs of an image."""
         levels = (255 * prediction.clamp(0, 1)).to(torch.uint8).cpu().numpy()
-        label = target.to(torch.uint8).cpu().numpy()
-        return levels, label, self.protocol
+        ignored = ~self.kind.labelled(target).cpu().numpy()
+        truth = (target == 1).cpu().numpy()
+        return levels, truth, ignored, self.protocol
 
     def _collect(self, allowed: int) -> None:
         """Wait until at most ``allowed`` images are pending; add up those that are done."""
@@ -131,18 +131,19 @@ class BoundaryFMeasure(TaskMetric):
             self._pool = None
 
 
-def label_counts(levels: np.ndarray, label: np.ndarray, protocol: Protocol) -> dict[str, Tensor]:
+def label_counts(
+    levels: np.ndarray, truth: np.ndarray, ignored: np.ndarray, protocol: Protocol
+) -> dict[str, Tensor]:
     """Sums of one image: counts (K, 4) and counts (4,) at the image's best threshold.
 
     Args:
         levels: (H, W) uint8, probability in 255ths.
-        label: (H, W) uint8 in {0, 1, 255}.
+        truth: (H, W) bool, the labelled boundaries.
+        ignored: (H, W) bool, pixels without label.
         protocol: Its truth does not matter: the label holds lines.
     """
-    ignored = label == IGNORE
-    truth = thin((label > 0) & ~ignored)
     thresholds, prepared = make_thresholds(protocol.thresholds), protocol.prepare(levels / 255)
     counts = image_counts(
-        prepared, [truth], thresholds, protocol.tolerance, protocol.strict, ignored
+        prepared, [thin(truth)], thresholds, protocol.tolerance, protocol.strict, ignored
     )
     return {'total': torch.from_numpy(counts), 'best': torch.from_numpy(best_counts(counts))}

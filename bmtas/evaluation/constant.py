@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from bmtas.evaluation.base import TaskMetric
 from bmtas.registry import METRICS
-from bmtas.structures import IGNORE, MultiTaskSample, Task, TaskMaps
+from bmtas.tasks import MultiTaskSample, Task, TaskMaps
 
 
 class ConstantPredictor:
     """For each task the best constant prediction, fitted on labels.
 
-    classes: the most frequent class. depth: the mean depth, which minimises the RMSE. normals:
-    the direction of the mean vector, which minimises the mean squared chord. mask: all foreground
-    or all background, whichever scores better by the task's own metric on the fitted labels; at
-    any threshold every other constant equals one of the two.
+    Each kind says which constants may be the best (``Kind.constants``); where there are several,
+    as for masks all foreground and all background, the one that scores best by the task's own
+    metric on the fitted labels is taken, the likeliest of equal ones.
 
     Args:
-        constants: By task name a scalar tensor, or a vector (3,) for normals.
+        constants: By task name a tensor as the task's kind gives it.
     """
 
     def __init__(self, constants: Mapping[str, Tensor]) -> None:
@@ -38,32 +37,24 @@ class ConstantPredictor:
             ValueError: No image holds a labelled pixel of some task.
         """
         sums: dict[str, Tensor] = {}
-        masks = [task for task in tasks if task.kind == 'mask']
-        trials = [_Trial(masks, value) for value in (0.0, 1.0)]
         for labels in iterate_labels(dataset, max_images):
             for task in tasks:
                 if task.label in labels:
-                    value = label_sums(task, labels[task.label])
+                    value = task.kind.label_sums(labels[task.label])
                     sums[task.name] = sums[task.name] + value if task.name in sums else value
-            for trial in trials:
-                trial.add(labels)
         for task in tasks:
             if task.name not in sums or not sums[task.name].any():
                 raise ValueError(f'constant predictor: no label {task.label!r} to fit to')
-        constants = {task.name: fitted_constant(task, sums[task.name]) for task in tasks}
-        background, foreground = (trial.results() for trial in trials)
-        for task in masks:
-            gain = foreground[task.name][task.score] - background[task.name][task.score]
-            if gain != 0:
-                constants[task.name] = torch.tensor(float((gain > 0) == task.higher_is_better))
-        return cls(constants)
+        found = {task.name: task.kind.constants(sums[task.name]) for task in tasks}
+        best = {name: candidates[0] for name, candidates in found.items()}
+        open_tasks = [task for task in tasks if len(found[task.name]) > 1]
+        if open_tasks:
+            best |= _choose(open_tasks, found, dataset, max_images)
+        return cls(best)
 
     def predict(self, task: Task, target: Tensor) -> Tensor:
-        """The constant at the shape of a label map, (H, W) or (3, H, W)."""
-        constant = self.constants[task.name]
-        if task.kind == 'normals':
-            return constant[:, None, None].expand(target.shape)
-        return constant.expand(target.shape)
+        """The constant as a prediction for an image with this label."""
+        return task.kind.expand(self.constants[task.name], target)
 
     def evaluate(
         self, tasks: Sequence[Task], dataset: Dataset, max_images: int | None = None
@@ -76,11 +67,9 @@ class ConstantPredictor:
 
 
 class _Trial:
-    """The metrics of some tasks, fed with one constant predictor (or one constant for all)."""
+    """The metrics of some tasks, fed with one constant predictor."""
 
-    def __init__(self, tasks: Sequence[Task], constant: ConstantPredictor | float) -> None:
-        if isinstance(constant, float):
-            constant = ConstantPredictor({task.name: torch.tensor(constant) for task in tasks})
+    def __init__(self, tasks: Sequence[Task], constant: ConstantPredictor) -> None:
         self.predictor = constant
         self.tasks = tasks
         self.metrics = {task.name: build_metric(task) for task in tasks}
@@ -96,6 +85,34 @@ class _Trial:
 
     def results(self) -> dict[str, dict[str, float]]:
         return {name: metric.local_results(self.size) for name, metric in self.metrics.items()}
+
+
+def _choose(
+    tasks: Sequence[Task],
+    found: Mapping[str, Sequence[Tensor]],
+    dataset: Dataset,
+    max_images: int | None,
+) -> dict[str, Tensor]:
+    """Of several constants the one with the best score on the labels, by task name."""
+    most = max(len(found[task.name]) for task in tasks)
+    trials = [
+        _Trial(
+            [task for task in tasks if len(found[task.name]) > rank],
+            ConstantPredictor({name: c[min(rank, len(c) - 1)] for name, c in found.items()}),
+        )
+        for rank in range(most)
+    ]
+    for labels in iterate_labels(dataset, max_images):
+        for trial in trials:
+            trial.add(labels)
+    results = [trial.results() for trial in trials]
+    best = {}
+    for task in tasks:
+        sign = 1 if task.higher_is_better else -1
+        values = [sign * result[task.name][task.score] for result in results if task.name in result]
+        ranks = [rank for rank, value in enumerate(values) if not math.isnan(value)]
+        best[task.name] = found[task.name][max(ranks, key=values.__getitem__, default=0)]
+    return best
 
 
 def constant_scores(
@@ -121,8 +138,7 @@ def constant_scores(
 
 def build_metric(task: Task) -> TaskMetric:
     """The metric of a task table's entry."""
-    cfg = {'label': task.label, **task.metric, 'task': task.name, 'channels': task.channels}
-    return METRICS.build(cfg)
+    return METRICS.build(task.metric_config())
 
 
 def iterate_labels(dataset: Dataset, max_images: int | None) -> Iterator[TaskMaps]:
@@ -131,29 +147,3 @@ def iterate_labels(dataset: Dataset, max_images: int | None) -> Iterator[TaskMap
     samples: Iterable[MultiTaskSample] = (dataset[i]['data_samples'] for i in range(size))
     for sample in samples:
         yield sample.labels
-
-
-def label_sums(task: Task, target: Tensor) -> Tensor:
-    """Sums from which the constant of a task follows; all zero without a labelled pixel.
-
-    Pixels by class (channels,) for classes, background and foreground pixels (2,) for mask,
-    (sum, pixels) for depth, (sum x, y, z, pixels) for normals; float64.
-    """
-    if task.kind in ('classes', 'mask'):
-        length = task.channels if task.kind == 'classes' else 2
-        return torch.bincount(target[target != IGNORE].long(), minlength=length).double()
-    if task.kind == 'normals':
-        valid = (target != 0).any(0)
-        return torch.cat([target[:, valid].double().sum(1), valid.sum()[None]])
-    valid = target > 0
-    return torch.stack([target[valid].double().sum(), valid.sum()])
-
-
-def fitted_constant(task: Task, sums: Tensor) -> Tensor:
-    """The constant of a task from the sums of its labels; the more frequent value for a mask."""
-    if task.kind == 'classes':
-        return sums.argmax()
-    if task.kind == 'mask':
-        return sums.argmax().float()
-    mean = (sums[:-1] / sums[-1]).float()
-    return torch.nn.functional.normalize(mean, dim=0) if task.kind == 'normals' else mean[0]

@@ -5,49 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from bmtas.files import read_json
-
-SIGNS: Mapping[str, int] = MappingProxyType(
-    {
-        'mIoU': 1,
-        'pixel_acc': 1,
-        'maxIoU': 1,
-        'IoU': 1,
-        'maxF': 1,
-        'F': 1,
-        'odsF': 1,
-        'oisF': 1,
-        'AP': 1,
-        'mean': -1,
-        'median': -1,
-        'rmse': -1,
-        'rmse_log': -1,
-        'abs_rel': -1,
-        'within_11.25': 1,
-        'within_22.5': 1,
-        'within_30': 1,
-        'delta1': 1,
-        'delta2': 1,
-        'delta3': 1,
-    }
-)
-"""+1 where more is better, -1 where less is, for every score of this package's metrics."""
-
-
-def check_direction(task: str, score: str, higher_is_better: bool) -> None:
-    """Raise ValueError if a task's direction contradicts the sign table.
-
-    Scores that the table does not know (a user's own metric) pass.
-    """
-    sign = SIGNS.get(score)
-    if sign is not None and (sign > 0) != higher_is_better:
-        raise ValueError(
-            f'task {task!r}: higher_is_better={higher_is_better} contradicts its score {score!r}, '
-            f'for which {"more" if sign > 0 else "less"} is better'
-        )
 
 
 def delta_m(
@@ -116,8 +76,6 @@ def compare_results(results: Mapping[str, Any], baseline: Mapping[str, Any] | st
                     f'{where}: key {key!r} says {baseline[key].get(task)!r} for task {task!r}, '
                     f'the results say {value!r}; test both with the same task table'
                 )
-    for task, name in results['score_names'].items():
-        check_direction(task, name, directions[task])
     scores = {
         task: math.nan if value is None else value for task, value in results['scores'].items()
     }

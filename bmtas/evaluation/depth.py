@@ -28,7 +28,7 @@ class DepthError(TaskMetric):
         kwargs: See ``TaskMetric``.
     """
 
-    keys = ('rmse', 'rmse_log', 'abs_rel', 'delta1', 'delta2', 'delta3')
+    scores = dict(rmse=False, rmse_log=False, abs_rel=False, delta1=True, delta2=True, delta3=True)
 
     def __init__(self, *args, min_depth: float = 1e-3, **kwargs) -> None:
         super().__init__(*args, **kwargs)
@@ -37,7 +37,7 @@ class DepthError(TaskMetric):
         self.min_depth = min_depth
 
     def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        valid = (target > 0) & torch.isfinite(target)
+        valid = self.kind.labelled(target) & torch.isfinite(target)
         prediction = prediction[valid].double().clamp(min=self.min_depth)
         target = target[valid].double()
         difference = prediction - target
@@ -58,5 +58,5 @@ class DepthError(TaskMetric):
             'rmse': math.sqrt(float(ratio(sums['squared'], pixels))),
             'rmse_log': math.sqrt(float(ratio(sums['squared_log'], pixels))),
             'abs_rel': float(ratio(sums['relative'], pixels)),
-            **dict(zip(self.keys[3:], within)),
+            **dict(zip(('delta1', 'delta2', 'delta3'), within)),
         }

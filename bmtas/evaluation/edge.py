@@ -10,7 +10,6 @@ from torch import Tensor
 from bmtas.evaluation.base import TaskMetric, best_index, ratio, threshold_counts
 from bmtas.evaluation.saliency import f_score
 from bmtas.registry import METRICS
-from bmtas.structures import IGNORE
 
 THRESHOLDS = torch.arange(1, 100) / 100
 """0.01, 0.02, ..., 0.99."""
@@ -22,16 +21,16 @@ class EdgeFMeasure(TaskMetric):
 
     Counts over the whole data set at the thresholds 0.01, 0.02, ..., 0.99 (edge where probability
     >= threshold). ``F`` is the best F (in percent), ``precision`` and ``recall`` (in percent) and
-    ``threshold`` belong to it. Pixels labelled 255 do not count. A shift of one pixel costs
+    ``threshold`` belong to it. Pixels without label do not count. A shift of one pixel costs
     nearly everything here; figures to publish come from ``BoundaryFMeasure``.
 
-    Predictions are (H, W) probabilities, labels (H, W) in {0, 1, 255}.
+    Predictions are (H, W) probabilities, labels (H, W) of kind mask.
     """
 
-    keys = ('F', 'precision', 'recall', 'threshold')
+    scores = dict(F=True, precision=True, recall=True, threshold=True)
 
     def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        valid = target != IGNORE
+        valid = self.kind.labelled(target)
         prediction, target = prediction[valid], target[valid]
         predicted, hit = threshold_counts(prediction, target, THRESHOLDS, strict=False)
         return {'predicted': predicted, 'hit': hit, 'labelled': (target > 0).sum()}

@@ -9,34 +9,34 @@ from torch import Tensor
 
 from bmtas.evaluation.base import TaskMetric, ratio
 from bmtas.registry import METRICS
-from bmtas.structures import IGNORE
 
 
 @METRICS.register_module()
 class MeanIoU(TaskMetric):
     """Mean IoU and pixel accuracy over the pixels of the whole data set.
 
-    IoU_c = TP / (TP + FP + FN), counted over all pixels whose label is not 255. ``mIoU`` is the
+    IoU_c = TP / (TP + FP + FN), counted over all pixels that have a label. ``mIoU`` is the
     mean over the classes that occur in labels or predictions, background included, in percent;
     ``pixel_acc`` is the share of correct pixels, in percent.
 
     Predictions and labels are (H, W) class ids.
     """
 
-    keys = ('mIoU', 'pixel_acc')
+    scores = dict(mIoU=True, pixel_acc=True)
 
     def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        valid = target != IGNORE
+        valid = self.kind.labelled(target)
+        classes = self.kind.channels
         prediction, target = prediction[valid].long(), target[valid].long()
         for name, ids in (('label', target), ('prediction', prediction)):
-            if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < self.channels:
+            if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < classes:
                 raise ValueError(
                     f'task {self.task!r}: {name} holds class ids {int(ids.min())} to '
-                    f'{int(ids.max())}, the task has {self.channels} channels'
+                    f'{int(ids.max())}, the task has {classes} classes'
                 )
         hit = prediction[prediction == target]
         return {
-            name: torch.bincount(ids, minlength=self.channels)
+            name: torch.bincount(ids, minlength=classes)
             for name, ids in (('hit', hit), ('predicted', prediction), ('labelled', target))
         }
 

@@ -25,25 +25,21 @@ class NormalsError(TaskMetric):
     other values are exact. Both vectors are normalised; a predicted zero vector counts as 90
     degrees.
 
-    Predictions and labels are (3, H, W); a label of zeros is not counted.
+    Predictions and labels are (3, H, W); pixels without label do not count.
     """
 
-    keys = ('mean', 'median', 'rmse', 'within_11.25', 'within_22.5', 'within_30')
-    limits = (11.25, 22.5, 30.0)
-
-    def check_options(self) -> None:
-        if self.channels != 3:
-            raise ValueError(f'NormalsError of task {self.task!r}: channels must be 3')
+    limits = {'within_11.25': 11.25, 'within_22.5': 22.5, 'within_30': 30.0}
+    scores = dict(mean=False, median=False, rmse=False) | dict.fromkeys(limits, True)
 
     def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        valid = (target != 0).any(0)
+        valid = self.kind.labelled(target)
         angle = angle_between(prediction[:, valid], target[:, valid])
         bins = (angle * BINS_PER_DEGREE).long().clamp(max=180 * BINS_PER_DEGREE - 1)
         return {
             'pixels': valid.sum(),
             'angle': angle.sum(),
             'squared': (angle * angle).sum(),
-            'within': torch.stack([(angle < limit).sum() for limit in self.limits]),
+            'within': torch.stack([(angle < limit).sum() for limit in self.limits.values()]),
             'histogram': torch.bincount(bins, minlength=180 * BINS_PER_DEGREE),
         }
 
@@ -54,7 +50,7 @@ class NormalsError(TaskMetric):
             'mean': float(ratio(sums['angle'], pixels)),
             'median': histogram_median(sums['histogram']) / BINS_PER_DEGREE,
             'rmse': math.sqrt(float(ratio(sums['squared'], pixels))),
-            **dict(zip(self.keys[3:], within)),
+            **dict(zip(self.limits, within)),
         }
 
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from bmtas.evaluation.base import TaskMetric, best_index, ratio, threshold_counts
 from bmtas.registry import METRICS
-from bmtas.structures import IGNORE
 
 IOU_THRESHOLDS = torch.arange(4, 19) / 20
 """0.20, 0.25, ..., 0.90: the 15 thresholds of max-mIoU."""
@@ -28,15 +27,15 @@ class SaliencyIoU(TaskMetric):
     ``maxF``: F with beta^2 = 0.3 from pixel counts of the whole data set, the best over the
     thresholds 0.05, 0.10, ..., 0.95, foreground where probability >= threshold (ATRC).
 
-    Pixels labelled 255 do not count, nor do images without any other pixel. Predictions are
-    (H, W) probabilities, labels (H, W) in {0, 1, 255}.
+    Pixels without label do not count, nor do images without any other pixel. Predictions are
+    (H, W) probabilities, labels (H, W) of kind mask.
     """
 
-    keys = ('maxIoU', 'IoU', 'maxF')
+    scores = dict(maxIoU=True, IoU=True, maxF=True)
     beta_squared = 0.3
 
     def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        valid = target != IGNORE
+        valid = self.kind.labelled(target)
         prediction, target = prediction[valid], target[valid]
         labelled = (target > 0).sum()
         predicted, hit = threshold_counts(prediction, target, IOU_THRESHOLDS, strict=True)

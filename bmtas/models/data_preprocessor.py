@@ -9,9 +9,9 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from bmtas.models.losses.classes import check_class_ids
+from bmtas.kinds import Kind
 from bmtas.registry import MODELS
-from bmtas.structures import Task
+from bmtas.tasks import Task
 
 # mean and deviation of intensities 0 ... 255, by name; ImageNet's are torchvision's
 _NORMALIZE = {
@@ -43,11 +43,11 @@ class MultiTaskPreprocessor(BaseDataPreprocessor):
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in _NORMALIZE[normalize])
         self.register_buffer('mean', mean, persistent=False)
         self.register_buffer('std', std, persistent=False)
-        self._limits: dict[str, int] = {}
+        self._kinds: dict[str, Kind] = {}
 
     def expect(self, tasks: Iterable[Task]) -> None:
-        """Check the class ids of these tasks' labels from now on."""
-        self._limits = {task.label: task.channels for task in tasks if task.kind == 'classes'}
+        """Check the values of these tasks' labels from now on."""
+        self._kinds = {task.label: task.kind for task in tasks}
 
     def forward(self, data: Mapping[str, Any], training: bool = False) -> dict[str, Any]:
         """Prepare a batch.
@@ -61,7 +61,7 @@ class MultiTaskPreprocessor(BaseDataPreprocessor):
             ``inputs`` (N, 3, H, W) float32 and ``data_samples``.
 
         Raises:
-            ValueError: Empty batch, images of different sizes, or a faulty class id.
+            ValueError: Empty batch, images of different sizes, or a faulty label.
         """
         images, samples = data['inputs'], data.get('data_samples')
         if len(images) == 0:
@@ -83,8 +83,7 @@ class MultiTaskPreprocessor(BaseDataPreprocessor):
 
     def _check_labels(self, samples: Iterable[Any]) -> None:
         for sample in samples:
-            for label, limit in self._limits.items():
-                ids = sample.labels.get(label) if 'labels' in sample else None
-                if ids is not None and ids.device.type == 'cpu':
-                    where = f'label {label!r} of image {sample.get("img_id", "?")!r}'
-                    check_class_ids(ids, limit, where)
+            for name, kind in self._kinds.items():
+                label = sample.labels.get(name) if 'labels' in sample else None
+                if label is not None and label.device.type == 'cpu':
+                    kind.check(label, f'label {name!r} of image {sample.get("img_id", "?")!r}')

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from bmtas.models.encoders import encoder_class
-from bmtas.models.losses import unit_vectors
 from bmtas.registry import MODELS
-from bmtas.structures import IGNORE, MultiTaskSample, Task, TaskMaps, build_tasks
+from bmtas.tasks import MultiTaskSample, Task, TaskMaps, build_tasks
 
 Samples = Sequence[MultiTaskSample]
 
@@ -25,7 +23,8 @@ class MultiTaskModel(BaseModel):
     Args:
         tasks: The task table.
         encoder: Config of an encoder, without ``tasks``.
-        head: Config of the head, without channels; each task gets its own.
+        head: Config of the head, without channels; each task gets its own, changed by the task's
+            kind and its entry's ``head``.
         data_preprocessor: Config of the preprocessor.
         channels_last: Keep images and weights in the channels-last layout; dilated depth-wise
             convolutions on a CPU are many times slower without.
@@ -39,9 +38,9 @@ class MultiTaskModel(BaseModel):
 
     def __init__(
         self,
-        tasks: Sequence[Mapping[str, Any] | Task],
+        tasks: Mapping[str, Any] | Sequence[Mapping[str, Any] | Task],
         encoder: Mapping[str, Any],
-        head: Mapping[str, Any],
+        head: Mapping[str, Any] | None = None,
         data_preprocessor: Mapping[str, Any] | None = None,
         channels_last: bool = True,
         init_cfg: Mapping[str, Any] | None = None,
@@ -58,12 +57,14 @@ class MultiTaskModel(BaseModel):
         )
         self.heads = nn.ModuleDict(
             {
-                t.name: MODELS.build(dict(head, out_channels=t.channels, **channels))
+                t.name: MODELS.build(dict(t.head_config(head), out_channels=t.channels, **channels))
                 for t in self.tasks
             }
         )
         self.encoder.init_heads(self.heads)
-        self.losses = nn.ModuleDict({t.name: MODELS.build(dict(t.loss)) for t in self.tasks})
+        self.losses = nn.ModuleDict(
+            {t.name: MODELS.build(dict(t.loss, kind=t.kind)) for t in self.tasks}
+        )
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
 
@@ -80,7 +81,8 @@ class MultiTaskModel(BaseModel):
         Args:
             inputs: Normalised images (N, 3, H, W).
             data_samples: N samples; their labels are needed in mode ``loss``.
-            mode: ``tensor``: logits (N, C, H, W) by task; ``loss``: ``loss_<task>``, weighted
+            mode: ``tensor``: logits by task, (N, C, H, W) at the size of the images, of image-level
+                tasks (N, C, 1, 1); ``loss``: ``loss_<task>``, weighted
                 scalars; ``predict``: the samples with their ``predictions``.
             tasks: Names of the tasks to run, None for all.
             routing: Passed to the encoder, e.g. ``weights`` of the supergraph.
@@ -134,7 +136,7 @@ class MultiTaskModel(BaseModel):
             size = sample.get('predict_at')
             sample.predictions = TaskMaps(
                 {
-                    task.name: activate(task, _resized(logits[task.name][index, None], size))[0]
+                    task.name: _prediction(task, logits[task.name][index, None], size)
                     for task in self.select(tasks)
                 }
             )
@@ -158,44 +160,37 @@ class MultiTaskModel(BaseModel):
     ) -> dict[str, Tensor]:
         if inputs.dim() != 4 or inputs.shape[0] == 0:
             raise ValueError(f'model: inputs must be (N, 3, H, W), got {tuple(inputs.shape)}')
-        names = [task.name for task in self.select(tasks)]
+        selected = self.select(tasks)
         inputs = inputs.contiguous(memory_format=self.memory_format)
-        features = self.encoder(inputs, names, **routing)
+        features = self.encoder(inputs, [task.name for task in selected], **routing)
         return {
-            name: F.interpolate(
-                self.heads[name](*features[name]),
-                size=inputs.shape[-2:],
-                mode='bilinear',
-                align_corners=False,
+            task.name: task.kind.resize_logits(
+                self.heads[task.name](*features[task.name]), inputs.shape[-2:]
             )
-            for name in names
+            for task in selected
         }
 
 
-def _resized(logits: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """Logits (1, C, H, W) at the size of a sample's labels, where that is another one."""
-    if size is None or tuple(size) == tuple(logits.shape[-2:]):
-        return logits
-    return F.interpolate(logits.float(), size=size, mode='bilinear', align_corners=False)
+def _prediction(task: Task, logits: Tensor, size: Sequence[int] | None) -> Tensor:
+    """Prediction of one image, at the size of its labels where that is another one."""
+    if size is not None:
+        logits = task.kind.resize_logits(logits.float(), size)
+    return task.kind.activate(logits)[0]
 
 
 def stack_labels(task: Task, samples: Samples, logits: Tensor) -> Tensor:
     """Labels of one task as a batch; samples without that label are ignored everywhere.
 
     Returns:
-        (N, H, W), for normals (N, 3, H, W), of the logits' size.
+        (N, ...) as the task's kind has them, maps of the logits' size.
 
     Raises:
         ValueError: A label of another size; the message names image and label.
     """
     if len(samples) != len(logits):
         raise ValueError(f'model: {len(logits)} images but {len(samples)} samples')
-    size = tuple(logits.shape[-2:])
-    shape = (3, *size) if task.kind == 'normals' else size
-    integer = task.kind in ('classes', 'mask')
-    blank = logits.new_full(
-        shape, IGNORE if integer else 0, dtype=torch.int64 if integer else torch.float32
-    )
+    blank = task.kind.blank(logits.shape[-2:]).to(logits.device)
+    shape = tuple(blank.shape)
     maps = []
     for sample in samples:
         label = sample.labels.get(task.label) if 'labels' in sample else None
@@ -206,14 +201,3 @@ def stack_labels(task: Task, samples: Samples, logits: Tensor) -> Tensor:
             )
         maps.append(blank if label is None else label)
     return torch.stack(maps)
-
-
-def activate(task: Task, logits: Tensor) -> Tensor:
-    """Predictions from logits (N, C, H, W), as ``MultiTaskSample.predictions`` describes them."""
-    if task.kind == 'classes':
-        return logits.argmax(dim=1)
-    if task.kind == 'mask':
-        return logits[:, 0].float().sigmoid()
-    if task.kind == 'normals':
-        return unit_vectors(logits.float(), eps=1e-12)
-    return logits[:, 0].float()

@@ -28,7 +28,7 @@ from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS, MODELS
 from bmtas.resources import ResourceTable, parse_budget, unit_named, without_weights
 from bmtas.search.front import Front
-from bmtas.structures import Task, build_tasks
+from bmtas.tasks import Task, build_tasks
 
 BRANCHING, PICTURES = 'branching.json', 'vis'
 

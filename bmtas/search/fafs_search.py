@@ -17,7 +17,7 @@ from bmtas.search.context import (
     choose_images,
     progress,
 )
-from bmtas.search.difficulty import KINDS, image_difficulty
+from bmtas.search.difficulty import MEASURES, image_difficulty
 from bmtas.search.fafs import stride_costs, sweep, task_affinity
 
 BRANCH_COSTS = ('strides', 'resource')
@@ -124,9 +124,9 @@ class FAFSSearch(Strategy):
         if isinstance(given, str):
             given = dict.fromkeys(context.names, given)
         for name, kind in given.items():
-            if name not in context.names or kind not in KINDS:
+            if name not in context.names or kind not in MEASURES:
                 raise ValueError(
-                    f'search.difficulty: {name!r}: {kind!r}, expected one of {list(KINDS)} for '
+                    f'search.difficulty: {name!r}: {kind!r}, expected one of {list(MEASURES)} for '
                     f'tasks {list(context.names)}'
                 )
         return {name: given.get(name, 'metric') for name in context.names}

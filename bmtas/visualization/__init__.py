@@ -8,15 +8,11 @@ from .affinity import draw_affinity
 from .alpha import draw_alpha
 from .curves import draw_curves
 from .front import draw_front
-from .maps import colour_map, depth_range
-from .palettes import class_colours, task_colours
+from .palettes import task_colours
 from .predictions import draw_predictions
 from .tree import draw_tree
 
 __all__ = [
-    'class_colours',
-    'colour_map',
-    'depth_range',
     'draw_affinity',
     'draw_alpha',
     'draw_curves',

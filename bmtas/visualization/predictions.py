@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from bmtas.structures import MultiTaskSample, Task
+from bmtas.kinds import to_array
+from bmtas.tasks import MultiTaskSample, Task
 
 from .canvas import new_figure, save
-from .maps import colour_map, depth_range, to_array
-from .palettes import FAINT, IGNORED, INK, class_colours
+from .palettes import FAINT, INK
 
 CELL = 1.2
 """Width of one picture in inches."""
@@ -28,8 +28,8 @@ def draw_predictions(
 ) -> Path:
     """Draw a row for each image: the image, then truth and prediction of every task.
 
-    Truth and prediction of depth share one colour range. A task without label, or without
-    prediction, in a sample leaves its cell empty.
+    Truth and prediction share one colour range where the kind has one; image-level tasks are
+    words. A task without label, or without prediction, in a sample leaves its cell empty.
 
     Args:
         images: (3, H, W) RGB, 0 to 255; arrays or tensors.
@@ -56,15 +56,17 @@ def draw_predictions(
     return save(sheet.figure, path)
 
 
-def _pair(sample: MultiTaskSample, task: Task) -> list[np.ndarray | None]:
-    """Colours of truth and prediction; None where there is none."""
+def _pair(sample: MultiTaskSample, task: Task) -> list[np.ndarray | str | None]:
+    """Colours, or words, of truth and prediction; None where there is none."""
     labels, predictions = sample.get('labels'), sample.get('predictions')
     truth = labels[task.label] if labels is not None and task.label in labels else None
     found = predictions is not None and task.name in predictions
     maps = [truth, predictions[task.name] if found else None]
+    if not task.kind.dense:
+        return [None if m is None else task.kind.caption(m, task.draw) for m in maps]
     known = [m for m in maps if m is not None]
-    limits = depth_range(known[:1]) if task.kind == 'depth' else None
-    return [None if m is None else colour_map(m, task, limits) for m in maps]
+    limits = task.kind.limits(known[:1])
+    return [None if m is None else task.kind.colours(m, task.draw, limits) for m in maps]
 
 
 class _Sheet:
@@ -73,11 +75,11 @@ class _Sheet:
     def __init__(self, images: Sequence[Any], tasks: Sequence[Task]) -> None:
         height, width = to_array(images[0]).shape[-2:]
         self.tasks, self.cell = tasks, CELL * height / width
-        self.named = [t for t in tasks if t.kind == 'classes' and t.draw.get('names')]
+        self.legends = {t.name: t.kind.legend(t.draw) for t in tasks if t.kind.legend(t.draw)}
         self.width = self._left(2 * len(tasks)) + CELL + MARGIN
         self.bottom = HEAD + len(images) * (self.cell + SPACE)
         self.columns = max(3, int((self.width - 1.4) / 1.1))
-        self.rows = [-(-(t.channels + 1) // self.columns) for t in self.named]
+        self.rows = [-(-len(entries) // self.columns) for entries in self.legends.values()]
         self.height = self.bottom + LEGEND_ROW * sum(self.rows) + MARGIN
         self.figure = new_figure(self.width, self.height)
         self.figure.set_layout_engine('none')
@@ -101,8 +103,8 @@ class _Sheet:
             second = left + 1.5 * CELL + SPACE
             self._text(second, 0.36, 'prediction', fontsize=8, **centre)
 
-    def show(self, row: int, column: int, picture: np.ndarray | None) -> None:
-        """Put a picture (H, W, 3) into a cell, or leave the cell empty."""
+    def show(self, row: int, column: int, picture: np.ndarray | str | None) -> None:
+        """Put a picture (H, W, 3) or a few words into a cell, or leave the cell empty."""
         top = HEAD + row * (self.cell + SPACE)
         place = (
             self._left(column) / self.width,
@@ -112,24 +114,24 @@ class _Sheet:
         )
         axes = self.figure.add_axes(place)
         axes.axis('off')
-        if picture is None:
-            axes.text(0.5, 0.5, 'none', ha='center', va='center', fontsize=8, color=FAINT)
+        if picture is None or isinstance(picture, str):
+            colour = FAINT if picture is None else INK
+            text = dict(ha='center', va='center', fontsize=8, color=colour)
+            axes.text(0.5, 0.5, picture or 'none', **text)
         else:
             axes.imshow(picture, interpolation='nearest', aspect='auto')
 
     def legend(self) -> None:
         """Names of the classes, one block for each task that has names."""
         top = self.bottom + LEGEND_ROW / 2
-        for task, rows in zip(self.named, self.rows):
-            title = task.name.replace('_', ' ')
+        for (name, entries), rows in zip(self.legends.items(), self.rows):
+            title = name.replace('_', ' ')
             self._text(MARGIN, top, title, fontsize=8, fontweight='bold', va='center')
-            colours = class_colours(task.channels, task.draw.get('palette', 'bmtas'))
-            entries = [*zip(colours, task.draw['names']), (IGNORED, 'no label')]
-            for number, (colour, name) in enumerate(entries):
+            for number, (colour, text) in enumerate(entries):
                 row, column = divmod(number, self.columns)
                 x, y = MARGIN + 1.1 + 1.1 * column, top + row * LEGEND_ROW
                 self._swatch(x, y, colour)
-                self._text(x + 0.2, y, str(name), fontsize=8, va='center')
+                self._text(x + 0.2, y, text, fontsize=8, va='center')
             top += rows * LEGEND_ROW
 
     def _swatch(self, x: float, y: float, colour: np.ndarray) -> None:

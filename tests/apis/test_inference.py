@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from bmtas.apis.inference import infer_files, load_model, predict, read_image, to_file_format
+from bmtas.apis.inference import infer_files, load_model, predict, read_image
 from bmtas.cli.base import run_tool
 from bmtas.datasets.label_file import LabelFile
+from bmtas.kinds import Depth, Mask
 
 
 def tool(name):
@@ -35,7 +36,7 @@ def test_the_loaded_network_is_the_saved_one(network):
 def test_images_of_any_size(network, size):
     maps = predict(network.model, np.full((*size, 3), 100, np.uint8))
     for task in network.model.tasks:
-        shape = (3, *size) if task.kind == 'normals' else size
+        shape = (3, *size) if task.name == 'normals' else size
         assert maps[task.name].shape == shape
         assert torch.isfinite(maps[task.name].float()).all()
 
@@ -63,11 +64,10 @@ def test_files_read_back_as_labels(network, tmp_path):
         assert np.asarray(Image.open(out / f'{name}_colour' / 'a.b.png')).shape == (50, 70, 3)
 
 
-def test_formats_of_numbers(network):
-    tasks = {task.kind: task for task in network.model.tasks}
+def test_formats_of_numbers():
     depth = torch.tensor([[0.0, 1.2345, 100.0, -1.0]])
-    assert to_file_format(depth, tasks['depth']).tolist() == [[0, 1234, 65535, 0]]
-    assert to_file_format(torch.tensor([[0.0, 1.0]]), tasks['mask']).tolist() == [[0, 255]]
+    assert Depth().to_file(depth).tolist() == [[0, 1234, 65534, 0]]
+    assert Mask().to_file(torch.tensor([[0.0, 1.0]])).tolist() == [[0, 255]]
 
 
 def test_greyscale_palette_alpha_and_turned_images(tmp_path):
@@ -124,10 +124,11 @@ def test_mistakes_are_one_line(network, tmp_path, capsys, images, message):
     assert not (tmp_path / 'out').exists()
 
 
+OTHER = dict(kind='classes', num_classes=10, label='semseg')
+
+
 def test_a_checkpoint_of_another_network_is_refused(network, tmp_path):
     with pytest.raises(ValueError, match='other'):
-        load_model(
-            network.config, network.checkpoint, {'tasks.0.name': 'other', 'tasks.0.label': 'semseg'}
-        )
+        load_model(network.config, network.checkpoint, {'tasks.semseg': None, 'tasks.other': OTHER})
     with pytest.raises(FileNotFoundError, match=r'none\.pth'):
         load_model(network.config, tmp_path / 'none.pth')

@@ -17,12 +17,12 @@ SHIPPED = ROOT / 'configs'
 TASKS = ['semseg', 'sal', 'depth']
 NETWORK = """
 tasks = [
-    dict(name='semseg', kind='classes', channels=10, loss=dict(type='CrossEntropyLoss'),
+    dict(name='semseg', kind='classes', num_classes=10, loss=dict(type='CrossEntropyLoss'),
          metric=dict(type='MeanIoU'), score='mIoU'),
-    dict(name='sal', kind='mask', channels=1, loss=dict(type='BalancedBCELoss'), weight=5.0,
+    dict(name='sal', kind='mask', loss=dict(type='BalancedBCELoss'), weight=5.0,
          metric=dict(type='SaliencyIoU'), score='maxIoU'),
-    dict(name='depth', kind='depth', channels=1, loss=dict(type='DepthL1Loss'),
-         metric=dict(type='DepthError'), score='rmse', higher_is_better=False),
+    dict(name='depth', kind='depth', loss=dict(type='DepthL1Loss'),
+         metric=dict(type='DepthError'), score='rmse'),
 ]
 model = dict(
     encoder=dict(backbone=dict(output_stride=4, stem=['features.0'],
@@ -115,7 +115,7 @@ def test_bad_key_and_value(fails, config):
     fails(
         'train', [path, '--cfg-options', 'train_cfg.max_iter=3'], 'train_cfg.max_iter', 'max_iters'
     )
-    fails('train', [path, '--cfg-options', 'tasks.0.channels=0'], 'channels must be positive')
+    fails('train', [path, '--cfg-options', 'tasks.0.num_classes=0'], 'num_classes must be')
     fails('search', [path], 'search: missing, the config is no search')
 
 

@@ -24,10 +24,10 @@ def tool(name):
 
 CONFIG = """
 tasks = [
-    dict(name='semseg', kind='classes', channels=2, loss=dict(type='CrossEntropyLoss'),
+    dict(name='semseg', kind='classes', num_classes=2, loss=dict(type='CrossEntropyLoss'),
          metric=dict(type='MeanIoU'), score='mIoU'),
-    dict(name='depth', kind='depth', channels=1, loss=dict(type='DepthL1Loss'),
-         metric=dict(type='DepthError'), score='rmse', higher_is_better=False),
+    dict(name='depth', kind='depth', loss=dict(type='DepthL1Loss'),
+         metric=dict(type='DepthError'), score='rmse'),
 ]
 _dataset = dict(
     type='MultiTaskFolder',
@@ -122,7 +122,8 @@ def test_check_knows_the_size_of_published_splits(tmp_path, capsys):
         Image.fromarray(np.zeros((5, 6, 3), np.uint8)).save(root / 'images' / f'{name}.png')
         for folder in ('segmentation', 'edge'):
             Image.fromarray(np.zeros((5, 6), np.uint8)).save(root / folder / f'{name}.png')
-        Image.fromarray(np.ones((5, 6, 3), np.uint8)).save(root / 'normals' / f'{name}.png')
+        normals = np.full((5, 6, 3), (128, 128, 0), np.uint8)
+        Image.fromarray(normals).save(root / 'normals' / f'{name}.png')
         np.save(root / 'depth' / f'{name}.npy', np.ones((5, 6), np.float32))
     (root / 'gt_sets' / 'train.txt').write_text('0003\n')
     (root / 'gt_sets' / 'val.txt').write_text('0001\n')

@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from bmtas.registry import DATASETS, TRANSFORMS
-from bmtas.structures import build_tasks
+from bmtas.tasks import build_tasks, label_kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,9 +73,9 @@ def test_recipe(roots, name, data, train, test):
         for task in tasks:
             label = labels[task.label]
             assert label.shape[-2:] == size, task.name
-            assert (label.ndim == 3) == (task.kind == 'normals')
-            if task.kind in ('classes', 'mask'):
-                top = task.channels if task.kind == 'classes' else 2
+            assert (label.ndim == 3) == (task.name == 'normals')
+            if not label.is_floating_point():
+                top = max(task.channels, 2)
                 assert ((label == 255) | (label < top)).all()
         lengths = labels['normals'].norm(dim=0)
         assert ((lengths == 0) | ((lengths - 1).abs() < 1e-3)).all()
@@ -167,8 +167,8 @@ def test_paper_recipe():
     for name, batch, weight in (('pascal', 16, 0.95), ('nyud', 8, 0.8)):
         cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'datasets' / f'{name}.py')
         assert cfg.train_dataloader.batch_size == batch
-        assert cfg.tasks[-1].loss.pos_weight == weight
-        weights = {task.name: task.get('weight', 1.0) for task in cfg.tasks}
+        assert cfg.tasks.edge.loss.pos_weight == weight
+        weights = {task.name: task.weight for task in build_tasks(cfg.tasks)}
         published = dict(semseg=1, human_parts=2, sal=5, normals=10, edge=50, depth=1)
         assert weights == {key: published[key] for key in weights}
 
@@ -178,6 +178,7 @@ def test_normals_of_real_images_follow_from_their_depth(data_root):
     """x right, y down, z forward: surfaces that the camera sees have negative z."""
     cfg = Config.fromfile(ROOT / 'configs' / '_base_' / 'datasets' / 'tabletop.py')
     options = dict(cfg.train_dataloader.dataset, data_root=str(data_root / 'tabletop'), pipeline=[])
+    options['kinds'] = label_kinds(build_tasks(cfg.tasks))
     labels = DATASETS.build(dict(options, labels=['depth', 'normals'])).load(0)['labels']
     depth, normals = labels['depth'], labels['normals']
     height, width = depth.shape

@@ -33,7 +33,7 @@ def write(root, layout, img_id='0001'):
     if layout == 'mat':
         scipy.io.savemat(root / 'segmentation' / f'{img_id}.mat', dict(segmentation=semseg))
         scipy.io.savemat(root / 'depth' / f'{img_id}.mat', dict(depth=depth))
-        flat = np.full((HEIGHT, WIDTH, 3), (200, 128, 60), np.uint8)
+        flat = np.full((HEIGHT, WIDTH, 3), (217, 128, 38), np.uint8)
         Image.fromarray(flat).save(root / 'normals' / f'{img_id}.jpg', quality=95)
     else:
         Image.fromarray(semseg).save(root / 'segmentation' / f'{img_id}.png')
@@ -64,7 +64,7 @@ def test_three_layouts_give_the_same_labels(tmp_path, layout):
     np.testing.assert_allclose(labels['depth'], depth, rtol=1e-6)
     np.testing.assert_array_equal(labels['edge'], edge)
     if layout == 'mat':
-        flat = np.array([200, 128, 60]) / 127.5 - 1
+        flat = np.array([217, 128, 38]) / 127.5 - 1
         np.testing.assert_allclose(labels['normals'][2, 3], flat / np.linalg.norm(flat), atol=0.03)
     else:
         np.testing.assert_allclose(labels['normals'], normals, atol=0.008)

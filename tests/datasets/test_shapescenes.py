@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from bmtas.datasets.shapescenes import CLASSES, LABELS, PARTS, ShapeScenes
-from bmtas.structures import IGNORE
+from bmtas.datasets.shapescenes import CLASSES, PARTS, ShapeScenes
 
 
 @pytest.fixture(scope='module')
@@ -60,11 +59,10 @@ def test_oblong_images_see_more_to_the_sides():
 def test_types_and_ranges(samples):
     for sample in samples:
         labels = sample['labels']
-        assert sample['kinds'] == LABELS
         assert sample['img'].shape == (64, 64, 3) and sample['img'].dtype == np.uint8
         assert labels['semseg'].dtype == np.uint8 and labels['semseg'].max() < len(CLASSES)
         parts = labels['human_parts']
-        assert set(np.unique(parts)) <= {*range(len(PARTS)), IGNORE}
+        assert set(np.unique(parts)) <= {*range(len(PARTS)), 255}
         for name in ('sal', 'edge'):
             assert set(np.unique(labels[name])) <= {0, 1}
         assert labels['depth'].dtype == np.float32 and labels['depth'].shape == (64, 64)
@@ -78,7 +76,7 @@ def test_every_class_and_part_occurs(samples):
     classes = set(np.unique(np.stack([s['labels']['semseg'] for s in samples])))
     assert classes == set(range(len(CLASSES)))
     parts = set(np.unique(np.stack([s['labels']['human_parts'] for s in samples])))
-    assert parts == {*range(len(PARTS)), IGNORE}
+    assert parts == {*range(len(PARTS)), 255}
     assert all(s['labels']['edge'].mean() < 0.25 for s in samples)
     assert np.mean([s['labels']['edge'].mean() for s in samples]) > 0.05
     assert sum(s['labels']['sal'].any() for s in samples) > 0.9 * len(samples)
@@ -88,15 +86,15 @@ def test_parts_cover_persons(samples):
     person = CLASSES.index('person')
     for sample in samples:
         parts, semseg = sample['labels']['human_parts'], sample['labels']['semseg']
-        if (parts == IGNORE).any():
-            assert (parts == IGNORE).all() and not (semseg == person).any()
+        if (parts == 255).any():
+            assert (parts == 255).all() and not (semseg == person).any()
         else:
             np.testing.assert_array_equal(parts > 0, semseg == person)
 
 
 def test_scenes_without_figures():
     ignored = ShapeScenes(labels=['human_parts'], figure_probability=0.0).load(0)['labels']
-    assert (ignored['human_parts'] == IGNORE).all()
+    assert (ignored['human_parts'] == 255).all()
     dataset = ShapeScenes(
         labels=['human_parts'], figure_probability=0.0, parts_without_figure='background'
     )
@@ -128,11 +126,11 @@ def test_flipping_keeps_labels_consistent():
     pipeline = [RandomHorizontalFlip(prob=1.0), PackSample()]
     flipped = ShapeScenes(length=5, pipeline=pipeline)[2]['data_samples'].labels
     plain = ShapeScenes(length=5, pipeline=[PackSample()])[2]['data_samples'].labels
-    assert (flipped.semseg.flip(-1) == plain.semseg).all()
-    assert (flipped.depth.flip(-1) == plain.depth).all()
-    mirrored = plain.normals.flip(-1)
+    assert (flipped['semseg'].flip(-1) == plain['semseg']).all()
+    assert (flipped['depth'].flip(-1) == plain['depth']).all()
+    mirrored = plain['normals'].flip(-1)
     mirrored[0] *= -1
-    assert (flipped.normals == mirrored).all()
+    assert (flipped['normals'] == mirrored).all()
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 
 from bmtas.datasets import transforms as T
 from bmtas.datasets.transforms.resize import resize_lines
-from bmtas.structures import crop_padding
+from bmtas.kinds import Classes, Depth, Mask, Normals, crop_padding
 
-KINDS = dict(semseg='classes', edge='mask', depth='depth', normals='normals')
+KINDS = dict(semseg=Classes(6), edge=Mask(), depth=Depth(), normals=Normals())
 
 
 def sample(height=2, width=3):
@@ -119,10 +119,10 @@ def test_resize_two_thirds_floors_exactly():
 def test_resize_keeps_lines_whole():
     mask = np.zeros((8, 8), np.uint8)
     mask[2] = 1  # nearest pixels at half size come from rows 1, 3, 5, 7: the line would vanish
-    np.testing.assert_array_equal(resize_lines(mask, (4, 4))[1], [1, 1, 1, 1])
-    assert resize_lines(mask, (4, 4)).sum() == 4
+    np.testing.assert_array_equal(resize_lines(Mask(), mask, (4, 4))[1], [1, 1, 1, 1])
+    assert resize_lines(Mask(), mask, (4, 4)).sum() == 4
     mask[4:] = 255
-    assert (resize_lines(mask, (4, 4))[2:] == 255).all()
+    assert (resize_lines(Mask(), mask, (4, 4))[2:] == 255).all()
     results = sample(8, 8)
     results['labels']['edge'] = (mask == 1).astype(np.uint8)
     out = T.Resize(factor=0.5, lines=['edge'])(results, rng())
@@ -260,7 +260,7 @@ def test_photometric_steps():
 def test_absent_foreground_is_ignored():
     results = sample()
     results['labels']['parts'] = np.array([[0, 255, 0], [0, 0, 0]], np.uint8)
-    results['kinds']['parts'] = 'classes'
+    results['kinds']['parts'] = Classes(7)
     transform = T.IgnoreAbsentForeground(['parts', 'missing'])
     out = transform(results, rng())
     assert (out['labels']['parts'] == 255).all()

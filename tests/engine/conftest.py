@@ -22,12 +22,12 @@ _base_ = [
     '{ROOT}/configs/_base_/default_runtime.py',
 ]
 tasks = [
-    dict(name='semseg', kind='classes', channels=10, loss=dict(type='CrossEntropyLoss'),
+    dict(name='semseg', kind='classes', num_classes=10, loss=dict(type='CrossEntropyLoss'),
          metric=dict(type='MeanIoU'), score='mIoU'),
-    dict(name='sal', kind='mask', channels=1, loss=dict(type='BalancedBCELoss'), weight=5.0,
+    dict(name='sal', kind='mask', loss=dict(type='BalancedBCELoss'), weight=5.0,
          metric=dict(type='SaliencyIoU'), score='maxIoU'),
-    dict(name='depth', kind='depth', channels=1, loss=dict(type='DepthL1Loss'),
-         metric=dict(type='DepthError'), score='rmse', higher_is_better=False),
+    dict(name='depth', kind='depth', loss=dict(type='DepthL1Loss'),
+         metric=dict(type='DepthError'), score='rmse'),
 ]
 model = dict(
     encoder=dict(backbone=dict(

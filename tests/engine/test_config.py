@@ -9,6 +9,7 @@ from bmtas.engine.config import load_config
 from bmtas.engine.train import run_training
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
+from bmtas.tasks import task_names
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted(
@@ -26,7 +27,7 @@ def test_every_config_is_complete(path):
     assert cfg.randomness.seed is not None
     if 'tasks' in cfg:
         assert cfg.model.tasks == cfg.tasks
-        assert [metric['task'] for metric in cfg.val_evaluator] == [t.name for t in cfg.tasks]
+        assert [metric['task'] for metric in cfg.val_evaluator] == task_names(cfg.tasks)
 
 
 @pytest.mark.slow
@@ -57,10 +58,13 @@ GOOD = f"_base_ = ['{ROOT}/configs/shared/mobilenetv2_shapescenes.py']\n"
         ({'model.encoder.routs': 'shared'}, "model.encoder.routs: BranchedEncoder .* 'routes'"),
         ({'model.head.withd': 64}, "model.head.withd: DeepLabV3PlusHead .* 'width'"),
         ({'model.encoder.type': 'BranchEncoder'}, "model.encoder.type: .* 'BranchedEncoder'"),
-        ({'tasks.0.weigth': 2}, "has unknown key 'weigth'; did you mean 'weight'"),
-        ({'tasks.0.loss.type': 'CrossEntropy'}, "tasks.0.loss.type: .* 'CrossEntropyLoss'"),
-        ({'tasks.0.kind': 'class'}, "unknown kind 'class'"),
-        ({'tasks.9.weight': 2}, 'Index 9 exceeds'),
+        ({'tasks.semseg.weigth': 2}, "'semseg': .*no option 'weigth'; did you mean 'weight'"),
+        (
+            {'tasks.semseg.loss.type': 'CrossEntropy'},
+            "tasks.semseg.loss.type: .* 'CrossEntropyLoss'",
+        ),
+        ({'tasks.semseg.kind': 'class'}, "unknown kind 'class'"),
+        ({'tasks.semsg.weight': 2}, "'semsg' has no kind.* did you mean 'semseg'"),
         ({'train_cfg.max_iter': 2}, "train_cfg.max_iter: .* 'max_iters'"),
         ({'train_dataloader.batchsize': 2}, "train_dataloader.batchsize: .* 'batch_size'"),
         ({'train_dataloader.sampler.sed': 2}, "sampler.sed: PositionSampler .* 'seed'"),
@@ -97,12 +101,14 @@ def test_mistakes_are_one_line_with_a_hint(tmp_path, options, message):
 
 def test_options_reach_every_key(tmp_path):
     cfg = load_config(
-        write(tmp_path, GOOD), {'tasks.0.weight': 3.0, 'randomness.seed': 7}, work_dir='elsewhere'
+        write(tmp_path, GOOD),
+        {'tasks.semseg.weight': 3.0, 'randomness.seed': 7},
+        work_dir='elsewhere',
     )
-    assert cfg.model.tasks[0].weight == 3.0
+    assert cfg.model.tasks.semseg.weight == 3.0
     assert cfg.train_dataloader.dataset.augmentation_seed == 7
     assert cfg.work_dir == 'elsewhere'
-    assert set(cfg.train_dataloader.dataset.labels) == {task.name for task in cfg.tasks}
+    assert set(cfg.train_dataloader.dataset.labels) == set(cfg.tasks)
 
 
 def test_data_root_reaches_data_sets_that_take_one(tmp_path):

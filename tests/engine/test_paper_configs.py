@@ -7,6 +7,7 @@ import pytest
 from bmtas.engine.config import load_config
 from bmtas.registry import STRATEGIES
 from bmtas.search.gradient import ResourceLoss, SearchSchedule, split_indices
+from bmtas.tasks import build_tasks
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHS = {
@@ -69,15 +70,15 @@ def test_what_all_experiments_share(kind, arch, data):
     found = {
         task.name: (
             task.channels,
-            task.get('weight', 1),
-            task.loss.type,
+            task.weight,
+            task.loss['type'],
             task.score,
-            task.get('higher_is_better', True),
+            task.higher_is_better,
         )
-        for task in cfg.tasks
+        for task in build_tasks(cfg.tasks)
     }
     assert found == TASKS[data] and list(found) == list(TASKS[data])
-    edge = cfg.tasks[-1]
+    edge = cfg.tasks.edge
     assert (edge.loss.pos_weight, edge.metric.tolerance) == EDGE[data]
     assert tuple(cfg.input_size) == DATA[data][0] and cfg.resources.convention == 'paper'
     assert steps(cfg)['RandomScale'].scales == [0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0]

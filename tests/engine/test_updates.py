@@ -17,11 +17,9 @@ from bmtas.search.gradient import (
     warmup_update,
     weight_update,
 )
-from bmtas.structures import MultiTaskSample, TaskMaps, build_tasks
+from bmtas.tasks import MultiTaskSample, TaskMaps, build_tasks
 
-TASKS = build_tasks(
-    dict(name=name, kind='depth', channels=1, loss={}, metric={}, score='rmse') for name in 'abc'
-)
+TASKS = build_tasks(dict(name=name, kind='depth') for name in 'abc')
 LAYERS = (4, 3, 2, 1)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from bmtas.evaluation import BoundaryFMeasure
 from bmtas.evaluation.boundaries import find_pairs, make_protocol, run_benchmark
 from bmtas.registry import METRICS
-from bmtas.structures import MultiTaskSample, TaskMaps
+from bmtas.tasks import MultiTaskSample, TaskMaps
 
 RNG = np.random.default_rng(5)
 TRUTHS = [torch.zeros(24, 30).long() for _ in range(3)]
@@ -31,11 +31,11 @@ def sample(prediction, target):
 
 
 def run(samples, **options):
-    metric = METRICS.build(dict(type='BoundaryFMeasure', task='edge', channels=1, **options))
+    metric = METRICS.build(dict(type='BoundaryFMeasure', task='edge', kind='mask', **options))
     for item in samples:
         metric.process(None, [item])
     found = metric.evaluate(len(samples))
-    return {key: found[f'edge/{key}'] for key in metric.keys}
+    return {key: found[f'edge/{key}'] for key in metric.scores}
 
 
 SAMPLES = [sample(*pair) for pair in zip(PREDICTIONS, TRUTHS)]
@@ -65,7 +65,7 @@ def test_equals_the_benchmark_on_files(tmp_path, options):
 def test_workers_and_shards_give_the_same():
     expected = run(SAMPLES, thresholds=9)
     assert run(SAMPLES, thresholds=9, workers=1) == pytest.approx(expected)
-    shards = [BoundaryFMeasure('edge', 1, thresholds=9) for _ in range(2)]
+    shards = [BoundaryFMeasure('edge', 'mask', thresholds=9) for _ in range(2)]
     shards[0].process(None, SAMPLES[:1])
     shards[1].process(None, SAMPLES[1:])
     shards[0].results += shards[1].results
@@ -93,7 +93,7 @@ def test_missing_labels():
 
 
 def test_holds_counts_not_maps():
-    metric = BoundaryFMeasure('edge', 1)
+    metric = BoundaryFMeasure('edge', 'mask')
     for item in SAMPLES * 2:
         metric.process(None, [item])
     assert sum(value.numel() for record in metric.results for value in record.values()) == 401
@@ -103,4 +103,4 @@ def test_bad_options():
     with pytest.raises(ValueError, match="'edge': tolerance: 7.5"):
         BoundaryFMeasure('edge', 1, tolerance=7.5)
     with pytest.raises(ValueError, match='thresholds'):
-        BoundaryFMeasure('edge', 1, thresholds=0)
+        BoundaryFMeasure('edge', 'mask', thresholds=0)

@@ -6,27 +6,15 @@ import pytest
 import torch
 
 from bmtas.evaluation import ConstantPredictor, constant_scores
-from bmtas.structures import MultiTaskSample, TaskMaps, build_tasks
+from bmtas.tasks import MultiTaskSample, TaskMaps, build_tasks
 
 TASKS = build_tasks(
-    [
-        dict(
-            name=name,
-            kind=kind,
-            channels=channels,
-            loss={},
-            metric=dict(type=metric),
-            score=score,
-            higher_is_better=kind in ('classes', 'mask'),
-            label=f'{name}_map',
-        )
-        for name, kind, channels, metric, score in (
-            ('semseg', 'classes', 3, 'MeanIoU', 'mIoU'),
-            ('sal', 'mask', 1, 'SaliencyIoU', 'maxIoU'),
-            ('depth', 'depth', 1, 'DepthError', 'rmse'),
-            ('normals', 'normals', 3, 'NormalsError', 'mean'),
-        )
-    ]
+    dict(
+        semseg=dict(kind='classes', num_classes=3, label='semseg_map'),
+        sal=dict(kind='mask', label='sal_map'),
+        depth=dict(kind='depth', label='depth_map'),
+        normals=dict(kind='normals', label='normals_map'),
+    )
 )
 
 

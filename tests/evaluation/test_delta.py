@@ -6,7 +6,7 @@ import math
 import pytest
 
 from bmtas.evaluation import compare_results, delta_m, load_results
-from bmtas.evaluation.delta import check_direction, relative_gains
+from bmtas.evaluation.delta import relative_gains
 
 PASCAL = ('semseg', 'human_parts', 'sal', 'normals', 'edge')
 NYUD = ('semseg', 'depth', 'normals', 'edge')
@@ -109,13 +109,6 @@ def test_errors():
         compare_results(single | {'higher_is_better': upside_down}, single)
     with pytest.raises(ValueError, match='no scores'):
         delta_m({}, {}, {})
-
-
-def test_direction_follows_the_sign_table():
-    check_direction('depth', 'rmse', False)
-    check_direction('own', 'a score of a user', True)
-    with pytest.raises(ValueError, match="'depth'.*'rmse'.*less is better"):
-        check_direction('depth', 'rmse', True)
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,17 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
+from bmtas.kinds import Classes
 from bmtas.registry import METRICS
-from bmtas.structures import MultiTaskSample, TaskMaps
+from bmtas.tasks import MultiTaskSample, TaskMaps
 
 METRIC_CFGS = (
-    dict(type='MeanIoU', task='semseg', channels=4),
-    dict(type='SaliencyIoU', task='sal', channels=1),
-    dict(type='EdgeFMeasure', task='edge', channels=1, collect_device='gpu'),
-    dict(type='NormalsError', task='normals', channels=3),
-    dict(type='DepthError', task='depth', channels=1),
-    dict(type='MeanIoU', task='parts', channels=4),
+    dict(type='MeanIoU', task='semseg', kind=Classes(4)),
+    dict(type='SaliencyIoU', task='sal', kind='mask'),
+    dict(type='EdgeFMeasure', task='edge', kind='mask', collect_device='gpu'),
+    dict(type='NormalsError', task='normals', kind='normals'),
+    dict(type='DepthError', task='depth', kind='depth'),
+    dict(type='MeanIoU', task='parts', kind=Classes(4)),
 )
 
 

@@ -8,8 +8,9 @@ import torch
 
 from bmtas.evaluation import DepthError, EdgeFMeasure, MeanIoU, NormalsError, SaliencyIoU
 from bmtas.evaluation.base import threshold_counts
+from bmtas.kinds import Classes
 from bmtas.registry import METRICS
-from bmtas.structures import MultiTaskSample, TaskMaps
+from bmtas.tasks import MultiTaskSample, TaskMaps
 
 
 def sample(task, prediction, target, label=None, img_id='a'):
@@ -26,22 +27,22 @@ def run(metric, pairs):
     for start in range(0, len(samples), 2):
         metric.process(None, samples[start : start + 2])
     found = metric.evaluate(len(samples))
-    assert set(found) == {f'{metric.prefix}/{key}' for key in metric.keys}
-    return {key: found[f'{metric.prefix}/{key}'] for key in metric.keys}
+    assert set(found) == {f'{metric.prefix}/{key}' for key in metric.scores}
+    return {key: found[f'{metric.prefix}/{key}'] for key in metric.scores}
 
 
 def test_mean_iou_by_hand():
     target = torch.tensor([[0, 0, 1], [1, 2, 255]])
     prediction = torch.tensor([[0, 1, 1], [1, 0, 2]])
     # class 0: 1 / 3, class 1: 2 / 3, class 2: 0 / 1, class 3 occurs nowhere
-    found = run(MeanIoU('parts', 4), [(prediction, target)])
+    found = run(MeanIoU('parts', Classes(4)), [(prediction, target)])
     assert found['mIoU'] == pytest.approx(100 * (1 / 3 + 2 / 3 + 0) / 3)
     assert found['pixel_acc'] == pytest.approx(100 * 3 / 5)
 
 
 def test_mean_iou_counts_over_the_data_set_not_by_image():
     ones, zeros = torch.ones(2, 2).long(), torch.zeros(2, 2).long()
-    found = run(MeanIoU('semseg', 2), [(ones, ones), (ones, zeros), (zeros, zeros)])
+    found = run(MeanIoU('semseg', Classes(2)), [(ones, ones), (ones, zeros), (zeros, zeros)])
     assert found['mIoU'] == pytest.approx(100 * (4 / 8 + 4 / 8) / 2)
 
 
@@ -49,8 +50,8 @@ def test_mean_iou_counts_over_the_data_set_not_by_image():
 def test_mean_iou_rejects_ids_out_of_range(bad):
     maps = {'prediction': torch.zeros(2, 2).long(), 'label': torch.zeros(2, 2).long()}
     maps[bad][0, 0] = 3
-    with pytest.raises(ValueError, match=f"'semseg': {bad} holds class ids 0 to 3.*3 channels"):
-        run(MeanIoU('semseg', 3), [(maps['prediction'], maps['label'])])
+    with pytest.raises(ValueError, match=f"'semseg': {bad} holds class ids 0 to 3.*3 classes"):
+        run(MeanIoU('semseg', Classes(3)), [(maps['prediction'], maps['label'])])
 
 
 def test_saliency_by_hand():
@@ -59,7 +60,7 @@ def test_saliency_by_hand():
     second = torch.tensor([[0.65, 0.65], [0.65, 0.10]])
     # thresholds below 0.30: 2/3; 0.30 to 0.40: 2/2; 0.45 to 0.90: 1/2. second: 2/3 up to 0.60
     # and 0 from 0.65 on. strict comparison: 0.30 is not foreground at 0.30
-    found = run(SaliencyIoU('sal', 1), [(first, target), (second, target)])
+    found = run(SaliencyIoU('sal', 'mask'), [(first, target), (second, target)])
     assert found['maxIoU'] == pytest.approx(100 * (1 + 2 / 3) / 2)
     assert found['IoU'] == pytest.approx(100 * (1 / 2 + 2 / 3) / 2)
     # best F at 0.35 to 0.45 from counts of both images: hit 4, predicted 5, labelled 4
@@ -69,10 +70,10 @@ def test_saliency_by_hand():
 def test_saliency_of_empty_images():
     empty, void = torch.zeros(2, 2).long(), torch.full((2, 2), 255)
     low, high = torch.full((2, 2), 0.1), torch.full((2, 2), 0.95)
-    assert run(SaliencyIoU('sal', 1), [(low, empty)])['IoU'] == 100
-    assert run(SaliencyIoU('sal', 1), [(high, empty)])['IoU'] == 0
+    assert run(SaliencyIoU('sal', 'mask'), [(low, empty)])['IoU'] == 100
+    assert run(SaliencyIoU('sal', 'mask'), [(high, empty)])['IoU'] == 0
     # an image without a labelled pixel does not count
-    assert run(SaliencyIoU('sal', 1), [(high, empty), (low, void)])['IoU'] == 0
+    assert run(SaliencyIoU('sal', 'mask'), [(high, empty), (low, void)])['IoU'] == 0
 
 
 def test_saliency_against_a_loop_over_thresholds():
@@ -89,7 +90,7 @@ def test_saliency_against_a_loop_over_thresholds():
         recall = hit / sum((g > 0).sum() for p, g in maps)
         scores.append(1.3 * precision * recall / (0.3 * precision + recall))
     pairs = [(torch.from_numpy(p), torch.from_numpy(g)) for p, g in maps]
-    found = run(SaliencyIoU('sal', 1), pairs)
+    found = run(SaliencyIoU('sal', 'mask'), pairs)
     assert found['maxIoU'] == pytest.approx(100 * max(iou))
     assert found['maxF'] == pytest.approx(100 * max(scores))
 
@@ -106,7 +107,7 @@ def test_edge_by_hand():
     target = torch.tensor([[1, 0], [1, 255]])
     prediction = torch.tensor([[0.8, 0.6], [0.4, 0.9]])
     # >= 0.8: P 1, R 1/2, F 2/3; >= 0.4: P 2/3, R 1, F 4/5
-    found = run(EdgeFMeasure('edge', 1), [(prediction, target)])
+    found = run(EdgeFMeasure('edge', 'mask'), [(prediction, target)])
     assert found['F'] == pytest.approx(80)
     assert found['precision'] == pytest.approx(200 / 3)
     assert found['recall'] == pytest.approx(100)
@@ -115,7 +116,7 @@ def test_edge_by_hand():
 
 def test_edge_without_any_edge_is_nan():
     with pytest.warns(UserWarning, match='labelled pixel'):
-        found = run(EdgeFMeasure('edge', 1), [(torch.zeros(2, 2), torch.zeros(2, 2).long())])
+        found = run(EdgeFMeasure('edge', 'mask'), [(torch.zeros(2, 2), torch.zeros(2, 2).long())])
     assert all(math.isnan(value) for value in found.values())
 
 
@@ -127,7 +128,7 @@ def test_normals_by_hand():
     prediction[2] = -2.0
     prediction[:, 0, 1] = torch.tensor([math.tan(math.radians(20)), 0, -1])
     # angles 0, 20 and 90 degrees; the fourth pixel has no label
-    found = run(NormalsError('normals', 3), [(prediction, target)])
+    found = run(NormalsError('normals', 'normals'), [(prediction, target)])
     assert found['mean'] == pytest.approx(110 / 3)
     assert found['median'] == pytest.approx(20, abs=0.01)
     assert found['rmse'] == pytest.approx(math.sqrt((400 + 8100) / 3))
@@ -140,7 +141,7 @@ def test_normals_against_arccos():
     maps = rng.normal(size=(2, 2, 3, 8, 9)).astype(np.float32)
     unit = maps / np.linalg.norm(maps, axis=2, keepdims=True)
     angle = np.degrees(np.arccos(np.clip((unit[:, 0] * unit[:, 1]).sum(1), -1, 1)))
-    found = run(NormalsError('normals', 3), [tuple(torch.from_numpy(m)) for m in maps])
+    found = run(NormalsError('normals', 'normals'), [tuple(torch.from_numpy(m)) for m in maps])
     assert found['mean'] == pytest.approx(angle.mean(), abs=1e-4)
     assert found['median'] == pytest.approx(np.median(angle), abs=0.5)
     assert found['rmse'] == pytest.approx(math.sqrt((angle**2).mean()), abs=1e-4)
@@ -150,14 +151,14 @@ def test_normals_median_resolution():
     angles = torch.linspace(0.003, 179.9, 2001)
     prediction = torch.stack([angles.deg2rad().sin(), torch.zeros(2001), angles.deg2rad().cos()])
     target = torch.tensor([0.0, 0, 1])[:, None].expand(3, 2001)
-    found = run(NormalsError('normals', 3), [(prediction[:, :, None], target[:, :, None])])
+    found = run(NormalsError('normals', 'normals'), [(prediction[:, :, None], target[:, :, None])])
     assert found['median'] == pytest.approx(float(angles.median()), abs=0.01)
 
 
 def test_depth_by_hand():
     target = torch.tensor([[2.0, 4.0], [0.0, float('inf')]])
     prediction = torch.tensor([[2.2, 2.0], [7.0, 7.0]])
-    found = run(DepthError('depth', 1), [(prediction, target)])
+    found = run(DepthError('depth', 'depth'), [(prediction, target)])
     assert found['rmse'] == pytest.approx(math.sqrt((0.04 + 4) / 2))
     logs = [math.log(1.1), math.log(0.5)]
     assert found['rmse_log'] == pytest.approx(math.sqrt(sum(x * x for x in logs) / 2))
@@ -168,18 +169,18 @@ def test_depth_by_hand():
 def test_depth_is_pixel_wise_and_clamps_predictions():
     small = (torch.tensor([[2.0]]), torch.tensor([[1.0]]))
     large = (torch.full((1, 3), -5.0), torch.ones(1, 3))
-    found = run(DepthError('depth', 1, min_depth=0.5), [small, large])
+    found = run(DepthError('depth', 'depth', min_depth=0.5), [small, large])
     assert found['rmse'] == pytest.approx(math.sqrt((1 + 3 * 0.25) / 4))
     with pytest.raises(ValueError, match='min_depth'):
-        DepthError('depth', 1, min_depth=0)
+        DepthError('depth', 'depth', min_depth=0)
 
 
 MAPS = {
-    'MeanIoU': (2, torch.zeros(2, 2).long(), torch.zeros(2, 2).long()),
-    'SaliencyIoU': (1, torch.rand(2, 2), torch.ones(2, 2).long()),
-    'EdgeFMeasure': (1, torch.rand(2, 2), torch.ones(2, 2).long()),
-    'NormalsError': (3, torch.rand(3, 2, 2), torch.ones(3, 2, 2)),
-    'DepthError': (1, torch.rand(2, 2), torch.ones(2, 2)),
+    'MeanIoU': (Classes(2), torch.zeros(2, 2).long(), torch.zeros(2, 2).long()),
+    'SaliencyIoU': ('mask', torch.rand(2, 2), torch.ones(2, 2).long()),
+    'EdgeFMeasure': ('mask', torch.rand(2, 2), torch.ones(2, 2).long()),
+    'NormalsError': ('normals', torch.rand(3, 2, 2), torch.ones(3, 2, 2)),
+    'DepthError': ('depth', torch.rand(2, 2), torch.ones(2, 2)),
 }
 
 
@@ -188,7 +189,7 @@ class TestEveryMetric:
     """What the base class promises, for each metric as built from a task table."""
 
     def build(self, name, **options):
-        cfg = dict(type=name, task='thing', channels=MAPS[name][0], label='map', **options)
+        cfg = dict(type=name, task='thing', kind=MAPS[name][0], label='map', **options)
         return METRICS.build(cfg)
 
     def test_images_without_label_are_skipped(self, name):
@@ -249,10 +250,8 @@ class TestEveryMetric:
             metric.evaluate(1)
 
 
-def test_prefix_and_channels():
-    metric = MeanIoU('semseg', 2, prefix='val')
+def test_prefix_and_kind():
+    metric = MeanIoU('semseg', Classes(2), prefix='val')
     run(metric, [(torch.zeros(2, 2).long(), torch.zeros(2, 2).long())])
-    with pytest.raises(ValueError, match='channels must be 3'):
-        NormalsError('normals', 2)
-    with pytest.raises(ValueError, match='channels'):
-        MeanIoU('semseg', 0)
+    with pytest.raises(ValueError, match='num_classes'):
+        MeanIoU('semseg', dict(type='classes', num_classes=0))

@@ -4,6 +4,7 @@ import numpy as np
 
 from bmtas.datasets.transforms import PackSample, PadTo
 from bmtas.evaluation import BoundaryFMeasure, SaliencyIoU
+from bmtas.kinds import Depth, Mask
 
 
 def results_of(metric, pipeline, probability):
@@ -12,7 +13,7 @@ def results_of(metric, pipeline, probability):
     results = dict(
         img=np.zeros((24, 32, 3), np.uint8),
         labels=dict(edge=edge, probability=probability),
-        kinds=dict(edge='mask', probability='depth'),
+        kinds=dict(edge=Mask(), probability=Depth()),
         img_id='a',
     )
     for transform in pipeline:
@@ -21,8 +22,8 @@ def results_of(metric, pipeline, probability):
     data = dict(
         img_id='a',
         pad=sample.pad,
-        labels=dict(edge=sample.labels.edge),
-        predictions=dict(edge=sample.labels.probability),
+        labels=dict(edge=sample.labels['edge']),
+        predictions=dict(edge=sample.labels['probability']),
     )
     metric.process(None, [data])
     return metric.evaluate(1)
@@ -33,16 +34,16 @@ def test_padding_changes_nothing():
     probability[15, 4:28] = 0.9  # three rows beside the line
     # 0.06 of the diagonal of 40 pixels is 2.4: no match. Of the padded diagonal it would be 4.6
     for metric in (
-        lambda: BoundaryFMeasure('edge', 1, tolerance=0.06),
-        lambda: BoundaryFMeasure('edge', 1, tolerance=0.08),
-        lambda: SaliencyIoU('edge', 1),
+        lambda: BoundaryFMeasure('edge', 'mask', tolerance=0.06),
+        lambda: BoundaryFMeasure('edge', 'mask', tolerance=0.08),
+        lambda: SaliencyIoU('edge', 'mask'),
     ):
         plain = results_of(metric(), [PackSample()], probability)
         padded = results_of(metric(), [PadTo((48, 60)), PackSample()], probability)
         assert plain == padded
     assert (
         results_of(
-            BoundaryFMeasure('edge', 1, tolerance=0.06),
+            BoundaryFMeasure('edge', 'mask', tolerance=0.06),
             [PadTo((48, 60)), PackSample()],
             probability,
         )['edge/odsF']

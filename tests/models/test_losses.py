@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from bmtas.kinds import Classes
 from bmtas.registry import MODELS
 
 SHAPES = {
@@ -16,6 +17,19 @@ SHAPES = {
     'DepthL1Loss': (1, (2, 4, 6), 0),
     'NormalsL1Loss': (3, (2, 3, 4, 6), 0),
 }
+
+
+KINDS = {
+    'CrossEntropyLoss': Classes(5),
+    'BalancedBCELoss': 'mask',
+    'WeightedBCELoss': 'mask',
+    'DepthL1Loss': 'depth',
+    'NormalsL1Loss': 'normals',
+}
+
+
+def make(name, **options):
+    return MODELS.build(dict(type=name, kind=KINDS[name], **options))
 
 
 def unlabelled(name):
@@ -39,7 +53,7 @@ def draw_labels(name, seed=0):
 
 @pytest.mark.parametrize('name', SHAPES)
 def test_no_label_gives_zero_with_a_graph(name):
-    loss = MODELS.build(dict(type=name))
+    loss = make(name)
     target, channels = unlabelled(name)
     logits = torch.randn(2, channels, 4, 6, requires_grad=True)
     value = 50 * loss(logits, target)
@@ -50,7 +64,7 @@ def test_no_label_gives_zero_with_a_graph(name):
 
 @pytest.mark.parametrize('name', SHAPES)
 def test_ignored_pixels_change_nothing(name):
-    loss = MODELS.build(dict(type=name))
+    loss = make(name)
     target, logits = draw_labels(name)
     blank, _ = unlabelled(name)
     with_blank = loss(torch.cat([logits, 9 * logits]), torch.cat([target, blank]))
@@ -59,7 +73,7 @@ def test_ignored_pixels_change_nothing(name):
 
 @pytest.mark.parametrize('name', SHAPES)
 def test_bfloat16_is_computed_in_float32_without_warning(name):
-    loss = MODELS.build(dict(type=name))
+    loss = make(name)
     target, logits = draw_labels(name)
     logits = logits.bfloat16()
     with warnings.catch_warnings(), torch.autocast('cpu', torch.bfloat16):
@@ -74,14 +88,14 @@ def test_bfloat16_is_computed_in_float32_without_warning(name):
 def test_gradient_is_finite_at_zero(name):
     target, logits = draw_labels(name)
     logits = torch.zeros_like(logits).requires_grad_()
-    MODELS.build(dict(type=name))(logits, target).backward()
+    make(name)(logits, target).backward()
     assert torch.isfinite(logits.grad).all()
 
 
 def test_cross_entropy():
     logits = torch.tensor([[[[0.0, 2.0]], [[0.0, 1.0]]]])
     target = torch.tensor([[[1, 255]]])
-    loss = MODELS.build(dict(type='CrossEntropyLoss'))
+    loss = make('CrossEntropyLoss')
     assert loss(logits, target).item() == pytest.approx(math.log(2))
 
 
@@ -96,7 +110,7 @@ def numpy_bce(logits, target, weight):
 def test_weighted_bce():
     target, logits = draw_labels('WeightedBCELoss')
     target[0, 0] = 255
-    loss = MODELS.build(dict(type='WeightedBCELoss', pos_weight=0.8))
+    loss = make('WeightedBCELoss', pos_weight=0.8)
     assert loss(logits, target).item() == pytest.approx(numpy_bce(logits, target, 0.8), rel=1e-5)
 
 
@@ -104,14 +118,14 @@ def test_balanced_bce_weighs_by_the_negatives_of_the_batch():
     target, logits = draw_labels('BalancedBCELoss')
     target[0, 0] = 255
     weight = (target == 0).sum().item() / (target != 255).sum().item()
-    loss = MODELS.build(dict(type='BalancedBCELoss'))
+    loss = make('BalancedBCELoss')
     assert loss(logits, target).item() == pytest.approx(numpy_bce(logits, target, weight), rel=1e-5)
 
 
 @pytest.mark.parametrize('value', [0, 1])
 def test_balanced_bce_of_one_class_still_teaches(value):
     logits = torch.zeros(1, 1, 2, 2, requires_grad=True)
-    MODELS.build(dict(type='BalancedBCELoss'))(logits, torch.full((1, 2, 2), value)).backward()
+    make('BalancedBCELoss')(logits, torch.full((1, 2, 2), value)).backward()
     assert (logits.grad * (1 - 2 * value) > 0).all()
 
 
@@ -120,14 +134,14 @@ def test_normals_sum_the_channels_and_scale_the_prediction():
     target[0, 2, 0, 0] = 1
     logits = torch.zeros(1, 3, 1, 2)
     logits[0, 0] = 7
-    loss = MODELS.build(dict(type='NormalsL1Loss'))
+    loss = make('NormalsL1Loss')
     assert loss(logits, target).item() == pytest.approx(2)
 
 
 def test_depth():
     target = torch.tensor([[[2.0, 0.0], [1.0, 4.0]]])
     logits = torch.tensor([[[[3.0, 9.0], [1.0, 2.0]]]])
-    assert MODELS.build(dict(type='DepthL1Loss'))(logits, target).item() == pytest.approx(1)
+    assert make('DepthL1Loss')(logits, target).item() == pytest.approx(1)
 
 
 @pytest.mark.parametrize('class_id', [5, -1, 254])
@@ -135,21 +149,21 @@ def test_class_id_out_of_range(class_id):
     target, logits = draw_labels('CrossEntropyLoss')
     target[1, 2, 3] = class_id
     with pytest.raises(ValueError, match=rf'class id {class_id}, but there are 5 classes'):
-        MODELS.build(dict(type='CrossEntropyLoss'))(logits, target)
+        make('CrossEntropyLoss')(logits, target)
 
 
 @pytest.mark.parametrize('name', SHAPES)
 def test_label_of_another_size(name):
     target, logits = draw_labels(name)
     with pytest.raises(ValueError, match=f'{name}: .* differ in size'):
-        MODELS.build(dict(type=name))(logits, target[..., :-1])
+        make(name)(logits, target[..., :-1])
 
 
 def test_options_out_of_range():
     with pytest.raises(ValueError, match='pos_weight'):
-        MODELS.build(dict(type='WeightedBCELoss', pos_weight=1.0))
+        make('WeightedBCELoss', pos_weight=1.0)
     with pytest.raises(ValueError, match='margin'):
-        MODELS.build(dict(type='BalancedBCELoss', margin=0.5))
+        make('BalancedBCELoss', margin=0.5)
 
 
 @pytest.mark.parametrize('name', SHAPES)
@@ -157,7 +171,7 @@ def test_two_processes_average_to_the_gradient_of_one(name, monkeypatch):
     """Each process sees one image; reductions are replayed with the counts of both."""
     target, logits = draw_labels(name)
     target[1, ..., :3, :] = unlabelled(name)[0][1, ..., :3, :]
-    loss = MODELS.build(dict(type=name))
+    loss = make(name)
 
     def gradient(part):
         inputs = logits[part].clone().requires_grad_()
@@ -192,4 +206,4 @@ def test_no_reduction_without_gradients(monkeypatch):
     for name in SHAPES:
         target, logits = draw_labels(name)
         with torch.no_grad():
-            MODELS.build(dict(type=name))(logits, target)
+            make(name)(logits, target)

@@ -11,17 +11,16 @@ from torch import nn
 from bmtas.models import MultiTaskModel
 from bmtas.models.encoders import STEM
 from bmtas.registry import MODELS
-from bmtas.structures import MultiTaskSample, TaskMaps
+from bmtas.tasks import MultiTaskSample, TaskMaps
 
 ROOT = Path(__file__).parents[2]
 SIZE = (32, 48)
 TASKS = [
-    dict(name='semseg', kind='classes', channels=5, loss=dict(type='CrossEntropyLoss')),
-    dict(name='sal', kind='mask', channels=1, loss=dict(type='BalancedBCELoss'), weight=5.0),
-    dict(name='depth', kind='depth', channels=1, loss=dict(type='DepthL1Loss'), label='range'),
-    dict(name='normals', kind='normals', channels=3, loss=dict(type='NormalsL1Loss')),
+    dict(name='semseg', kind='classes', num_classes=5, loss=dict(type='CrossEntropyLoss')),
+    dict(name='sal', kind='mask', loss=dict(type='BalancedBCELoss'), weight=5.0),
+    dict(name='depth', kind='depth', loss=dict(type='DepthL1Loss'), label='range'),
+    dict(name='normals', kind='normals', loss=dict(type='NormalsL1Loss')),
 ]
-TASKS = [dict(task, metric=dict(), score='m') for task in TASKS]
 NAMES = [task['name'] for task in TASKS]
 BACKBONE = dict(
     type='LayeredBackbone',
@@ -82,7 +81,7 @@ def test_modes(encoder):
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
     model.eval()
     logits = model(data['inputs'])
-    channels = {task['name']: task['channels'] for task in TASKS}
+    channels = dict(semseg=5, sal=1, depth=1, normals=3)
     assert {k: tuple(v.shape) for k, v in logits.items()} == {
         name: (2, c, *SIZE) for name, c in channels.items()
     }

@@ -23,12 +23,9 @@ NAMES = ('a', 'b', 'c')
 
 
 def tasks_of(*channels):
-    kinds = {3: ('normals', 'NormalsL1Loss'), 1: ('mask', 'WeightedBCELoss')}
-    entries = [(n, *kinds.get(n, ('classes', 'CrossEntropyLoss'))) for n in channels]
-    return [
-        dict(name=f't{i}', kind=kind, channels=n, loss=dict(type=loss), metric={}, score='s')
-        for i, (n, kind, loss) in enumerate(entries)
-    ]
+    kinds = {3: dict(kind='normals'), 1: dict(kind='mask')}
+    entries = [kinds.get(n, dict(kind='classes', num_classes=n)) for n in channels]
+    return [dict(entry, name=f't{i}') for i, entry in enumerate(entries)]
 
 
 PASCAL = ('mobilenetv2', tasks_of(21, 7, 1, 3, 1), (512, 512))

@@ -12,6 +12,7 @@ from bmtas.ncp import CostModel, MultiResolutionEncoder, MultiResolutionNetwork,
 from bmtas.registry import MODELS
 from bmtas.resources import count_model
 from bmtas.resources.report import cost_report
+from bmtas.tasks import build_tasks
 
 CODE = '16_8-1_1_1_16-1_2_1_1_8_24-1_3_1_2_1_16_24_32-1_4_1_1_1_1_24_16_8_16-40'
 CONFIG = Path(__file__).parents[2] / 'configs' / 'ncp' / 'train_code_shapescenes.py'
@@ -49,10 +50,10 @@ def test_common_counter_and_closed_form_agree():
     assert sum(p.numel() for p in model.encoder.parameters()) == params
     assert counted['params'] == params + heads
     tasks = len(model.tasks)
-    single = MODELS.build({**cfg.model, 'tasks': cfg.tasks[:1]})
+    single = MODELS.build({**cfg.model, 'tasks': build_tasks(cfg.tasks)[:1]})
     rest = sum(
         count_model(MODELS.build({**cfg.model, 'tasks': [task]}), size)['madds'] - madds
-        for task in cfg.tasks
+        for task in build_tasks(cfg.tasks)
     )
     assert counted['madds'] == madds + rest and tasks == 6 and single.heads.keys() == {'semseg'}
 

@@ -14,12 +14,9 @@ MODELS_DIR = Path(__file__).parents[2] / 'configs' / '_base_' / 'models'
 
 
 def table_of(*channels):
-    kinds = {3: ('normals', 'NormalsL1Loss'), 1: ('mask', 'WeightedBCELoss')}
-    entries = [(n, *kinds.get(n, ('classes', 'CrossEntropyLoss'))) for n in channels]
-    return [
-        dict(name=f'task{i}', kind=kind, channels=n, loss=dict(type=loss), metric={}, score='s')
-        for i, (n, kind, loss) in enumerate(entries)
-    ]
+    kinds = {3: dict(kind='normals'), 1: dict(kind='mask')}
+    entries = [kinds.get(n, dict(kind='classes', num_classes=n)) for n in channels]
+    return [dict(entry, name=f'task{i}') for i, entry in enumerate(entries)]
 
 
 PASCAL = (table_of(21, 7, 1, 3, 1), (512, 512))

@@ -11,15 +11,7 @@ from bmtas.registry import MODELS
 from bmtas.resources import Costs, ResourceTable, count_table
 
 TASKS = [
-    dict(
-        name=name,
-        kind='classes',
-        channels=n,
-        loss=dict(type='DepthL1Loss'),
-        metric={},
-        score='mIoU',
-    )
-    for name, n in (('a', 3), ('b', 5), ('c', 1))
+    dict(name=name, kind='classes', num_classes=n) for name, n in (('a', 3), ('b', 5), ('c', 1))
 ]
 HEAD = dict(type='TwoInputHead')
 

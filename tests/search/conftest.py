@@ -9,33 +9,11 @@ from bmtas.registry import MODELS
 from bmtas.resources import table_from_cfg
 from bmtas.search import SearchContext
 
-TASKS = [
-    dict(
-        name='semseg',
-        kind='classes',
-        channels=10,
-        loss=dict(type='CrossEntropyLoss'),
-        metric=dict(type='MeanIoU'),
-        score='mIoU',
-    ),
-    dict(
-        name='normals',
-        kind='normals',
-        channels=3,
-        loss=dict(type='NormalsL1Loss'),
-        metric=dict(type='NormalsError'),
-        score='mean',
-        higher_is_better=False,
-    ),
-    dict(
-        name='edge',
-        kind='mask',
-        channels=1,
-        loss=dict(type='WeightedBCELoss'),
-        metric=dict(type='EdgeFMeasure'),
-        score='F',
-    ),
-]
+TASKS = dict(
+    semseg=dict(kind='classes', num_classes=10),
+    normals=dict(kind='normals'),
+    edge=dict(kind='mask', loss=dict(type='WeightedBCELoss'), metric=dict(type='EdgeFMeasure')),
+)
 
 
 @pytest.fixture(scope='session')
@@ -46,7 +24,7 @@ def make_context(tmp_path_factory):
 
     def make(**options):
         init_default_scope('bmtas')
-        data = dict(type='ShapeScenes', size=(32, 32), labels=[task['name'] for task in TASKS])
+        data = dict(type='ShapeScenes', size=(32, 32), labels=list(TASKS))
         pipeline = [dict(type='PackSample')]
         flipping = [dict(type='RandomHorizontalFlip'), *pipeline]
         cfg = dict(

@@ -9,8 +9,8 @@ import torch
 
 from bmtas.branching import BranchingTree
 from bmtas.branching.partitions import all_partitions
+from bmtas.kinds import Classes, Depth, Mask, Normals
 from bmtas.registry import STRATEGIES
-from bmtas.search.difficulty import metric_difficulty
 from bmtas.search.fafs import (
     Separation,
     greedy_tree,
@@ -19,7 +19,6 @@ from bmtas.search.fafs import (
     sweep,
     task_affinity,
 )
-from bmtas.structures import Task
 
 STRIDES = [8.0, 4, 4, 2, 2, 2] + [1.0] * 12
 TASKS = tuple('abcde')
@@ -141,9 +140,8 @@ def test_clustering_is_near_the_best_of_all_groupings(seed):
     assert min(excess) > -1e-9 and np.mean(excess) < 0.01 and max(excess) < 0.05
 
 
-def make_task(kind, channels):
-    nothing = dict(type='None')
-    return Task('x', kind, channels, loss=nothing, metric=nothing, score='s')
+def metric_difficulty(kind, logits, target):
+    return kind.error(kind.activate(logits)[0], target[0])
 
 
 def test_difficulty_of_images_by_hand():
@@ -151,35 +149,35 @@ def test_difficulty_of_images_by_hand():
     logits = torch.nn.functional.one_hot(torch.tensor([[[0, 1, 1], [1, 0, 0]]]), 4)
     logits = logits.permute(0, 3, 1, 2).float()
     # class 0: 1 of 3, class 1: 2 of 3, class 2: 0 of 1
-    difficulty = metric_difficulty(make_task('classes', 4), logits, classes)
+    difficulty = metric_difficulty(Classes(4), logits, classes)
     assert difficulty == pytest.approx(1 - (1 / 3 + 2 / 3 + 0) / 3)
 
     mask = torch.tensor([[[1, 1, 0, 255]]])
     logits = torch.tensor([[[[3.0, -3.0, 3.0, 3.0]]]])
-    assert metric_difficulty(make_task('mask', 1), logits, mask) == pytest.approx(2 / 3)
+    assert metric_difficulty(Mask(), logits, mask) == pytest.approx(2 / 3)
     none = torch.tensor([[[0, 0, 0, 0]]])
-    assert metric_difficulty(make_task('mask', 1), -logits.abs(), none) == 0
+    assert metric_difficulty(Mask(), -logits.abs(), none) == 0
 
     depth = torch.tensor([[[2.0, 0.0, 1.0]]])
     logits = torch.tensor([[[[3.0, 9.0, 3.0]]]])
-    assert metric_difficulty(make_task('depth', 1), logits, depth) == pytest.approx(2.5**0.5)
+    assert metric_difficulty(Depth(), logits, depth) == pytest.approx(2.5**0.5)
 
     normals = torch.tensor([[0.0, 0, 1], [0, 0, 0], [1, 0, 0]]).T.reshape(1, 3, 1, 3)
     logits = torch.tensor([[0.0, 0, 5], [1, 1, 1], [0, 2, 0]]).T.reshape(1, 3, 1, 3)
-    assert metric_difficulty(make_task('normals', 3), logits, normals) == pytest.approx(45, 1e-4)
+    assert metric_difficulty(Normals(), logits, normals) == pytest.approx(45, 1e-4)
 
 
 @pytest.mark.parametrize(
-    'kind, channels, target',
+    'kind, target',
     [
-        ('classes', 3, torch.full((1, 2, 2), 255)),
-        ('depth', 1, torch.zeros(1, 2, 2)),
-        ('normals', 3, torch.zeros(1, 3, 2, 2)),
+        (Classes(3), torch.full((1, 2, 2), 255)),
+        (Depth(), torch.zeros(1, 2, 2)),
+        (Normals(), torch.zeros(1, 3, 2, 2)),
     ],
 )
-def test_no_label_is_nan(kind, channels, target):
-    logits = torch.zeros(1, channels, 2, 2)
-    assert math.isnan(metric_difficulty(make_task(kind, channels), logits, target))
+def test_no_label_is_nan(kind, target):
+    logits = torch.zeros(1, kind.channels, 2, 2)
+    assert math.isnan(metric_difficulty(kind, logits, target))
 
 
 def test_strategy(make_context, make_checkpoint, with_budget):

@@ -8,11 +8,9 @@ import torch
 from matplotlib.image import imread
 
 from bmtas.branching import BranchingTree
-from bmtas.structures import IGNORE, MultiTaskSample, Task, TaskMaps
+from bmtas.kinds import Classes, Depth, Mask, Normals, class_colours
+from bmtas.tasks import MultiTaskSample, Task, TaskMaps
 from bmtas.visualization import (
-    class_colours,
-    colour_map,
-    depth_range,
     draw_alpha,
     draw_curves,
     draw_predictions,
@@ -20,16 +18,11 @@ from bmtas.visualization import (
 )
 from bmtas.visualization.tree import _positions
 
-
-def task(name, kind, channels, **options):
-    return Task(name, kind, channels, loss={}, metric={}, score='s', **options)
-
-
 TASKS = (
-    task('semseg', 'classes', 3, draw=dict(names=['a', 'b', 'c'])),
-    task('sal', 'mask', 1),
-    task('depth', 'depth', 1),
-    task('normals', 'normals', 3),
+    Task('semseg', Classes(3), draw=dict(names=['a', 'b', 'c'])),
+    Task('sal', Mask()),
+    Task('depth', Depth()),
+    Task('normals', Normals()),
 )
 TREE = BranchingTree.from_routes(
     [[0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 2, 1], [0, 1, 2, 3]], ['a', 'b', 'c', 'd']
@@ -130,12 +123,16 @@ def test_misfits_are_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def colour_map(values, task, limits=None):
+    return task.kind.colours(values, task.draw, limits)
+
+
 def test_colours_by_kind():
     semseg, sal, depth, normals = TASKS
-    classes = colour_map(np.array([[0, 1], [2, IGNORE]]), semseg)
+    classes = colour_map(np.array([[0, 1], [2, 255]]), semseg)
     np.testing.assert_array_equal(classes[0, 1], class_colours(3)[1])
     np.testing.assert_array_equal(classes[1, 1], [150, 150, 150])
-    mask = colour_map(np.array([[0, 1, IGNORE]]), sal)
+    mask = colour_map(np.array([[0, 1, 255]]), sal)
     assert mask[0, 0].max() < 10 and mask[0, 1].min() > 150
     np.testing.assert_array_equal(mask[0, 2], [150, 150, 150])
     # x right: red, up: green, towards the camera: blue
@@ -147,8 +144,8 @@ def test_colours_by_kind():
     near, far, invalid = colour_map(np.array([[1.0, 4.0, 0.0]]), depth, (1, 4))[0]
     assert near.sum() > far.sum()
     np.testing.assert_array_equal(invalid, [150, 150, 150])
-    assert depth_range([np.array([0.0, np.inf])]) == (0.0, 1.0)
-    assert depth_range([torch.full((2, 2), 3.0)])[0] == 3.0
+    assert depth.kind.limits([np.array([0.0, np.inf])]) == (0.0, 1.0)
+    assert depth.kind.limits([torch.full((2, 2), 3.0)])[0] == 3.0
 
 
 def test_palettes():
@@ -165,5 +162,5 @@ def test_palettes():
 def test_missing_labels_leave_cells_empty(tmp_path):
     image, one = sample()
     bare = MultiTaskSample(predictions=one.predictions)
-    unlabelled = MultiTaskSample(labels=TaskMaps({'sal': one.labels.sal}))
+    unlabelled = MultiTaskSample(labels=TaskMaps({'sal': one.labels['sal']}))
     draw_predictions([image, image], [bare, unlabelled], TASKS, tmp_path / 'a.png')

@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from bmtas.kinds import Classes, Depth, Kind, Mask, Normals
 from bmtas.registry import DATASETS
-from bmtas.structures import IGNORE
 
 from ..base import MultiTaskDataset
 from .render import View, camera_normals, edges, picture
 from .scene import CLASSES, PARTS, Scene, compose
 
-LABELS = dict(
-    semseg='classes',
-    human_parts='classes',
-    sal='mask',
-    normals='normals',
-    depth='depth',
-    edge='mask',
+LABELS: Mapping[str, Kind] = dict(
+    semseg=Classes(len(CLASSES)),
+    human_parts=Classes(len(PARTS)),
+    sal=Mask(),
+    normals=Normals(),
+    depth=Depth(),
+    edge=Mask(),
 )
 """Label keys and their kinds."""
 
@@ -54,10 +54,11 @@ class ShapeScenes(MultiTaskDataset):
             smoothed.
         shadow_samples: Points of the lamp that are tested; 1 gives hard shadows.
         cache: Keep rendered scenes in memory, per process.
-        pipeline, augmentation_seed: See ``MultiTaskDataset``.
+        pipeline, augmentation_seed, kinds: See ``MultiTaskDataset``.
     """
 
-    metainfo: Mapping[str, Any] = dict(classes=CLASSES, parts=PARTS, kinds=LABELS)
+    metainfo: Mapping[str, Any] = dict(classes=CLASSES, parts=PARTS)
+    known_kinds = LABELS
 
     def __init__(
         self,
@@ -73,8 +74,9 @@ class ShapeScenes(MultiTaskDataset):
         cache: bool = False,
         pipeline: Sequence[Mapping[str, Any] | Callable] = (),
         augmentation_seed: int = 0,
+        kinds: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(labels, pipeline, augmentation_seed)
+        super().__init__(labels, pipeline, augmentation_seed, kinds)
         for name in self.labels:
             _choose('labels', name, tuple(LABELS))
         _choose('split', split, SPLITS)
@@ -116,7 +118,7 @@ class ShapeScenes(MultiTaskDataset):
             self._cache[index] = self._render(index)
         kept = self._cache[index]
         labels = {name: array.copy() for name, array in kept['labels'].items()}
-        return dict(kept, img=kept['img'].copy(), labels=labels, kinds=dict(kept['kinds']))
+        return dict(kept, img=kept['img'].copy(), labels=labels)
 
     def _render(self, index: int) -> dict[str, Any]:
         scene = self.scene(index)
@@ -132,14 +134,13 @@ class ShapeScenes(MultiTaskDataset):
         return dict(
             img=picture(view, self.antialias, self.shadow_samples),
             labels={name: makers[name]() for name in self.labels},
-            kinds={name: LABELS[name] for name in self.labels},
             img_id=f'{self.split}_{self.seed}_{index:06d}',
             img_path=None,
         )
 
     def _parts(self, parts: np.ndarray) -> np.ndarray:
         if self.parts_without_figure == 'ignore' and not parts.any():
-            return np.full(parts.shape, IGNORE, np.uint8)
+            return np.full(parts.shape, LABELS['human_parts'].ignored, np.uint8)
         return parts.astype(np.uint8)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from bmtas.registry import TRANSFORMS
-from bmtas.structures import IGNORE
 
 
 @TRANSFORMS.register_module()
@@ -29,6 +28,9 @@ class IgnoreAbsentForeground:
         labels = dict(results['labels'])
         for name in self.labels:
             array = labels.get(name)
-            if array is not None and not ((array != 0) & (array != IGNORE)).any():
-                labels[name] = np.full_like(array, IGNORE)
+            if array is None:
+                continue
+            kind = results['kinds'][name]
+            if not ((array != 0) & kind.labelled(array)).any():
+                labels[name] = np.full_like(array, kind.ignored)
         return dict(results, labels=labels)

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from bmtas.registry import TRANSFORMS
-from bmtas.structures import MultiTaskSample, TaskMaps
+from bmtas.tasks import MultiTaskSample, TaskMaps
+
+from .common import map_labels
 
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'pad', 'predict_at')
 
@@ -19,14 +21,6 @@ def _channels_first(array: np.ndarray) -> np.ndarray:
     planes = np.empty((array.shape[2], *array.shape[:2]), array.dtype)
     cv2.split(np.ascontiguousarray(array), list(planes))
     return planes
-
-
-def _label_to_tensor(array: np.ndarray, kind: str) -> torch.Tensor:
-    if kind in ('classes', 'mask'):
-        return torch.from_numpy(array.astype(np.int64))
-    if kind == 'normals':
-        array = _channels_first(array)
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
 
 
 @TRANSFORMS.register_module()
@@ -43,12 +37,7 @@ class PackSample:
                 {key: results.get(key) for key in META_KEYS}, img_shape=results['img'].shape[:2]
             )
         )
-        sample.labels = TaskMaps(
-            {
-                name: _label_to_tensor(array, results['kinds'][name])
-                for name, array in results['labels'].items()
-            }
-        )
+        sample.labels = TaskMaps(map_labels(results, lambda kind, array: kind.to_tensor(array)))
         inputs = torch.from_numpy(_channels_first(results['img']))
         return dict(
             inputs=inputs if inputs.dtype == torch.uint8 else inputs.float(), data_samples=sample

@@ -17,8 +17,8 @@ class PadTo:
     """Pad around the centre to at least ``size``; nothing is ever cut off.
 
     ``results['pad']`` = (top, bottom, left, right) travels with the sample, so that predictions
-    can be cropped back (``bmtas.structures.crop_padding``). Labels are padded too, with ignored
-    values: they keep the size of the predictions and padding never counts.
+    can be cropped back (``Kind.unpad``). Labels are padded too, with unlabelled pixels: they keep
+    the size of the predictions and padding never counts.
 
     Args:
         size: Least height and width, or one number for both.

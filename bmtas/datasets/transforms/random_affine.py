@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
+from bmtas.kinds import warp
 from bmtas.registry import TRANSFORMS
 
-from .common import IMG_FILL, LABEL_FILL, map_labels
+from .common import IMG_FILL, map_labels
 from .random_scale import ScaleChoice
 
 
@@ -51,32 +51,8 @@ class RandomAffine:
         height, width = results['img'].shape[:2]
         centre = ((width - 1) / 2, (height - 1) / 2)
         matrix = cv2.getRotationMatrix2D(centre, angle, scale)
-
-        def warp(
-            array: np.ndarray, interpolation: int, fill: float | Sequence[float]
-        ) -> np.ndarray:
-            fill = (fill,) * 4 if isinstance(fill, (int, float)) else tuple(fill)
-            return cv2.warpAffine(
-                np.ascontiguousarray(array),
-                matrix,
-                (width, height),
-                flags=interpolation,
-                borderMode=cv2.BORDER_CONSTANT,
-                borderValue=fill,
-            )
-
-        def warp_label(array: np.ndarray, kind: str) -> np.ndarray:
-            array = warp(array, cv2.INTER_NEAREST, LABEL_FILL[kind])
-            if kind == 'normals':
-                # cv2 turns counter-clockwise as seen on the screen, y points down
-                cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-                turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], array.dtype)
-                return array @ turn.T
-            return array / np.float32(scale) if kind == 'depth' else array
-
-        img = results['img']
-        return dict(
-            results,
-            img=warp(img, cv2.INTER_CUBIC, self.img_fill),
-            labels=map_labels(results, warp_label),
+        labels = map_labels(
+            results, lambda kind, array: kind.rotate(array, matrix, angle, zoom=scale)
         )
+        img = warp(results['img'], matrix, cv2.INTER_CUBIC, self.img_fill)
+        return dict(results, img=img, labels=labels)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from bmtas.registry import TRANSFORMS
-from bmtas.structures import IGNORE
 
 from .common import IMG_FILL, centred_padding, map_labels, pad_sample, to_pair
 
@@ -18,7 +17,7 @@ class RandomCrop:
     """Cut a random window; a sample smaller than the window is padded around its centre first.
 
     Padding is floor(delta/2) at the top and left and the rest at the bottom and right. Padded
-    label pixels are ignored (classes and masks 255, depth 0, normals 0).
+    label pixels have no label.
 
     Args:
         size: Height and width of the window, or one number for both.
@@ -55,8 +54,10 @@ class RandomCrop:
         ]
         return tuple(slice(start, start + want) for start, want in zip(starts, self.size))
 
-    def _balanced(self, label: np.ndarray) -> bool:
-        counts = np.unique(label[label != IGNORE], return_counts=True)[1]
+    def _balanced(self, results: dict[str, Any], window: tuple[slice, slice]) -> bool:
+        label = results['labels'][self.ratio_label][window]
+        valid = results['kinds'][self.ratio_label].labelled(label)
+        counts = np.unique(label[valid], return_counts=True)[1]
         return len(counts) > 1 and counts.max() < self.cat_max_ratio * counts.sum()
 
     def __call__(self, results: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
@@ -64,13 +65,13 @@ class RandomCrop:
         window = self._draw(shape, rng)
         if self.cat_max_ratio < 1 and self.ratio_label in results['labels']:
             for _ in range(self.TRIES):
-                if self._balanced(results['labels'][self.ratio_label][window]):
+                if self._balanced(results, window):
                     break
                 window = self._draw(shape, rng)
         results = dict(
             results,
             img=results['img'][window],
-            labels=map_labels(results, lambda array, kind: array[window]),
+            labels=map_labels(results, lambda kind, array: kind.crop(array, window)),
         )
         if not self.pad:
             return results

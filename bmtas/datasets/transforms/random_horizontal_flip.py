@@ -12,13 +12,6 @@ from bmtas.registry import TRANSFORMS
 from .common import map_labels
 
 
-def _flip_label(array: np.ndarray, kind: str) -> np.ndarray:
-    flipped = cv2.flip(array, 1)
-    if kind == 'normals':
-        np.negative(flipped[..., 0], out=flipped[..., 0])
-    return flipped
-
-
 @TRANSFORMS.register_module()
 class RandomHorizontalFlip:
     """Mirror image and labels with probability ``prob``; the x component of normals is negated.
@@ -35,6 +28,5 @@ class RandomHorizontalFlip:
     def __call__(self, results: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
         if rng.random() >= self.prob:
             return results
-        return dict(
-            results, img=cv2.flip(results['img'], 1), labels=map_labels(results, _flip_label)
-        )
+        labels = map_labels(results, lambda kind, array: kind.mirror(array))
+        return dict(results, img=cv2.flip(results['img'], 1), labels=labels)

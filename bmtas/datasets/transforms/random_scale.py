@@ -10,7 +10,7 @@ import numpy as np
 
 from bmtas.registry import TRANSFORMS
 
-from .common import map_labels, resize_nearest
+from .common import map_labels
 
 
 class ScaleChoice:
@@ -68,10 +68,6 @@ class RandomScale:
         if scale == 1:
             return results
         size = tuple(max(int(dim * scale), 1) for dim in results['img'].shape[:2])
-
-        def scale_label(array: np.ndarray, kind: str) -> np.ndarray:
-            array = resize_nearest(array, size)
-            return array / np.float32(scale) if kind == 'depth' else array
-
         img = cv2.resize(results['img'], size[::-1], interpolation=cv2.INTER_LINEAR)
-        return dict(results, img=img, labels=map_labels(results, scale_label))
+        labels = map_labels(results, lambda kind, array: kind.resize(array, size, zoom=scale))
+        return dict(results, img=img, labels=labels)

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from bmtas.kinds import Mask
 from bmtas.registry import TRANSFORMS
-from bmtas.structures import IGNORE
 from bmtas.thinning import thin
 
-from .common import resize_nearest, to_pair
+from .common import to_pair
 
 INTERPOLATIONS = {
     'area': cv2.INTER_AREA,
@@ -23,7 +23,7 @@ INTERPOLATIONS = {
 }
 
 
-def resize_lines(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_lines(kind: Mask, mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize a mask (H, W) of thin lines without breaking them.
 
     A target pixel is 1 where any line pixel falls on it; the result is thinned again. Ignored
@@ -38,7 +38,7 @@ def resize_lines(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         (2 * columns + 1) * size[1] // (2 * mask.shape[1]),
     ] = True
     resized = thin(lines).astype(mask.dtype)
-    resized[(resize_nearest(mask, size) == IGNORE) & ~lines] = IGNORE
+    resized[~kind.labelled(kind.resize(mask, size)) & ~lines] = kind.ignored
     return resized
 
 
@@ -104,8 +104,9 @@ class Resize:
         img = self._resize_img(results['img'], size)
         if not self.labels:
             return dict(results, img=img, predict_at=results['img'].shape[:2])
-        labels = {
-            name: (resize_lines if name in self.lines else resize_nearest)(array, size)
-            for name, array in results['labels'].items()
-        }
+        labels = {}
+        for name, array in results['labels'].items():
+            kind = results['kinds'][name]
+            line = name in self.lines
+            labels[name] = resize_lines(kind, array, size) if line else kind.resize(array, size)
         return dict(results, img=img, labels=labels)

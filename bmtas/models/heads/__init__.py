@@ -2,5 +2,6 @@
 
 from bmtas.models.heads.convnext import ConvNeXtHead
 from bmtas.models.heads.deeplabv3plus import DeepLabV3PlusHead
+from bmtas.models.heads.pooled_linear import PooledLinearHead
 
-__all__ = ['ConvNeXtHead', 'DeepLabV3PlusHead']
+__all__ = ['ConvNeXtHead', 'DeepLabV3PlusHead', 'PooledLinearHead']

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from bmtas.models.losses.reduce import check_shapes, global_mean, mean_over
+from bmtas.kinds import Kind
+from bmtas.models.losses.reduce import TaskLoss, check_shapes, global_mean, mean_over
 from bmtas.registry import MODELS
-from bmtas.structures import IGNORE
 
 
 @MODELS.register_module()
-class WeightedBCELoss(nn.Module):
+class WeightedBCELoss(TaskLoss):
     """Binary cross-entropy with constant weights, mean over labelled pixels.
 
     Args:
+        kind: Kind of the task.
         pos_weight: w in ``w y softplus(-z) + (1 - w) (1 - y) softplus(z)``, inside (0, 1).
     """
 
-    def __init__(self, pos_weight: float = 0.95) -> None:
-        super().__init__()
+    def __init__(self, kind: Kind, pos_weight: float = 0.95) -> None:
+        super().__init__(kind)
         if not 0 < pos_weight < 1:
             raise ValueError(f'WeightedBCELoss: pos_weight must be in (0, 1), got {pos_weight}')
         self.pos_weight = pos_weight
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Logits (N, 1, H, W), labels (N, H, W) of 0, 1 and 255 (ignored) -> scalar."""
+        """Logits (N, 1, H, W), labels (N, H, W) of 0, 1 and unlabelled pixels -> scalar."""
         check_shapes(type(self).__name__, logits, 1, target)
-        valid = target != IGNORE
+        valid = self.kind.labelled(target)
         positive = (target == 1) & valid
         weight = self._weight(positive, valid)
         return weighted_bce(logits[:, 0].float(), positive, valid, weight)
@@ -43,12 +44,13 @@ class BalancedBCELoss(WeightedBCELoss):
     Xie and Tu, "Holistically-Nested Edge Detection", ICCV 2015, eq. 2.
 
     Args:
+        kind: Kind of the task.
         margin: The weight is kept inside [margin, 1 - margin], so that a batch without
             positives still teaches its negatives.
     """
 
-    def __init__(self, margin: float = 0.01) -> None:
-        super().__init__()
+    def __init__(self, kind: Kind, margin: float = 0.01) -> None:
+        super().__init__(kind)
         if not 0 <= margin < 0.5:
             raise ValueError(f'BalancedBCELoss: margin must be in [0, 0.5), got {margin}')
         self.margin = margin

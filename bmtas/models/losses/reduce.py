@@ -1,10 +1,29 @@
-"""Means over the labelled pixels of the whole batch, also when it is spread over processes."""
+"""What losses share: the kind, means over the labelled pixels of the batch on all processes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from mmengine.dist import all_reduce
-from torch import Tensor
+from torch import Tensor, nn
+
+from bmtas.kinds import Kind, build_kind
+
+
+class TaskLoss(nn.Module):
+    """Logits (N, C, H, W) and labels of a task's kind in, a scalar out.
+
+    The scalar is a mean over what is labelled, 0 with a graph where nothing is.
+
+    Args:
+        kind: Kind of the task; it says what is labelled.
+    """
+
+    def __init__(self, kind: Kind | str | Mapping[str, Any]) -> None:
+        super().__init__()
+        self.kind = build_kind(kind)
 
 
 def global_mean(count: Tensor) -> Tensor:

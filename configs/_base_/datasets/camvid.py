@@ -2,14 +2,10 @@
 data_root = 'data/camvid'
 input_size = (180, 240)
 
-tasks = [
-    dict(
-        name='semseg',
+tasks = dict(
+    semseg=dict(
         kind='classes',
-        channels=11,
-        loss=dict(type='CrossEntropyLoss'),
-        metric=dict(type='MeanIoU'),
-        score='mIoU',
+        num_classes=11,
         draw=dict(
             names=[
                 'sky',
@@ -26,33 +22,22 @@ tasks = [
             ]
         ),
     ),
-    dict(
-        name='edge',
+    edge=dict(
         kind='mask',
-        channels=1,
         loss=dict(type='WeightedBCELoss', pos_weight=0.95),
         weight=50.0,
         metric=dict(type='BoundaryFMeasure', tolerance=0.0075),
-        score='odsF',
     ),
-    dict(
-        name='sal',
-        kind='mask',
-        channels=1,
-        loss=dict(type='BalancedBCELoss'),
-        weight=5.0,
-        metric=dict(type='SaliencyIoU'),
-        score='maxIoU',
-    ),
-]
+    sal=dict(kind='mask', weight=5.0),
+)
 
 _dataset = dict(
     type='MultiTaskFolder',
     data_root=data_root,
     label_files=dict(
-        semseg=dict(folder='segmentation', kind='classes', num_classes=11),
-        edge=dict(folder='edge', kind='mask', threshold=127),
-        sal=dict(folder='saliency', kind='mask', ignore=255),
+        semseg=dict(folder='segmentation'),
+        edge=dict(folder='edge', threshold=127),
+        sal=dict(folder='saliency', ignore=255),
     ),
 )
 _train_pipeline = [

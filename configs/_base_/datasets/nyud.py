@@ -2,14 +2,10 @@
 data_root = 'data/NYUDv2'
 input_size = (425, 560)
 
-tasks = [
-    dict(
-        name='semseg',
+tasks = dict(
+    semseg=dict(
         kind='classes',
-        channels=40,
-        loss=dict(type='CrossEntropyLoss'),
-        metric=dict(type='MeanIoU'),
-        score='mIoU',
+        num_classes=40,
         draw=dict(
             names=[
                 'wall',
@@ -55,35 +51,15 @@ tasks = [
             ]
         ),
     ),
-    dict(
-        name='depth',
-        kind='depth',
-        channels=1,
-        loss=dict(type='DepthL1Loss'),
-        metric=dict(type='DepthError'),
-        score='rmse',
-        higher_is_better=False,
-    ),
-    dict(
-        name='normals',
-        kind='normals',
-        channels=3,
-        loss=dict(type='NormalsL1Loss'),
-        weight=10.0,
-        metric=dict(type='NormalsError'),
-        score='mean',
-        higher_is_better=False,
-    ),
-    dict(
-        name='edge',
+    depth=dict(kind='depth'),
+    normals=dict(kind='normals', weight=10.0),
+    edge=dict(
         kind='mask',
-        channels=1,
         loss=dict(type='WeightedBCELoss', pos_weight=0.8),
         weight=50.0,
         metric=dict(type='BoundaryFMeasure', tolerance=0.011, workers=4),
-        score='odsF',
     ),
-]
+)
 
 _dataset = dict(type='NYUD', data_root=data_root)
 _train_pipeline = [

@@ -2,14 +2,10 @@
 data_root = 'data/PASCAL_MT'
 input_size = (512, 512)
 
-tasks = [
-    dict(
-        name='semseg',
+tasks = dict(
+    semseg=dict(
         kind='classes',
-        channels=21,
-        loss=dict(type='CrossEntropyLoss'),
-        metric=dict(type='MeanIoU'),
-        score='mIoU',
+        num_classes=21,
         draw=dict(
             names=[
                 'background',
@@ -36,14 +32,10 @@ tasks = [
             ]
         ),
     ),
-    dict(
-        name='human_parts',
+    human_parts=dict(
         kind='classes',
-        channels=7,
-        loss=dict(type='CrossEntropyLoss'),
+        num_classes=7,
         weight=2.0,
-        metric=dict(type='MeanIoU'),
-        score='mIoU',
         draw=dict(
             names=[
                 'background',
@@ -56,35 +48,15 @@ tasks = [
             ]
         ),
     ),
-    dict(
-        name='sal',
+    sal=dict(kind='mask', weight=5.0),
+    normals=dict(kind='normals', weight=10.0),
+    edge=dict(
         kind='mask',
-        channels=1,
-        loss=dict(type='BalancedBCELoss'),
-        weight=5.0,
-        metric=dict(type='SaliencyIoU'),
-        score='maxIoU',
-    ),
-    dict(
-        name='normals',
-        kind='normals',
-        channels=3,
-        loss=dict(type='NormalsL1Loss'),
-        weight=10.0,
-        metric=dict(type='NormalsError'),
-        score='mean',
-        higher_is_better=False,
-    ),
-    dict(
-        name='edge',
-        kind='mask',
-        channels=1,
         loss=dict(type='WeightedBCELoss', pos_weight=0.95),
         weight=50.0,
         metric=dict(type='BoundaryFMeasure', tolerance=0.0075, workers=4),
-        score='odsF',
     ),
-]
+)
 
 _dataset = dict(type='PascalContext', data_root=data_root)
 _train_pipeline = [

@@ -1,14 +1,10 @@
 # Rendered scenes (nothing to download), 64x64, all six labels: 2000 train, 200 val, 400 test.
 input_size = (64, 64)
 
-tasks = [
-    dict(
-        name='semseg',
+tasks = dict(
+    semseg=dict(
         kind='classes',
-        channels=10,
-        loss=dict(type='CrossEntropyLoss'),
-        metric=dict(type='MeanIoU'),
-        score='mIoU',
+        num_classes=10,
         draw=dict(
             names=[
                 'wall',
@@ -24,14 +20,10 @@ tasks = [
             ]
         ),
     ),
-    dict(
-        name='human_parts',
+    human_parts=dict(
         kind='classes',
-        channels=7,
-        loss=dict(type='CrossEntropyLoss'),
+        num_classes=7,
         weight=2.0,
-        metric=dict(type='MeanIoU'),
-        score='mIoU',
         draw=dict(
             names=[
                 'background',
@@ -44,44 +36,16 @@ tasks = [
             ]
         ),
     ),
-    dict(
-        name='sal',
+    sal=dict(kind='mask', weight=5.0),
+    normals=dict(kind='normals', weight=10.0),
+    depth=dict(kind='depth'),
+    edge=dict(
         kind='mask',
-        channels=1,
-        loss=dict(type='BalancedBCELoss'),
-        weight=5.0,
-        metric=dict(type='SaliencyIoU'),
-        score='maxIoU',
-    ),
-    dict(
-        name='normals',
-        kind='normals',
-        channels=3,
-        loss=dict(type='NormalsL1Loss'),
-        weight=10.0,
-        metric=dict(type='NormalsError'),
-        score='mean',
-        higher_is_better=False,
-    ),
-    dict(
-        name='depth',
-        kind='depth',
-        channels=1,
-        loss=dict(type='DepthL1Loss'),
-        metric=dict(type='DepthError'),
-        score='rmse',
-        higher_is_better=False,
-    ),
-    dict(
-        name='edge',
-        kind='mask',
-        channels=1,
         loss=dict(type='WeightedBCELoss', pos_weight=0.95),
         weight=50.0,
         metric=dict(type='EdgeFMeasure'),
-        score='F',
     ),
-]
+)
 
 _dataset = dict(type='ShapeScenes', size=input_size, cache=True)
 _loader = dict(num_workers=2, persistent_workers=True, collate_fn=dict(type='pseudo_collate'))

@@ -2,64 +2,28 @@
 data_root = 'data/tabletop'
 input_size = (240, 320)
 
-tasks = [
-    dict(
-        name='semseg',
-        kind='classes',
-        channels=2,
-        loss=dict(type='CrossEntropyLoss'),
-        metric=dict(type='MeanIoU'),
-        score='mIoU',
-        draw=dict(names=['table', 'object']),
-    ),
-    dict(
-        name='sal',
+tasks = dict(
+    semseg=dict(kind='classes', num_classes=2, draw=dict(names=['table', 'object'])),
+    sal=dict(kind='mask', weight=5.0),
+    depth=dict(kind='depth'),
+    normals=dict(kind='normals', weight=10.0),
+    edge=dict(
         kind='mask',
-        channels=1,
-        loss=dict(type='BalancedBCELoss'),
-        weight=5.0,
-        metric=dict(type='SaliencyIoU'),
-        score='maxIoU',
-    ),
-    dict(
-        name='depth',
-        kind='depth',
-        channels=1,
-        loss=dict(type='DepthL1Loss'),
-        metric=dict(type='DepthError'),
-        score='rmse',
-        higher_is_better=False,
-    ),
-    dict(
-        name='normals',
-        kind='normals',
-        channels=3,
-        loss=dict(type='NormalsL1Loss'),
-        weight=10.0,
-        metric=dict(type='NormalsError'),
-        score='mean',
-        higher_is_better=False,
-    ),
-    dict(
-        name='edge',
-        kind='mask',
-        channels=1,
         loss=dict(type='WeightedBCELoss', pos_weight=0.95),
         weight=50.0,
         metric=dict(type='BoundaryFMeasure', tolerance=0.0075),
-        score='odsF',
     ),
-]
+)
 
 _dataset = dict(
     type='MultiTaskFolder',
     data_root=data_root,
     label_files=dict(
-        semseg=dict(folder='segmentation', kind='classes', num_classes=2),
-        sal=dict(folder='saliency', kind='mask', ignore=255),
-        depth=dict(folder='depth', kind='depth', scale=0.001),
-        normals=dict(folder='normals', kind='normals'),
-        edge=dict(folder='edge', kind='mask', threshold=127),
+        semseg=dict(folder='segmentation'),
+        sal=dict(folder='saliency', ignore=255),
+        depth=dict(folder='depth', scale=0.001),
+        normals=dict(folder='normals'),
+        edge=dict(folder='edge', threshold=127),
     ),
 )
 _train_pipeline = [

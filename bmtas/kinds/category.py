@@ -1,0 +1,142 @@
+"""The class of the whole image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bmtas.registry import KINDS
+
+from .base import Draw, to_array
+from .classes import check_count, check_ids
+from .image import ImageKind
+from .values import Ids, as_numbers, whole_numbers
+
+UNLABELLED = -1
+
+
+@KINDS.register_module(name='category')
+@dataclass(frozen=True)
+class Category(ImageKind):
+    """One class id for the image, an int64 scalar, -1 without label; an attribute has two classes.
+
+    Predictions are probabilities (C,).
+
+    Args:
+        num_classes: Ids are 0 to num_classes - 1; 255 is an ordinary one.
+        ignore: Value or values of the file that mean "no label".
+        offset: Added to all other values of the file.
+        remap: Table file value -> class id instead of ``offset``; values that are not listed have
+            no label.
+    """
+
+    name: ClassVar[str] = 'category'
+    loss: ClassVar[Mapping[str, Any]] = dict(type='CategoryLoss')
+    metric: ClassVar[Mapping[str, Any]] = dict(type='CategoryScores')
+
+    num_classes: int
+    ignore: int | Sequence[int] | None = UNLABELLED
+    offset: int = 0
+    remap: Mapping[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        check_count(self.num_classes)
+        as_numbers(self.ignore, 'ignore')
+
+    @property
+    def channels(self) -> int:
+        return self.num_classes
+
+    @property
+    def ignored(self) -> int:
+        """The id that stands for "no label"."""
+        return UNLABELLED
+
+    def decode(self, raw: np.ndarray, path: Path) -> np.ndarray:
+        """The id, a scalar of int64."""
+        raw = np.asarray(raw)
+        if raw.size != 1:
+            raise ValueError(f'{path}: a category is one number, this is {raw.shape}')
+        ids = Ids(
+            self.num_classes,
+            as_numbers(self.ignore, 'ignore'),
+            self.offset,
+            self.remap,
+            UNLABELLED,
+        )
+        return ids.decode(whole_numbers(raw.reshape(1), path), path, np.int64).reshape(())
+
+    def to_tensor(self, array: np.ndarray) -> Tensor:
+        return torch.tensor(int(array))
+
+    def labelled(self, label: Tensor | np.ndarray) -> Any:
+        return label != UNLABELLED
+
+    def blank(self, size: Sequence[int]) -> Tensor:
+        return torch.tensor(UNLABELLED)
+
+    def check(self, label: Tensor, where: str) -> None:
+        check_ids(label, self.num_classes, UNLABELLED, where)
+
+    def activate(self, logits: Tensor) -> Tensor:
+        return F.softmax(pooled(logits).float(), dim=1)
+
+    def prediction_shape(self, label: Tensor) -> tuple[int, ...]:
+        return (self.num_classes,)
+
+    def error(self, prediction: Tensor, label: Tensor) -> float:
+        """1 - probability of the right class."""
+        return 1 - float(prediction[int(label)]) if self.labelled(label) else math.nan
+
+    def label_sums(self, label: Tensor) -> Tensor:
+        """Images of each class."""
+        sums = torch.zeros(self.num_classes, dtype=torch.float64)
+        if self.labelled(label):
+            sums[int(label)] = 1
+        return sums
+
+    def constants(self, sums: Tensor) -> list[Tensor]:
+        """The frequencies of the classes; of two classes also the rarer one.
+
+        F1 of an attribute can be better where everything is called positive.
+        """
+        found = [(sums / sums.sum()).float()]
+        if self.num_classes == 2:
+            found.append(found[0].flip(0))
+        return found
+
+    def caption(self, values: Any, draw: Draw) -> str:
+        """Name of the class, of a prediction with its probability."""
+        values = to_array(values)
+        if values.ndim == 0:
+            return self._name(int(values), draw) if values != UNLABELLED else 'no label'
+        best = int(values.argmax())
+        return f'{self._name(best, draw)}\n{100 * float(values[best]):.0f} %'
+
+    def _name(self, index: int, draw: Draw) -> str:
+        names = draw.get('names') or ()
+        if index < len(names):
+            return str(names[index])
+        return ('no', 'yes')[index] if self.num_classes == 2 else str(index)
+
+    def columns(self, prediction: Tensor, draw: Draw) -> dict[str, Any]:
+        """Id, name of the class and its probability."""
+        best = int(prediction.argmax())
+        return {
+            '': best,
+            '_name': self._name(best, draw),
+            '_probability': round(float(prediction[best]), 4),
+        }
+
+
+def pooled(logits: Tensor) -> Tensor:
+    """Logits (N, C) of the image from (N, C, H, W): their mean, whatever the head's size."""
+    return logits.mean(dim=(2, 3))

@@ -1,0 +1,150 @@
+"""Class maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bmtas.registry import KINDS
+
+from .base import Draw, to_array
+from .colours import NO_LABEL, class_colours
+from .maps import MapKind, one_channel
+from .values import Ids, as_numbers, whole_numbers
+
+SMALL = 255
+"""Up to this number of classes, ids fit into a byte and 255 has no label."""
+
+
+@KINDS.register_module(name='classes')
+@dataclass(frozen=True)
+class Classes(MapKind):
+    """A class id for every pixel, int64 (H, W); predictions are ids too.
+
+    Unlabelled pixels are 255, with more than 255 classes -1 (property ``ignored``).
+
+    Args:
+        num_classes: Ids are 0 to num_classes - 1.
+        ignore: Value or values of the file that mean "no label", of any sign. By default 255, and
+            with more than 255 classes those that can be no id: negative ones and 65535.
+        offset: Added to all other values of the file, e.g. -1 where it counts from 1.
+        remap: Table file value -> class id instead of ``offset``; values that are not listed have
+            no label.
+    """
+
+    name: ClassVar[str] = 'classes'
+    loss: ClassVar[Mapping[str, Any]] = dict(type='CrossEntropyLoss')
+    metric: ClassVar[Mapping[str, Any]] = dict(type='MeanIoU')
+
+    num_classes: int
+    ignore: int | Sequence[int] | None = None
+    offset: int = 0
+    remap: Mapping[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        check_count(self.num_classes)
+        as_numbers(self.ignore, 'ignore')
+
+    @property
+    def channels(self) -> int:
+        return self.num_classes
+
+    @property
+    def ignored(self) -> int:
+        """Id of pixels without a label."""
+        return SMALL if self.num_classes <= SMALL else -1
+
+    @property
+    def outside(self) -> float:
+        return self.ignored
+
+    def decode(self, raw: np.ndarray, path: Path) -> np.ndarray:
+        """Ids (H, W): uint8, int32 beyond 255 classes."""
+        raw = whole_numbers(one_channel(raw, path, 'a label map'), path)
+        ignore = as_numbers(self.ignore, 'ignore')
+        if self.ignore is None:
+            ignore = (SMALL,) if self.num_classes <= SMALL else (-1, 65535)
+        ids = Ids(self.num_classes, ignore, self.offset, self.remap, self.ignored)
+        return ids.decode(raw, path, np.uint8 if self.num_classes <= SMALL else np.int32)
+
+    def to_tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array.astype(np.int64))
+
+    def labelled(self, label: Tensor | np.ndarray) -> Any:
+        return label != self.ignored
+
+    def blank(self, size: Sequence[int]) -> Tensor:
+        return torch.full(tuple(size), self.ignored)
+
+    def check(self, label: Tensor, where: str) -> None:
+        check_ids(label, self.num_classes, self.ignored, where)
+
+    def activate(self, logits: Tensor) -> Tensor:
+        return logits.argmax(dim=1)
+
+    def error(self, prediction: Tensor, label: Tensor) -> float:
+        """1 - mean IoU over the classes present."""
+        valid = self.labelled(label)
+        if not valid.any():
+            return math.nan
+        prediction, label = prediction[valid], label[valid]
+        present = label.unique().tolist()
+        return 1 - sum(iou(prediction == c, label == c) for c in present) / len(present)
+
+    def label_sums(self, label: Tensor) -> Tensor:
+        """Pixels of each class."""
+        return torch.bincount(label[self.labelled(label)], minlength=self.num_classes).double()
+
+    def constants(self, sums: Tensor) -> list[Tensor]:
+        """The most frequent class."""
+        return [sums.argmax()]
+
+    def colours(
+        self, values: Any, draw: Draw, limits: tuple[float, float] | None = None
+    ) -> np.ndarray:
+        """By the palette of ``draw``."""
+        values = to_array(values)
+        invalid = (values < 0) | (values >= self.num_classes)
+        palette = class_colours(self.num_classes, draw.get('palette', 'bmtas'))
+        out = palette[np.where(invalid, 0, values).astype(int)]
+        out[invalid] = NO_LABEL
+        return out
+
+    def legend(self, draw: Draw) -> list[tuple[np.ndarray, str]]:
+        if not draw.get('names'):
+            return []
+        palette = class_colours(self.num_classes, draw.get('palette', 'bmtas'))
+        return [*zip(palette, map(str, draw['names'])), (NO_LABEL, 'no label')]
+
+    def to_file(self, prediction: Tensor) -> np.ndarray:
+        """Ids, uint8, uint16 beyond 256 classes."""
+        return prediction.numpy().astype(np.uint8 if self.num_classes <= 256 else np.uint16)
+
+
+def check_count(num_classes: Any) -> None:
+    """Raise a ValueError if this is no number of classes."""
+    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
+        raise ValueError(f'num_classes must be a positive whole number, got {num_classes!r}')
+
+
+def check_ids(label: Tensor, count: int, ignored: int, where: str) -> None:
+    """Raise a ValueError naming the first id that is neither in 0 ... count-1 nor ignored."""
+    faulty = ((label < 0) | (label >= count)) & (label != ignored)
+    if faulty.any():
+        raise ValueError(
+            f'{where}: class id {int(label[faulty][0])}, but there are {count} classes '
+            f'(0 to {count - 1}, {ignored} is ignored)'
+        )
+
+
+def iou(prediction: Tensor, label: Tensor) -> float:
+    """Intersection over union of two masks; 1 if both are empty."""
+    union = (prediction | label).sum().item()
+    return (prediction & label).sum().item() / union if union else 1.0

@@ -1,0 +1,97 @@
+"""Whole numbers of files: which mean "no label", and what the others become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TABLE = 1 << 17
+"""Widest range of values that goes through a table."""
+
+
+def as_numbers(value: Any, what: str) -> tuple[int, ...]:
+    """None, one whole number or several, as a tuple.
+
+    Raises:
+        ValueError: Something else.
+    """
+    values = () if value is None else value if isinstance(value, (list, tuple)) else (value,)
+    for number in values:
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise ValueError(f'{what}: whole numbers are needed, got {value!r}')
+    return tuple(values)
+
+
+def whole_numbers(raw: np.ndarray, path: Path) -> np.ndarray:
+    """The values of a file as integers.
+
+    Raises:
+        ValueError: A value with a fraction, NaN or infinity.
+    """
+    if raw.dtype == bool:
+        return raw.astype(np.uint8)
+    if np.issubdtype(raw.dtype, np.integer):
+        return raw
+    if not np.array_equal(np.rint(raw), raw) or not np.isfinite(raw).all():
+        raise ValueError(f'{path}: class ids must be whole numbers')
+    return raw.astype(np.int64)
+
+
+class Ids:
+    """From the values of a file to class ids.
+
+    Args:
+        count: Number of classes; ids are 0 to count - 1.
+        ignore: Values of the file that mean "no label".
+        offset: Added to all other values.
+        remap: Table file value -> class id instead of ``offset``; other values have no label.
+        blank: The id that stands for "no label".
+    """
+
+    def __init__(
+        self,
+        count: int,
+        ignore: tuple[int, ...],
+        offset: int,
+        remap: Mapping[int, int] | None,
+        blank: int,
+    ) -> None:
+        self.count, self.ignore, self.offset, self.blank = count, ignore, offset, blank
+        self.remap = None if remap is None else {int(k): int(v) for k, v in remap.items()}
+
+    def convert(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ids (M,) int64 of values, and which of them are impossible (M,) bool."""
+        if self.remap is None:
+            ids, known = values.astype(np.int64) + self.offset, np.ones(len(values), bool)
+        else:
+            ids = np.array([self.remap.get(int(value), 0) for value in values], np.int64)
+            known = np.array([int(value) in self.remap for value in values], bool)
+        known &= ~np.isin(values, self.ignore)
+        wrong = known & ((ids < 0) | (ids >= self.count))
+        return np.where(known, ids, self.blank), wrong
+
+    def decode(self, raw: np.ndarray, path: Path, dtype: type) -> np.ndarray:
+        """Class ids of an array of integers.
+
+        Raises:
+            ValueError: A value that is neither ignored nor an id.
+        """
+        low, high = int(raw.min()), int(raw.max())
+        if high - low < TABLE:  # through a table: one pass over the pixels, whatever the rules
+            values, where = np.arange(low, high + 1), raw
+            if low:
+                where = raw.astype(np.int64) - low
+        else:
+            values, where = np.unique(raw, return_inverse=True)
+            where = where.reshape(raw.shape)
+        ids, wrong = self.convert(values)
+        if wrong.any() and (found := wrong[where]).any():
+            value = int(raw[found].min())
+            raise ValueError(
+                f'{path}: value {value} decodes to class {int(ids[where][found].min())}, outside '
+                f'0..{self.count - 1}; check num_classes, ignore, offset and remap of the label'
+            )
+        return ids.astype(dtype)[where]

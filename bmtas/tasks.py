@@ -1,0 +1,211 @@
+"""The task table, and the sample that travels with an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from mmengine.structures import BaseDataElement
+from torch import nn
+
+from bmtas.files import nearest
+from bmtas.kinds import Kind, build_kind
+from bmtas.registry import METRICS
+
+_RESERVED = frozenset(dir(nn.ModuleDict()))
+
+
+@dataclass(frozen=True)
+class Task:
+    """One entry of the task table: all that any part of the program knows about a task.
+
+    Args:
+        name: Name of the task, the key of its predictions, losses (``loss_<name>``) and metrics.
+        kind: What its label is; in a config the kind's name, its options beside it.
+        loss: Config of the loss (registry MODELS), by default that of the kind.
+        metric: Config of the metric (registry METRICS), by default that of the kind.
+        score: Key of the metric's results that enters Delta_m and the reports; the first one by
+            default.
+        weight: Factor of the loss in the sum over tasks.
+        label: Key of the label in the data set; the task's name by default.
+        head: Options of its head where they differ from the model's; another ``type`` replaces it.
+        draw: Options of the picture of this task, e.g. ``dict(names=[...], palette='voc')``.
+
+    Raises:
+        ValueError: Unknown kind, key, metric or score, or a value out of range; the message names
+            the task.
+    """
+
+    name: str
+    kind: Kind
+    loss: Mapping[str, Any] = field(default_factory=dict)
+    metric: Mapping[str, Any] = field(default_factory=dict)
+    score: str = ''
+    weight: float = 1.0
+    label: str = ''
+    head: Mapping[str, Any] = field(default_factory=dict)
+    draw: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.isidentifier():
+            raise ValueError(f'task name {self.name!r} is not an identifier')
+        if self.name in _RESERVED:
+            raise ValueError(
+                f'task name {self.name!r} is taken by a method of torch; choose another one and '
+                f'set label={self.name!r}'
+            )
+        where = f'task {self.name!r}'
+        weight = self.weight
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not weight >= 0:
+            raise ValueError(f'{where}: weight must be a number of at least 0, got {weight!r}')
+        self._set('kind', build_kind(self.kind, where))
+        self._set('label', self.label or self.name)
+        for key in ('loss', 'metric'):
+            value = getattr(self, key) or getattr(self.kind, key)
+            if not isinstance(value, Mapping) or 'type' not in value:
+                raise ValueError(f'{where}: {key} must be a dict with the key type, got {value!r}')
+            self._set(key, dict(value))
+        self._set('score', self.score or next(iter(self._scores()), ''))
+        if self.score not in self._scores():
+            known = nearest(self.score, self._scores())
+            metric = self.metric['type']
+            raise ValueError(f'{where}: {metric} gives no score {self.score!r}; {known}')
+
+    def _set(self, key: str, value: Any) -> None:
+        object.__setattr__(self, key, value)
+
+    def _scores(self) -> Mapping[str, bool]:
+        metric = METRICS.get(self.metric['type'])
+        if metric is None:
+            METRICS.import_from_location()
+            known = nearest(self.metric['type'], METRICS.module_dict)
+            raise ValueError(
+                f'task {self.name!r}: there is no metric {self.metric["type"]!r}; {known}'
+            )
+        return metric.scores
+
+    @property
+    def channels(self) -> int:
+        """Output channels of the head."""
+        return self.kind.channels
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Direction of ``score``."""
+        return self._scores()[self.score]
+
+    def head_config(self, head: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Config of this task's head: the model's, changed by the kind and by the task."""
+        merged = dict(head or {})
+        for change in (self.kind.head, self.head):
+            replaced = 'type' in change and change['type'] != merged.get('type')
+            merged = dict(change) if replaced else {**merged, **change}
+        if 'type' not in merged:
+            raise ValueError(f'model.head: missing, task {self.name!r} needs one')
+        return merged
+
+    def metric_config(self) -> dict[str, Any]:
+        """Complete config of this task's metric."""
+        return {
+            'label': self.label,
+            **self.metric,
+            'task': self.name,
+            'kind': self.kind.config(),
+        }
+
+    @classmethod
+    def from_cfg(cls, name: str, cfg: Mapping[str, Any] | Task, names: Iterable[str] = ()) -> Task:
+        """Build a task from one entry of the config's ``tasks``; ``names`` are those of all."""
+        if isinstance(cfg, Task):
+            return cfg
+        if not isinstance(cfg, Mapping):
+            raise ValueError(f'tasks.{name}: must be a dict, got {cfg!r}')
+        if 'kind' not in cfg:
+            hint = nearest(name, set(names) - {name})
+            raise ValueError(f'tasks: entry {name!r} has no kind; is it another task? {hint}')
+        if not isinstance(cfg['kind'], str):
+            return cls(**{**cfg, 'name': name})
+        own = {f.name for f in fields(cls)} - {'name', 'kind'}
+        options = {key: value for key, value in cfg.items() if key in own}
+        rest = {key: value for key, value in cfg.items() if key not in own | {'name', 'kind'}}
+        where = f'tasks: {name!r}'
+        kind = build_kind(dict(type=cfg['kind']) | rest, where, own)
+        return cls(name=name, kind=kind, **options)
+
+
+def build_tasks(entries: Any) -> tuple[Task, ...]:
+    """Build the task table.
+
+    Args:
+        entries: Dict name -> entry, where None takes out a task that a base config brought; or a
+            list of tasks and of entries with the key ``name``.
+
+    Raises:
+        ValueError: Empty table, repeated name or a faulty entry.
+    """
+    if isinstance(entries, Mapping):
+        pairs = [(name, entry) for name, entry in entries.items() if entry is not None]
+    else:
+        pairs = [(_name_of(entry), entry) for entry in entries]
+    names = [name for name, _ in pairs]
+    tasks = tuple(Task.from_cfg(name, entry, names) for name, entry in pairs)
+    if not tasks:
+        raise ValueError('tasks: the table is empty, at least one task is needed')
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f'tasks: {name!r} is listed {names.count(name)} times')
+    return tasks
+
+
+def _name_of(entry: Any) -> str:
+    if isinstance(entry, Task):
+        return entry.name
+    if not isinstance(entry, Mapping) or 'name' not in entry:
+        raise ValueError(f'tasks: an entry of a list needs the key name, got {entry!r}')
+    return entry['name']
+
+
+def task_names(entries: Any) -> list[str]:
+    """Names of the tasks of a table, see ``build_tasks``."""
+    return [task.name for task in build_tasks(entries)]
+
+
+def label_kinds(tasks: Iterable[Task]) -> dict[str, dict[str, Any]]:
+    """Label key -> config of its kind, as data sets are told.
+
+    Raises:
+        ValueError: Two tasks read one label as different kinds.
+    """
+    kinds: dict[str, Kind] = {}
+    for task in tasks:
+        if kinds.setdefault(task.label, task.kind) != task.kind:
+            raise ValueError(
+                f'tasks: label {task.label!r} is {kinds[task.label]} for one task and {task.kind} '
+                'with other options for another'
+            )
+    return {label: kind.config() for label, kind in kinds.items()}
+
+
+class TaskMaps(dict):
+    """Tensors by name, of any names; a missing name is a task without a label or prediction."""
+
+    def __missing__(self, name: str) -> Any:
+        raise KeyError(f'no map {name!r}, there are {list(self)}')
+
+    def to(self, *args: Any, **kwargs: Any) -> TaskMaps:
+        """All tensors on another device or of another type."""
+        return TaskMaps({name: value.to(*args, **kwargs) for name, value in self.items()})
+
+
+class MultiTaskSample(BaseDataElement):
+    """One image's labels and predictions.
+
+    Fields:
+        labels (TaskMaps): by label key, tensors as the label's kind describes them.
+        predictions (TaskMaps): by task name, what the task's kind made of the logits.
+
+    Metainfo: ``img_id``, ``img_path`` (or None), ``ori_shape`` (H, W) before the pipeline,
+    ``img_shape`` (H, W) after it, ``pad`` (top, bottom, left, right) pixels added at test time,
+    ``predict_at`` (H, W) of the labels where the image alone was resized.
+    """
