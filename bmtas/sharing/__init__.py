@@ -4,8 +4,24 @@ Shoouri et al., "Efficient Computation Sharing for Multi-Task Visual Scene Under
 2023; see docs/computation_sharing.md. A plug-in: configs name it in ``custom_imports``.
 """
 
+from bmtas.engine.config_check import add_section
 from bmtas.sharing.deltas import LowRankDelta, SparseDelta
 from bmtas.sharing.encoder import DeltaEncoder
+from bmtas.sharing.loops import SharingTestLoop, SharingTrainLoop
+from bmtas.sharing.model import SharingModel
+from bmtas.sharing.optim import SharingOptimWrapperConstructor
+from bmtas.sharing.stages import sharing_section
 from bmtas.sharing.video import VideoState
 
-__all__ = ['DeltaEncoder', 'LowRankDelta', 'SparseDelta', 'VideoState']
+__all__ = [
+    'DeltaEncoder',
+    'LowRankDelta',
+    'SharingModel',
+    'SharingOptimWrapperConstructor',
+    'SharingTestLoop',
+    'SharingTrainLoop',
+    'SparseDelta',
+    'VideoState',
+]
+
+add_section('sharing', sharing_section)

@@ -447,7 +447,7 @@ class DeltaEncoder(Encoder):
     ) -> _TaskPlace:
         delta = self.deltas[task]
         tensors = delta.tensors(place.name, place.module, generator)
-        if self.training:
+        if self.training or place_is_meta(place):
             return _TaskPlace(tensors, {})
         products = {}
         for name, op in place.ops:

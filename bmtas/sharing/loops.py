@@ -43,6 +43,8 @@ class SharingTestLoop(TestLoop):
     def run(self) -> dict[str, float]:
         """Launch the test."""
         model = unwrap(self.runner.model)
+        if model.encoder.thresholds is not None:
+            model.encoder.thresholds.check_network(model.network)
         model.encoder.meter = Meter()
         try:
             metrics = super().run()

@@ -1,0 +1,265 @@
+"""The stages of base and sub-tasks: their configs, where they start from, what they leave."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import barrier, is_main_process
+from torch import Tensor
+
+from bmtas.engine.checkpoint import checkpoints_of
+from bmtas.engine.config import select_tasks
+from bmtas.engine.config_check import check_config
+from bmtas.engine.dist import init_distributed
+from bmtas.engine.seeding import position_seed
+from bmtas.engine.train import run_training
+from bmtas.files import load_state, nearest, save_state
+from bmtas.registry import MODELS
+from bmtas.resources import without_weights
+from bmtas.sharing.delta_file import base_hash
+from bmtas.sharing.encoder import STAGES
+from bmtas.sharing.loops import NOISE
+from bmtas.sharing.support import choose_support
+from bmtas.typed import Fraction
+
+START = 'start.pth'
+BASE_STAGES, TASK_STAGES = STAGES[:2], STAGES[2:]
+
+
+def sharing_section(
+    base_task: str,
+    stages: Mapping[str, Mapping],
+    density: Fraction = 0.05,
+    support: Literal['global', 'tensor', 'gates', 'draw'] = 'global',
+) -> None:
+    """The keys of ``sharing`` in a config.
+
+    Args:
+        base_task: Name of the base task.
+        stages: For each stage the keys of the config that it changes; ``encoder`` stands for
+            ``model.encoder``, and ``by_task`` holds changes for single tasks. Which stages a task
+            goes through are those that are given, in the order of ``STAGES``.
+        density: Share of the weights that keep a delta after the gates.
+        support: How they are chosen, see ``choose_support``.
+    """
+
+
+def task_names(cfg: Config) -> list[str]:
+    """Names of the task table."""
+    return [task['name'] for task in cfg.tasks]
+
+
+def section_of(cfg: Config) -> Mapping[str, Any]:
+    """The config's ``sharing``, checked.
+
+    Raises:
+        ValueError: It is missing, or names tasks or stages that there are not.
+    """
+    section = cfg.get('sharing')
+    if not section:
+        raise ValueError(f'{cfg.filename}: sharing: missing, this config shares no computation')
+    for key in ('base_task', 'stages'):
+        if key not in section:
+            raise ValueError(f'{cfg.filename}: sharing.{key}: missing')
+    names = task_names(cfg)
+    if section['base_task'] not in names:
+        hint = nearest(section['base_task'], names)
+        raise ValueError(
+            f'{cfg.filename}: sharing.base_task: no task {section["base_task"]!r}; {hint}'
+        )
+    for stage in section['stages']:
+        if stage not in STAGES:
+            raise ValueError(
+                f'{cfg.filename}: sharing.stages: no stage {stage!r}; {nearest(stage, STAGES)}'
+            )
+    return section
+
+
+def stages_of(cfg: Config, task: str) -> list[str]:
+    """The stages of one task, in order.
+
+    Raises:
+        ValueError: No such task, or no stage for it.
+    """
+    section, names = section_of(cfg), task_names(cfg)
+    if task not in names:
+        raise ValueError(f'--task: there is no task {task!r}; {nearest(task, names)}')
+    known = BASE_STAGES if task == section['base_task'] else TASK_STAGES
+    found = [stage for stage in known if stage in section['stages']]
+    if not found:
+        raise ValueError(f'{cfg.filename}: sharing.stages: none of {known} for task {task!r}')
+    return found
+
+
+def stage_config(cfg: Config, stage: str, task: str) -> Config:
+    """The config of one stage of one task.
+
+    Raises:
+        ValueError: No such stage for this task, or a faulty key in it.
+    """
+    stages, section = stages_of(cfg, task), section_of(cfg)
+    if stage not in stages:
+        raise ValueError(
+            f'--stage: task {task!r} has no stage {stage!r}; it goes through {", ".join(stages)}'
+        )
+    own = Config(copy.deepcopy(cfg._cfg_dict.to_dict()), filename=cfg.filename)
+    own.pop('sharing')
+    select_tasks(own, [task])
+    changes = dict(section['stages'][stage])
+    by_task = changes.pop('by_task', {})
+    unknown = [name for name in by_task if name not in task_names(cfg)]
+    if unknown:
+        raise ValueError(f'sharing.stages.{stage}.by_task: there is no task {unknown[0]!r}')
+    for part in (changes, by_task.get(task, {})):
+        part = dict(part)
+        encoder = part.pop('encoder', {})
+        own.merge_from_dict(copy.deepcopy(dict(part, model=dict(encoder=dict(encoder)))))
+    own.model.encoder.update(stage=stage, base_task=section['base_task'])
+    try:
+        check_config(own)
+    except ValueError as error:
+        raise ValueError(f'{cfg.filename}: sharing.stages.{stage}: {error}') from None
+    own.work_dir = str(Path(cfg.work_dir) / task / stage)
+    return own
+
+
+def final_checkpoint(own: Config) -> Path:
+    """What a stage leaves when it is finished."""
+    return Path(own.work_dir) / f'iter_{own.train_cfg["max_iters"]}.pth'
+
+
+def before(cfg: Config, stage: str, task: str) -> tuple[str, str] | None:
+    """Task and stage whose checkpoint a stage starts from; None for the first of all."""
+    base, stages = section_of(cfg)['base_task'], stages_of(cfg, task)
+    index = stages.index(stage)
+    if index:
+        return task, stages[index - 1]
+    return None if task == base else (base, stages_of(cfg, base)[-1])
+
+
+def start_state(cfg: Config, stage: str, task: str, source: Path | None) -> dict[str, Tensor]:
+    """The weights that a stage starts from, out of the checkpoint of the stage before.
+
+    Args:
+        cfg: The whole config.
+        stage, task: What is to be trained.
+        source: The checkpoint; None for the one in the work dir.
+
+    Raises:
+        FileNotFoundError: The stage before has not been run.
+        ValueError: A checkpoint of another stage, task or base network.
+    """
+    owner, earlier = before(cfg, stage, task)
+    file = source or final_checkpoint(stage_config(cfg, earlier, owner))
+    if not file.is_file():
+        raise FileNotFoundError(
+            f'{file}: stage {stage!r} of task {task!r} starts from stage {earlier!r} of '
+            f'{owner!r}, which is not finished; run bmtas train CONFIG --stage {earlier} --task '
+            f'{owner} first'
+        )
+    content = load_state(file)
+    check_origin(content, file, earlier, owner, f'stage {stage!r} of task {task!r}')
+    state = content['state_dict']
+    base = section_of(cfg)['base_task']
+    if owner == base:
+        if task == base:
+            return state
+        return {
+            k: v for k, v in state.items() if k.startswith(('encoder.stem.', 'encoder.layers.'))
+        }
+    check_base(cfg, state, file)
+    return support_state(cfg, task, state) if earlier == 'gates' else state
+
+
+def check_origin(
+    content: Mapping[str, Any], file: Path, stage: str, task: str, wanted_by: str
+) -> None:
+    """Refuse a checkpoint that another stage or another task's left."""
+    encoder = content.get('encoder') or {}
+    found = (encoder.get('stage'), list(encoder.get('tasks') or []))
+    if found != (stage, [task]):
+        raise ValueError(
+            f'checkpoint {file}: of stage {found[0]!r} of {", ".join(found[1]) or "no task"}, but '
+            f'{wanted_by} starts from stage {stage!r} of {task!r}'
+        )
+
+
+def check_base(cfg: Config, state: Mapping[str, Tensor], file: Path) -> None:
+    """Refuse a sub-task that was trained on another base network than the work dir's."""
+    base = section_of(cfg)['base_task']
+    final = final_checkpoint(stage_config(cfg, stages_of(cfg, base)[-1], base))
+    if final.is_file():
+        here, there = base_hash(load_state(final)['state_dict']), base_hash(state)
+        if here != there:
+            raise ValueError(
+                f'checkpoint {file}: trained on base {there}, the base in {final} is {here}; '
+                'train the task anew, or in another --work-dir'
+            )
+
+
+def support_state(cfg: Config, task: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights after the gate stage: gates become a support, deltas stay as they are."""
+    own, section = stage_config(cfg, 'gates', task), section_of(cfg)
+    model = MODELS.build(without_weights(own.model))
+    model.load_state_dict(state)
+    seed = (cfg.get('randomness') or {}).get('seed') or 0
+    rule, density = section.get('support', 'global'), section.get('density', 0.05)
+    generator = None
+    if rule == 'draw':
+        last = own.train_cfg['max_iters'] - 1
+        generator = torch.Generator().manual_seed(position_seed(seed, NOISE, last))
+    support = choose_support(model.encoder.deltas[task], rule, density, generator)
+    kept = {k: v for k, v in state.items() if k.rpartition('.')[2] not in ('alpha', 'alpha_tensor')}
+    return kept | {f'encoder.deltas.{task}.{k}.support': v for k, v in support.items()}
+
+
+def prepare_stage(cfg: Config, stage: str, task: str, resume: bool = False) -> Config:
+    """Config of a stage, ready to be trained; its start is written into its work dir.
+
+    Raises:
+        FileNotFoundError, ValueError: See ``start_state``; or an interrupted run is there.
+    """
+    own = stage_config(cfg, stage, task)
+    source = Path(cfg.load_from) if cfg.get('load_from') else None
+    own.resume, own.load_from = False, None
+    folder = Path(own.work_dir)
+    if checkpoints_of(folder):
+        if not resume:
+            raise ValueError(
+                f'{folder}: stage {stage!r} of task {task!r} has been run here; add --resume to go '
+                'on, or take another --work-dir'
+            )
+        own.resume = True
+        return own
+    if before(cfg, stage, task) is not None:
+        init_distributed(cfg.get('launcher', 'none'))
+        if is_main_process():
+            state = start_state(cfg, stage, task, source)
+            save_state(folder / START, dict(state_dict=state, meta={}))
+        barrier()
+        own.load_from = str(folder / START)
+    return own
+
+
+def run_stage(cfg: Config, stage: str, task: str, resume: bool) -> Path:
+    """Train one stage unless it is finished; returns its checkpoint."""
+    own = stage_config(cfg, stage, task)
+    final = final_checkpoint(own)
+    if not final.is_file():
+        own = prepare_stage(cfg, stage, task, resume)
+        own.experiment_name = f'{task}-{stage}'
+        run_training(own).logger.info(f'stage {stage} of {task} is finished: {final}')
+    return final
+
+
+def run_stages(cfg: Config, tasks: Sequence[str], resume: bool) -> None:
+    """Train the base and then each task, all their stages; finished ones are skipped."""
+    base = section_of(cfg)['base_task']
+    for task in (base, *tasks):
+        for stage in stages_of(cfg, task):
+            run_stage(cfg, stage, task, resume)

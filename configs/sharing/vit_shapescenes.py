@@ -1,0 +1,30 @@
+# A base network for semseg, and five sub-tasks as sparse deltas of 5 % of its weights:
+# bmtas share sharing/vit_shapescenes
+_base_ = [
+    '../_base_/datasets/shapescenes.py',
+    '../_base_/models/vit_single.py',
+    '../_base_/default_runtime.py',
+]
+custom_imports = dict(imports=['bmtas.sharing'])
+
+_adamw = dict(type='AdamW', lr=1e-3, weight_decay=1e-4)
+model = dict(type='SharingModel', encoder=dict(type='DeltaEncoder', delta=dict(type='SparseDelta')))
+train_dataloader = dict(batch_size=8)
+train_cfg = dict(type='SharingTrainLoop', max_iters=600, val_interval=600)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='SharingTestLoop')
+optim_wrapper = dict(
+    type='OptimWrapper', constructor='SharingOptimWrapperConstructor', optimizer=_adamw
+)
+param_scheduler = [dict(type='PolyLR', power=0.9, by_epoch=False)]
+
+sharing = dict(
+    base_task='semseg',
+    density=0.05,
+    stages=dict(
+        base=dict(),
+        gates=dict(train_cfg=dict(max_iters=300, val_interval=300), encoder=dict(gate_weight=1e-6)),
+        support=dict(),
+        align=dict(train_cfg=dict(max_iters=300, val_interval=300), encoder=dict(align_weight=1.0)),
+    ),
+)
