@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -144,18 +145,22 @@ def build_tasks(entries: Any) -> tuple[Task, ...]:
     Raises:
         ValueError: Empty table, repeated name or a faulty entry.
     """
+    table = task_entries(entries)
+    return tuple(Task.from_cfg(name, entry, table) for name, entry in table.items())
+
+
+def task_entries(entries: Any) -> dict[str, Any]:
+    """The entries of a task table by name, in order; see ``build_tasks``."""
     if isinstance(entries, Mapping):
         pairs = [(name, entry) for name, entry in entries.items() if entry is not None]
     else:
         pairs = [(_name_of(entry), entry) for entry in entries]
-    names = [name for name, _ in pairs]
-    tasks = tuple(Task.from_cfg(name, entry, names) for name, entry in pairs)
-    if not tasks:
+    if not pairs:
         raise ValueError('tasks: the table is empty, at least one task is needed')
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f'tasks: {name!r} is listed {names.count(name)} times')
-    return tasks
+    for name, count in Counter(name for name, _ in pairs).items():
+        if count > 1:
+            raise ValueError(f'tasks: {name!r} is listed {count} times')
+    return dict(pairs)
 
 
 def _name_of(entry: Any) -> str:
@@ -164,11 +169,6 @@ def _name_of(entry: Any) -> str:
     if not isinstance(entry, Mapping) or 'name' not in entry:
         raise ValueError(f'tasks: an entry of a list needs the key name, got {entry!r}')
     return entry['name']
-
-
-def task_names(entries: Any) -> list[str]:
-    """Names of the tasks of a table, see ``build_tasks``."""
-    return [task.name for task in build_tasks(entries)]
 
 
 def label_kinds(tasks: Iterable[Task]) -> dict[str, dict[str, Any]]:

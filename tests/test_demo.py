@@ -21,10 +21,9 @@ def text(table):
 
 def test_both_configs_have_the_same_four_tasks(demo):
     from bmtas.engine.config import load_config
-    from bmtas.tasks import task_names
 
     configs = [load_config(path) for path in (demo.SEARCH, demo.RETRAIN)]
-    names = [task_names(cfg.tasks) for cfg in configs]
+    names = [list(cfg.tasks) for cfg in configs]
     assert names[0] == names[1] and len(names[0]) >= 4
     assert configs[0].train_dataloader.num_workers == 0
 

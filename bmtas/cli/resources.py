@@ -91,7 +91,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     from bmtas.branching import BranchingTree
     from bmtas.engine.config import load_config
     from bmtas.resources.report import cost_report, report_text
-    from bmtas.tasks import task_names
 
     cfg = load_config(args.config, args.cfg_options)
     if not _has_network(cfg):
@@ -100,6 +99,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     tree = None
     if args.branching:
-        tree = BranchingTree.from_file(args.branching, task_names(cfg.tasks))
+        tree = BranchingTree.from_file(args.branching, list(cfg.tasks))
     report = cost_report(cfg, tree, **options)
     print(json.dumps(report) if args.json else report_text(report))

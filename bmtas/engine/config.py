@@ -15,7 +15,7 @@ from bmtas.engine.config_check import check_config
 from bmtas.engine.shipped import CONFIGS, find_config
 from bmtas.files import nearest, read_json, read_text
 from bmtas.registry import DATASETS
-from bmtas.tasks import Task, build_tasks, label_kinds
+from bmtas.tasks import Task, build_tasks, label_kinds, task_entries
 from bmtas.typed import accepted_arguments
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -130,13 +130,12 @@ def select_tasks(cfg: Config, names: Sequence[str]) -> None:
     Raises:
         ValueError: A name that the task table lacks.
     """
-    known = [task['name'] for task in cfg.tasks]
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name not in cfg.tasks]
     if unknown:
-        raise ValueError(f'tasks: there is no {unknown[0]!r}; {nearest(unknown[0], known)}')
-    cfg.tasks = [task for task in cfg.tasks if task['name'] in names]
+        raise ValueError(f'tasks: there is no {unknown[0]!r}; {nearest(unknown[0], cfg.tasks)}')
+    cfg.tasks = {name: entry for name, entry in cfg.tasks.items() if name in names}
     cfg.model.tasks = cfg.tasks
-    labels = {task.label for task in build_tasks(task.to_dict() for task in cfg.tasks)}
+    labels = {task.label for task in build_tasks(cfg.tasks)}
     for key in DATALOADERS:
         for dataset in _dataset_cfgs((cfg.get(key) or {}).get('dataset')):
             if 'labels' in dataset:
@@ -198,6 +197,8 @@ def load_config(
         _override(cfg, options)
     init_default_scope(cfg.get('default_scope', 'bmtas'))
     try:
+        if 'tasks' in cfg:
+            cfg.tasks = task_entries(cfg.tasks)
         tasks = build_tasks(cfg.tasks) if 'tasks' in cfg else ()
         check_config(cfg)
         _check_checkpoints(cfg)

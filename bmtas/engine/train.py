@@ -12,7 +12,6 @@ from bmtas.engine.record import record_command
 from bmtas.engine.runner import MultiTaskRunner
 from bmtas.models.encoders import encoder_class
 from bmtas.resources import layer_names
-from bmtas.tasks import task_names
 
 
 def run_training(cfg: Config, branching: str | Path | None = None) -> MultiTaskRunner:
@@ -55,6 +54,6 @@ def set_routes(cfg: Config, tree: BranchingTree, source: str | Path) -> None:
 
 def read_branching(cfg: Config, path: str | Path) -> None:
     """Read a branching file, compare it with tasks and encoder, and inline its routes."""
-    names = task_names(cfg.tasks)
+    names = list(cfg.tasks)
     layers = layer_names(dict(cfg.model, tasks=cfg.tasks))
     set_routes(cfg, BranchingTree.from_file(path, names, len(layers)), path)

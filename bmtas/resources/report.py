@@ -17,7 +17,6 @@ from bmtas.resources.build import (
 from bmtas.resources.counting import check_convention
 from bmtas.resources.parts import STEM
 from bmtas.resources.units import UNITS, Unit, get_unit, unit_named
-from bmtas.tasks import task_names
 
 
 def cost_report(cfg: Mapping[str, Any], tree: Any = None, **options: Any) -> dict[str, Any]:
@@ -128,7 +127,7 @@ def table_row(name: str, cfg: Mapping[str, Any], **options: Any) -> list[str]:
         report = cost_report(cfg, **options)
         cost, size = unit.readable(report['total']), f'{report["params"] / params.scale:.3f}'
     height, width = cfg['input_size']
-    return [name, str(len(task_names(cfg['tasks']))), f'{height}x{width}', cost, size]
+    return [name, str(len(cfg['tasks'])), f'{height}x{width}', cost, size]
 
 
 def _range(unit: Unit, low: int, high: int) -> str:

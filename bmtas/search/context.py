@@ -82,7 +82,7 @@ class SearchContext:
     @cached_property
     def tasks(self) -> tuple[Task, ...]:
         """The task table."""
-        return build_tasks(task.to_dict() for task in self.cfg.tasks)
+        return build_tasks(self.cfg.tasks)
 
     @cached_property
     def table(self) -> ResourceTable:

@@ -16,13 +16,12 @@ def network(tmp_path_factory):
     from bmtas.engine.config import load_config
     from bmtas.engine.train import set_routes
     from bmtas.registry import MODELS
-    from bmtas.tasks import task_names
 
     folder = tmp_path_factory.mktemp('network')
     config = folder / 'config.py'
     config.write_text(f'_base_ = {str(CONFIG)!r}\ntasks = dict(human_parts=None, edge=None)\n')
     cfg = load_config(config)
-    names = task_names(cfg.tasks)
+    names = list(cfg.tasks)
     tree = BranchingTree.from_routes([[0] * 4] * 9 + [[0, 1, 1, 1]] * 9, names)
     set_routes(cfg, tree, 'test')
     torch.manual_seed(0)

@@ -10,7 +10,6 @@ from bmtas.cli.base import run_tool
 from bmtas.cli.resources import main
 from bmtas.engine.config import load_config
 from bmtas.resources import cost_report, table_from_cfg
-from bmtas.tasks import task_names
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
@@ -61,7 +60,7 @@ def test_parts_add_up(tool, capsys, kind):
 def test_branching_file(tool, capsys, tmp_path):
     cfg = load_config(config('branched'))
     table = table_from_cfg(cfg)
-    names = task_names(cfg.tasks)
+    names = list(cfg.tasks)
     routes = [[0] * 6] * 10 + [[0, 0, 1, 1, 2, 2]] * 8
     tree = BranchingTree.from_routes(routes, tasks=names)
     tree.to_file(tmp_path / 'branching.json')
