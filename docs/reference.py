@@ -68,7 +68,9 @@ def interface() -> str:
         module = importlib.import_module(room)
         lines += [f'## {room}', inspect.getdoc(module) or '']
         names = getattr(module, '__all__', None) or [
-            n for n, v in vars(module).items() if getattr(v, '__module__', '') == room and n[0] != '_'
+            n
+            for n, v in vars(module).items()
+            if getattr(v, '__module__', '') == room and n[0] != '_'
         ]
         for name in sorted(names):
             target = getattr(module, name)

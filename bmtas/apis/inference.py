@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,16 @@ from mmengine.config import Config
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from bmtas.apis.sources import Source, Video, VideoFile, find_sources
 from bmtas.engine.config import load_config
 from bmtas.engine.test import encoder_from_checkpoint
-from bmtas.files import atomic_path, load_state, write_text
+from bmtas.files import atomic_path, load_state, make_folder, write_json, write_text
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
-from bmtas.tasks import MultiTaskSample, Task, TaskMaps
+from bmtas.tasks import Task
+from bmtas.visualization.overlays import overlay, side_by_side
 
-TABLE = 'categories.csv'
+TABLE, SHEET = 'categories.csv', 'side_by_side'
 LEAST = 32
 """Smaller images are padded to this size: a network needs a few pixels at its coarsest stride."""
 
@@ -38,7 +40,7 @@ def load_model(
 
     Args:
         config: Config of the network; the routes of a branched one come from the checkpoint.
-        checkpoint: File written by tools/train.py.
+        checkpoint: File written by a training.
         options: Overrides of the config by dotted key.
         device: Where to put it; a GPU if there is one by default.
 
@@ -110,83 +112,133 @@ def predict(model: Any, image: np.ndarray | Tensor) -> dict[str, Tensor]:
     }
 
 
-def predict_samples(model: Any, items: Sequence[Mapping[str, Any]]) -> list[MultiTaskSample]:
-    """Predict items of a data set, ``dict(inputs, data_samples)``; returns their samples."""
-    samples = []
-    for item in items:
-        sample = item['data_samples'].clone()
-        sample.predictions = TaskMaps(predict(model, item['inputs']))
-        samples.append(sample)
-    return samples
-
-
 def infer_files(
-    model: Any, paths: Sequence[str | Path], out_dir: str | Path
-) -> Iterator[tuple[Path, list[Path]]]:
-    """Predict images and write what was predicted.
+    model: Any,
+    sources: Sequence[str | Path],
+    out_dir: str | Path,
+    overlays: bool = False,
+    beside: bool = False,
+) -> Iterator[Path]:
+    """Predict images and videos and write what was predicted.
 
-    Maps go to ``<out_dir>/<task>/<name>.png``, in the format that ``MultiTaskFolder`` reads as a
-    label, and to ``<out_dir>/<task>_colour/``; image-level tasks to ``<out_dir>/categories.csv``,
-    a line for each image. All images are checked before the first is predicted.
+    For an image, maps go to ``<out_dir>/<task>/<name>.png``, in the format that ``MultiTaskFolder``
+    reads as a label, and as colours to ``<out_dir>/<task>_colour/``; for a video, colours to
+    ``<out_dir>/<task>_colour/<name>.mp4``. Image-level tasks go to ``<out_dir>/categories.csv``
+    and ``categories.json``, an entry for each image or frame. All images are checked before the
+    first is predicted.
 
     Args:
         model: A ``MultiTaskModel`` in evaluation mode.
-        paths: Image files of any sizes.
+        sources: Files, folders and patterns, see ``find_sources``.
         out_dir: Folder to write to.
+        overlays: Also colours on the photo, ``<task>_overlay``.
+        beside: Also photo and colours of all tasks in a row, ``side_by_side``.
 
     Yields:
-        For each image its path and the files that were written.
+        The path after each image or frame.
 
     Raises:
-        FileNotFoundError: An image does not exist.
-        ValueError: No images, an image that cannot be read, or two images of one name.
+        FileNotFoundError: A file does not exist.
+        ValueError: No images, one that cannot be read, or two of one name.
     """
-    paths = [Path(path) for path in paths]
-    if not paths:
-        raise ValueError('no images: name at least one')
-    for path in paths:
-        read_image(path)
-    twice = [stem for stem, count in Counter(path.stem for path in paths).items() if count > 1]
-    if twice:
-        raise ValueError(f'two images are named {twice[0]}; their results would have one name')
-    rows = []
-    for path in paths:
-        found = predict(model, read_image(path))
-        written, row = [], {'image': path.name}
-        for task in model.tasks:
-            if task.kind.dense:
-                written += _write_maps(task, found[task.name], Path(out_dir), path.stem)
-                continue
-            columns = task.kind.columns(found[task.name], task.draw)
-            row |= {task.name + suffix: value for suffix, value in columns.items()}
-        if len(row) > 1:
-            rows.append(row)
-        if rows and path == paths[-1]:
-            written.append(_write_table(rows, Path(out_dir) / TABLE))
-        yield path, written
+    found = find_sources(sources)
+    for source in found:
+        Video.of(source.path) if source.is_video else read_image(source.path)
+    table = _Table(model.tasks)
+    for source in found:
+        frames = _video(source, Path(out_dir)) if source.is_video else _image(source, Path(out_dir))
+        for name, image, write in frames:
+            predictions = predict(model, image)
+            table.add(name, predictions)
+            pictures = _pictures(model.tasks, image, predictions, overlays, beside)
+            for folder, pixels in pictures.items():
+                write(folder, pixels)
+            yield source.path
+    table.write(Path(out_dir))
 
 
-def _write_maps(task: Task, prediction: Tensor, out_dir: Path, stem: str) -> list[Path]:
-    """Write a map as a label file and as a picture; returns both files."""
-    written = []
-    for folder, pixels in (
-        (task.name, task.kind.to_file(prediction)),
-        (f'{task.name}_colour', task.kind.colours(prediction, task.draw)),
-    ):
-        target = out_dir / folder / f'{stem}.png'
-        target.parent.mkdir(parents=True, exist_ok=True)
+Write = Callable[[str, np.ndarray], None]
+
+
+def _image(source: Source, out_dir: Path) -> Iterator[tuple[str, np.ndarray, Write]]:
+    """The image, and what puts a picture of it into a folder."""
+
+    def write(folder: str, pixels: np.ndarray) -> None:
+        target = out_dir / folder / f'{source.name}.png'
+        make_folder(target.parent)
         with atomic_path(target) as part:
             Image.fromarray(pixels).save(part, format='PNG')
-        written.append(target)
-    return written
+
+    yield source.name, read_image(source.path), write
 
 
-def _write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """Write the image-level predictions of all images."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text.getvalue())
-    return path
+def _video(source: Source, out_dir: Path) -> Iterator[tuple[str, np.ndarray, Write]]:
+    """The frames, and what adds a picture of them to a video in a folder; no label files."""
+    video = Video.of(source.path)
+    files: dict[str, VideoFile] = {}
+    with ExitStack() as stack:
+
+        def write(folder: str, pixels: np.ndarray) -> None:
+            if pixels.ndim != 3 or not folder.endswith(('_colour', '_overlay', SHEET)):
+                return
+            if folder not in files:
+                target = out_dir / folder / f'{source.name}.mp4'
+                make_folder(target.parent)
+                files[folder] = VideoFile(stack.enter_context(atomic_path(target)), video.fps)
+                stack.callback(files[folder].close)
+            files[folder].write(pixels)
+
+        for number, frame in enumerate(video.frames()):
+            yield f'{source.name}:{number}', frame, write
+
+
+def _pictures(
+    tasks: Sequence[Task],
+    image: np.ndarray,
+    predictions: Mapping[str, Tensor],
+    overlays: bool,
+    beside: bool,
+) -> dict[str, np.ndarray]:
+    """Pixels by the folder that they belong to."""
+    found = {}
+    for task in tasks:
+        prediction = predictions[task.name]
+        if task.kind.dense:
+            found[task.name] = task.kind.to_file(prediction)
+            found[f'{task.name}_colour'] = task.kind.colours(prediction, task.draw)
+        if overlays:
+            found[f'{task.name}_overlay'] = overlay(image, prediction, task)
+    if beside:
+        found[SHEET] = side_by_side(image, predictions, tasks)
+    return found
+
+
+class _Table:
+    """Image-level predictions of all images, as CSV and as JSON with every probability."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = [task for task in tasks if not task.kind.dense]
+        self.rows: list[dict[str, Any]] = []
+        self.entries: list[dict[str, Any]] = []
+
+    def add(self, name: str, predictions: Mapping[str, Tensor]) -> None:
+        row, entry = {'image': name}, {'image': name}
+        for task in self.tasks:
+            values = predictions[task.name]
+            columns = task.kind.columns(values, task.draw)
+            row |= {task.name + suffix: value for suffix, value in columns.items()}
+            named = {suffix.lstrip('_') or 'label': value for suffix, value in columns.items()}
+            entry[task.name] = dict(named, prediction=values.tolist())
+        self.rows.append(row)
+        self.entries.append(entry)
+
+    def write(self, out_dir: Path) -> None:
+        if not self.tasks:
+            return
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(self.rows)
+        make_folder(out_dir)
+        write_text(out_dir / TABLE, text.getvalue())
+        write_json(out_dir / TABLE.replace('.csv', '.json'), self.entries)

@@ -14,6 +14,7 @@ from bmtas.branching import BranchingTree
 from bmtas.branching.optimum import METHODS
 from bmtas.branching.partitions import MAX_ITEMS
 from bmtas.models import MultiTaskModel
+from bmtas.progress import progress
 from bmtas.registry import STRATEGIES
 from bmtas.search.affinity_file import read_affinity, save_affinity
 from bmtas.search.bmn import bmn_front, dissimilarity, rank_affinity, spans
@@ -23,7 +24,6 @@ from bmtas.search.context import (
     Strategy,
     batches,
     choose_images,
-    progress,
 )
 from bmtas.search.front import Front
 from bmtas.visualization import draw_affinity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +14,6 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
-from rich.console import Console
-from rich.progress import track
 from torch.utils.data import Dataset
 
 from bmtas.branching import BranchingTree
@@ -217,14 +215,6 @@ def batches(dataset: Dataset, indices: Sequence[int], batch_size: int = 1):
     """Collated batches of the given images, in order."""
     for start in range(0, len(indices), batch_size):
         yield pseudo_collate([dataset[int(i)] for i in indices[start : start + batch_size]])
-
-
-def progress(steps: Iterable[Any], text: str, total: int) -> Iterable[Any]:
-    """Draw a bar with the time left while the steps are taken; nothing if nobody watches."""
-    console = Console(stderr=True)
-    return track(
-        steps, text, total, console=console, transient=True, disable=not console.is_terminal
-    )
 
 
 def choose_images(available: int, num_images: int | None, seed: int) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bmtas.files import atomic_path
+from bmtas.progress import progress
 from bmtas.registry import STRATEGIES
 from bmtas.search.affinity_file import read_affinity, save_affinity
 from bmtas.search.context import (
@@ -15,7 +16,6 @@ from bmtas.search.context import (
     Strategy,
     batches,
     choose_images,
-    progress,
 )
 from bmtas.search.difficulty import MEASURES, image_difficulty
 from bmtas.search.fafs import stride_costs, sweep, task_affinity

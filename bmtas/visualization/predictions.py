@@ -73,11 +73,14 @@ class _Sheet:
     """Cells of one size at fixed places, in inches from the upper left corner."""
 
     def __init__(self, images: Sequence[Any], tasks: Sequence[Task]) -> None:
-        height, width = to_array(images[0]).shape[-2:]
-        self.tasks, self.cell = tasks, CELL * height / width
+        shapes = [to_array(image).shape[-2:] for image in images]
+        self.tasks = tasks
+        # every row has the aspect ratio of its photo
+        self.cells = [CELL * height / width for height, width in shapes]
+        self.tops = [HEAD + sum(self.cells[:n]) + n * SPACE for n in range(len(images))]
         self.legends = {t.name: t.kind.legend(t.draw) for t in tasks if t.kind.legend(t.draw)}
         self.width = self._left(2 * len(tasks)) + CELL + MARGIN
-        self.bottom = HEAD + len(images) * (self.cell + SPACE)
+        self.bottom = self.tops[-1] + self.cells[-1] + SPACE
         self.columns = max(3, int((self.width - 1.4) / 1.1))
         self.rows = [-(-len(entries) // self.columns) for entries in self.legends.values()]
         self.height = self.bottom + LEGEND_ROW * sum(self.rows) + MARGIN
@@ -105,12 +108,11 @@ class _Sheet:
 
     def show(self, row: int, column: int, picture: np.ndarray | str | None) -> None:
         """Put a picture (H, W, 3) or a few words into a cell, or leave the cell empty."""
-        top = HEAD + row * (self.cell + SPACE)
         place = (
             self._left(column) / self.width,
-            1 - (top + self.cell) / self.height,
+            1 - (self.tops[row] + self.cells[row]) / self.height,
             CELL / self.width,
-            self.cell / self.height,
+            self.cells[row] / self.height,
         )
         axes = self.figure.add_axes(place)
         axes.axis('off')
