@@ -111,11 +111,11 @@ class Kind(ABC):
 
     @abstractmethod
     def resize_logits(self, logits: Tensor, size: Sequence[int]) -> Tensor:
-        """Logits (N, C, h, w) at the size (H, W) of the labels."""
+        """Logits of a head at the size (H, W) of the labels."""
 
     @abstractmethod
     def activate(self, logits: Tensor) -> Tensor:
-        """Predictions (N, ...) from logits (N, C, H, W)."""
+        """Predictions (N, ...) from the logits of a head."""
 
     @abstractmethod
     def unpad(self, values: Tensor, pad: Sequence[int] | None) -> Tensor:

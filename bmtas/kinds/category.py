@@ -138,5 +138,5 @@ class Category(ImageKind):
 
 
 def pooled(logits: Tensor) -> Tensor:
-    """Logits (N, C) of the image from (N, C, H, W): their mean, whatever the head's size."""
-    return logits.mean(dim=(2, 3))
+    """Logits of the image (N, C); a head that gives maps (N, C, h, w) is averaged."""
+    return logits.mean(dim=(2, 3)) if logits.ndim == 4 else logits

@@ -33,7 +33,7 @@ class Classes(MapKind):
     Args:
         num_classes: Ids are 0 to num_classes - 1.
         ignore: Value or values of the file that mean "no label", of any sign. By default 255, and
-            with more than 255 classes those that can be no id: negative ones and 65535.
+            with more than 255 classes -1 and 65535; none where there is a ``remap``.
         offset: Added to all other values of the file, e.g. -1 where it counts from 1.
         remap: Table file value -> class id instead of ``offset``; values that are not listed have
             no label.
@@ -69,7 +69,7 @@ class Classes(MapKind):
         """Ids (H, W): uint8, int32 beyond 255 classes."""
         raw = whole_numbers(one_channel(raw, path, 'a label map'), path)
         ignore = as_numbers(self.ignore, 'ignore')
-        if self.ignore is None:
+        if self.ignore is None and self.remap is None:
             ignore = (SMALL,) if self.num_classes <= SMALL else (-1, 65535)
         ids = Ids(self.num_classes, ignore, self.offset, self.remap, self.ignored)
         return ids.decode(raw, path, np.uint8 if self.num_classes <= SMALL else np.int32)

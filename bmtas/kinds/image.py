@@ -14,7 +14,7 @@ from .base import Draw, Kind
 
 @dataclass(frozen=True)
 class ImageKind(Kind):
-    """A label of the whole image: transforms leave it alone, logits (N, C, h, w) are averaged.
+    """A label of the whole image: transforms leave it alone, logits are (N, C).
 
     Subclasses say what a prediction is called (``caption``) and what stands in the table of an
     inference (``columns``).

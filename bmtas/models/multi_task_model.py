@@ -82,7 +82,7 @@ class MultiTaskModel(BaseModel):
             inputs: Normalised images (N, 3, H, W).
             data_samples: N samples; their labels are needed in mode ``loss``.
             mode: ``tensor``: logits by task, (N, C, H, W) at the size of the images, of image-level
-                tasks (N, C, 1, 1); ``loss``: ``loss_<task>``, weighted
+                tasks (N, C); ``loss``: ``loss_<task>``, weighted
                 scalars; ``predict``: the samples with their ``predictions``.
             tasks: Names of the tasks to run, None for all.
             routing: Passed to the encoder, e.g. ``weights`` of the supergraph.

@@ -45,6 +45,6 @@ class PooledLinearHead(nn.Module):
         nn.init.zeros_(self.logits.bias)
 
     def forward(self, deep: Tensor, low: Tensor) -> Tensor:
-        """(N, C_deep, h, w) -> logits (N, out_channels, 1, 1)."""
+        """(N, C_deep, h, w) -> logits of the image (N, out_channels)."""
         cells = F.adaptive_avg_pool2d(deep, self.pool_size).flatten(1)
-        return self.logits(self.dropout(cells))[:, :, None, None]
+        return self.logits(self.dropout(cells))

@@ -50,7 +50,7 @@ class CategoryLoss(TaskLoss):
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Logits (N, C, H, W) of the image, class ids (N,) -> scalar.
+        """Logits of the image (N, C), class ids (N,) -> scalar.
 
         Raises:
             ValueError: Other shapes, or an id that is no class (checked on the CPU only).

@@ -13,7 +13,7 @@ from bmtas.kinds import Kind, build_kind
 
 
 class TaskLoss(nn.Module):
-    """Logits (N, C, H, W) and labels of a task's kind in, a scalar out.
+    """Logits (N, C[, H, W]) and labels of a task's kind in, a scalar out.
 
     The scalar is a mean over what is labelled, 0 with a graph where nothing is.
 
