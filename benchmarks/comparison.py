@@ -13,31 +13,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from bmtas.engine.jobs import PROGRAM, Job, Processes, run_jobs
+from bmtas.files import write_json
 
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = Path('configs/comparison')
 LAMBDAS = {'bmtas_1': 60.0, 'bmtas_2': 15.0}
-
-
-@dataclass
-class Job:
-    """One method with one seed: commands in order, and what must be finished before."""
-
-    name: str
-    out: Path
-    commands: Callable[[], list[Sequence[str]]]
-    after: tuple[str, ...] = field(default=())
-
-    @property
-    def finished(self) -> bool:
-        return (self.out / 'results.json').is_file()
 
 
 def _train(
@@ -71,7 +58,15 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
 
     def add(name: str, commands: Callable[[Path], list[Sequence[str]]], after: Sequence[str] = ()):
         out = root / f'seed{seed}' / name
-        jobs.append(Job(f'{seed}/{name}', out, lambda: commands(out), tuple(after)))
+        jobs.append(
+            Job(
+                f'{seed}/{name}',
+                out,
+                lambda: [[*PROGRAM, *command] for command in commands(out)],
+                (out / 'results.json').is_file,
+                tuple(after),
+            )
+        )
 
     def tree(out: Path) -> Path:
         return out / 'search' / 'branching.json'
@@ -141,52 +136,6 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
     return jobs
 
 
-def run_commands(job: Job, commands: list[Sequence[str]]) -> None:
-    """Run a job's commands in this (forked) process; leaves ``log.txt`` and ``time.json``."""
-    start = time.time(), time.process_time()
-    job.out.mkdir(parents=True, exist_ok=True)
-    log = os.open(job.out / 'log.txt', os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    from bmtas.cli import run
-
-    for tool, *argv in commands:
-        code = run(tool, argv)
-        sys.stdout.flush()
-        if code:
-            sys.exit(code)
-    spent = dict(wall_s=time.time() - start[0], cpu_s=time.process_time() - start[1])
-    (job.out / 'time.json').write_text(json.dumps(spent) + '\n')
-
-
-def run_all(jobs: list[Job], workers: int, finished: set[str]) -> list[str]:
-    """Run the jobs whose requirements are finished, ``workers`` at a time; returns the failed."""
-    # a forked process has torch and mmengine loaded already
-    context = multiprocessing.get_context('fork')
-    waiting = [job for job in jobs if job.name not in finished]
-    running: dict[str, tuple[Job, multiprocessing.Process, float]] = {}
-    failed: list[str] = []
-    while waiting or running:
-        for job in [job for job in waiting if set(job.after) <= finished]:
-            if len(running) < workers:
-                process = context.Process(target=run_commands, args=(job, job.commands()))
-                process.start()
-                running[job.name] = (job, process, time.time())
-                waiting.remove(job)
-        if not running:
-            return failed + [job.name for job in waiting]
-        time.sleep(1)
-        for name, (job, process, start) in list(running.items()):
-            if process.is_alive():
-                continue
-            del running[name]
-            good = process.exitcode == 0 and job.finished
-            (finished.add if good else failed.append)(name)
-            state = 'done' if good else f'FAILED, see {job.out / "log.txt"}'
-            print(f'{name:24s} {time.time() - start:6.0f} s  {state}', flush=True)
-    return failed
-
-
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -200,26 +149,23 @@ def main() -> None:
     parser.add_argument('--only', nargs='+', help='names of jobs, e.g. 0/single')
     args = parser.parse_args()
     os.environ.setdefault('OMP_NUM_THREADS', '1')
-    import torch
-
-    # loaded once, for all forked processes
-    import bmtas.cli.base  # first: it quietens torch
-    import bmtas.engine.build
-    import bmtas.models  # noqa: F401
-
-    torch.set_num_threads(1)
     os.chdir(REPO)
     root = args.root
     jobs = [job for seed in args.seeds for job in jobs_of_seed(root, seed, args.iters, args.draws)]
-    finished = {job.name for job in jobs if job.finished}
     if args.only:
         unknown = sorted(set(args.only) - {job.name for job in jobs})
         if unknown:
             parser.error(f'--only: unknown job {unknown[0]}, there are {[j.name for j in jobs]}')
         jobs = [job for job in jobs if job.name in args.only]
     start = time.time()
-    failed = run_all(jobs, args.jobs, finished)
+    outcomes = run_jobs(jobs, Processes(args.jobs))
+    for job in jobs:
+        outcome = outcomes.get(job.name)
+        if outcome is not None and not outcome.failure:
+            spent = dict(wall_s=outcome.wall_s, cpu_s=outcome.cpu_s)
+            write_json(job.folder / 'time.json', spent)
     print(f'{(time.time() - start) / 60:.1f} min')
+    failed = [name for name, outcome in outcomes.items() if outcome.failure]
     if failed:
         sys.exit(f'not finished: {", ".join(failed)}')
 

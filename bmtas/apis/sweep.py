@@ -5,21 +5,18 @@ from __future__ import annotations
 import ast
 import fcntl
 import itertools
-import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import bmtas
 from bmtas.engine.checkpoint import checkpoints_of
 from bmtas.engine.config import load_config
+from bmtas.engine.jobs import PROGRAM, Job, environment
 from bmtas.files import read_json, write_json
 
-PROGRAM = [sys.executable, '-u', '-m', 'bmtas']
 ALIASES = {'lambda': 'search.resource_loss.weight', 'seed': 'randomness.seed'}
 """Short names of the options that are swept most."""
 POINT, RESULTS, LOG, LOCK = 'point.json', 'results.json', 'sweep.log', '.lock'
@@ -156,7 +153,8 @@ def make_points(
     for values in itertools.product(*grid.values()):
         options = {ALIASES.get(key, key): value for key, value in zip(grid, values)}
         cfg = load_config(config, {key: _literal(value) for key, value in options.items()})
-        name = ','.join(f'{k}={v}' for k, v in zip(grid, values)).replace('/', '_') or 'run'
+        varied = [f'{k}={v}' for k, v in zip(grid, values) if len(grid[k]) > 1]
+        name = ','.join(varied).replace('/', '_') or 'run'
         points.append(
             Point(
                 name=name,
@@ -253,7 +251,7 @@ def _run_stages(point: Point, folder: Path) -> None:
             stream.write(f'\n$ {shlex.join(arguments)}\n')
             stream.flush()
             code = subprocess.run(
-                arguments, stdout=stream, stderr=subprocess.STDOUT, env=_environment()
+                arguments, stdout=stream, stderr=subprocess.STDOUT, env=environment()
             ).returncode
         if code:
             raise ValueError(f'{point.name}: {name} ended with code {code}, see {log}')
@@ -264,42 +262,13 @@ def _run_stages(point: Point, folder: Path) -> None:
     (folder / f'.{RESULTS}').unlink()
 
 
-def _environment() -> dict[str, str]:
-    path = [str(Path(bmtas.__file__).parents[1]), os.environ.get('PYTHONPATH', '')]
-    return dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, path)))
-
-
-def launch(point: Point, template: str) -> str:
-    """Hand a point to a scheduler and return what it said.
-
-    Args:
-        point: Its ``point.json`` is written first.
-        template: Command with ``{command}``, optionally ``{name}`` and ``{folder}``, e.g.
-            ``sbatch --job-name={name} --gres=gpu:1 --output={folder}/slurm.log --wrap={command}``.
-
-    Raises:
-        ValueError: The template lacks ``{command}``, has other fields, or its command fails.
-    """
-    command = shlex.join([*PROGRAM, 'sweep', '--point', point.folder])
-    fields: dict[str, Any] = dict(command=command, name=point.name, folder=point.folder)
-    if '{command}' not in template:
-        raise ValueError(f'--launcher-template {template!r}: must contain {{command}}')
-    try:
-        line = template.format(**{key: shlex.quote(value) for key, value in fields.items()})
-    except (KeyError, IndexError, ValueError) as error:
-        raise ValueError(
-            f'--launcher-template {template!r}: unknown field {error}; known: {sorted(fields)}'
-        ) from None
-    point.to_file()
-    try:
-        done = subprocess.run(
-            shlex.split(line), capture_output=True, text=True, check=False, env=_environment()
-        )
-    except OSError as error:
-        raise ValueError(
-            f'--launcher-template {template!r}: {shlex.split(line)[0]} cannot be started: '
-            f'{error.strerror}'
-        ) from None
-    if done.returncode:
-        raise ValueError(f'{point.name}: the launcher failed: {done.stderr.strip() or line}')
-    return done.stdout.strip()
+def job_of(point: Point) -> Job:
+    """The point as a job of ``run_jobs``; its ``point.json`` must have been written."""
+    return Job(
+        point.name,
+        Path(point.folder),
+        lambda: [[*PROGRAM, 'sweep', '--point', point.folder]],
+        point.is_finished,
+        log=LOG,
+        run=lambda: run_point(point.folder),
+    )

@@ -103,6 +103,26 @@ def add_run_arguments(parser: argparse.ArgumentParser, resume: bool = True) -> N
     parser.add_argument('--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
 
 
+def add_job_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every tool that starts many runs takes."""
+    parser.add_argument(
+        '--jobs', type=int, default=1, metavar='N', help='runs side by side, default 1'
+    )
+    parser.add_argument(
+        '--executor',
+        choices=('processes', 'ray'),
+        default='processes',
+        help="where they run: on this machine, or on a Ray cluster (pip install 'bmtas[cluster]') "
+        'whose machines share the folder',
+    )
+    parser.add_argument(
+        '--launcher-template',
+        metavar='COMMAND',
+        help='one job of a cluster for each run instead, e.g. '
+        '"sbatch --job-name={name} --gres=gpu:1 --output={folder}/slurm.log --wrap={command}"',
+    )
+
+
 def one_line(error: BaseException) -> str:
     """The message of an exception without line breaks."""
     text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bmtas.cli.base import ToolParser
+from bmtas.cli.base import ToolParser, add_job_arguments
 
 
 def parse_args(argv: Sequence[str] | None):
@@ -41,12 +40,7 @@ def parse_args(argv: Sequence[str] | None):
     parser.add_argument('--data-root', metavar='DIR', help='folder of the data set')
     parser.add_argument('--baseline', metavar='FILE', help='results.json of single-task networks')
     parser.add_argument('--amp', action='store_true', help='train in bfloat16')
-    parser.add_argument(
-        '--launcher-template',
-        metavar='COMMAND',
-        help='start one job per point in place of running them here, e.g. '
-        '"sbatch --job-name={name} --gres=gpu:1 --output={folder}/slurm.log --wrap={command}"',
-    )
+    add_job_arguments(parser)
     parser.add_argument('--dry-run', action='store_true', help='list the points and stop')
     parser.add_argument('--point', metavar='DIR', help='run the point of this folder (for jobs)')
     args = parser.parse_args(argv)
@@ -58,7 +52,8 @@ def parse_args(argv: Sequence[str] | None):
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
-    from bmtas.apis.sweep import launch, make_points, parse_grid, run_point
+    from bmtas.apis.sweep import job_of, make_points, parse_grid, run_point
+    from bmtas.engine.jobs import Template, make_executor, run_jobs
     from bmtas.engine.shipped import find_config
 
     if args.point:
@@ -77,26 +72,25 @@ def main(argv: Sequence[str] | None = None) -> None:
         extra,
         args.baseline,
     )
-    failed = []
     for number, point in enumerate(points, 1):
-        finished = point.is_finished()
-        print(f'[{number}/{len(points)}] {point.name}: {"finished" if finished else "to do"}',
-              flush=True)  # fmt: skip
-        if args.dry_run:
-            continue
+        state = 'finished' if point.is_finished() else 'to do'
+        print(f'[{number}/{len(points)}] {point.name}: {state}', flush=True)
+    if args.dry_run:
+        return
+    failed, good = [], []
+    for point in points:
         try:
             point.to_file()
-            if finished:
-                continue
-            if args.launcher_template:
-                print(f'  {launch(point, args.launcher_template)}', flush=True)
-            else:
-                run_point(point.folder)
-        except (ValueError, OSError) as error:
-            # the other points are not lost
+            good.append(job_of(point))
+        except ValueError as error:  # the other points are not lost
             failed.append(str(error))
-            print(f'  failed: {error}', file=sys.stderr, flush=True)
+    if args.launcher_template:
+        executor = Template(args.launcher_template, wait=False)
+    else:
+        executor = make_executor(args.jobs, args.executor)
+    outcomes = run_jobs(good, executor)
+    failed += [outcome.failure for outcome in outcomes.values() if outcome.failure]
     if failed:
         raise ValueError(f'{len(failed)} of {len(points)} points failed: {failed[0]}')
-    if not args.dry_run and not args.launcher_template:
+    if not args.launcher_template:
         print(f'compare them with: bmtas compare {work_dir}')

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bmtas.apis import sweep
-from bmtas.apis.sweep import Point, launch, make_points, parse_grid, run_point, stages
+from bmtas.apis.sweep import Point, make_points, parse_grid, run_point, stages
 from bmtas.cli.base import run_tool
 from bmtas.cli.sweep import main as command
 
@@ -155,21 +155,22 @@ def test_training_alone(tools, main):
     assert '--amp' in json.loads((tools / 'run' / 'results.json').read_text())['args']
 
 
-def test_launcher_template(tools):
-    point = make_points(SHARED, parse_grid(['seed=0']), tools)[0]
+def test_launcher_template(tools, main, capsys):
     echo = f'{sys.executable} -c "import sys; print(sys.argv[1:])" {{name}} --wrap={{command}}'
-    said = launch(point, echo)
-    command = shlex.join([*sweep.PROGRAM, 'sweep', '--point', point.folder])
-    assert said == str(['seed=0', f'--wrap={command}'])
-    assert (Path(point.folder) / 'point.json').is_file()
-    for template, message in (
-        ('sbatch {name}', 'must contain {command}'),
-        ('sbatch {command} {gpu}', "unknown field 'gpu'"),
-        ('no-such-tool {command}', 'no-such-tool cannot be started: No such file'),
-        (f'{sys.executable} -c "import sys; sys.exit(\'full\')" {{command}}', 'failed: full'),
-    ):
-        with pytest.raises(ValueError, match=message):
-            launch(point, template)
+    arguments = [SHARED, '--grid', 'seed=0,1', '--work-dir', str(tools)]
+    assert run_tool(main, [*arguments, '--launcher-template', echo]) == 0
+    folder = str(tools / 'seed=0')
+    command = shlex.join([*sweep.PROGRAM, 'sweep', '--point', folder])
+    assert str(['seed=0', f'--wrap={command}']) in capsys.readouterr().out
+    assert (Path(folder) / 'point.json').is_file()
+
+
+def test_options_that_do_not_vary_stay_out_of_folder_names(tools):
+    grid = parse_grid(['lambda=0.1,1', 'search.hard=True', 'seed=4'])
+    points = make_points(SEARCH, grid, tools, BRANCHED)
+    assert [point.name for point in points] == ['lambda=0.1', 'lambda=1']
+    assert 'search.hard=True' in points[0].options and 'randomness.seed=4' in points[0].options
+    assert make_points(SHARED, parse_grid(['seed=4']), tools)[0].name == 'run'
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from bmtas.cli import search, test, train
 from bmtas.engine.config import load_config
+from bmtas.engine.jobs import PROGRAM
 
 REPO = Path(__file__).resolve().parents[2]
 METHODS = {'single', 'shared', 'cross_stitch', 'nddr', 'mtan'}
@@ -43,7 +44,7 @@ def jobs(script, tmp_path):
 
 
 def test_every_method_once_for_each_seed_and_draw(jobs, script, tmp_path):
-    folders = [job.out.relative_to(tmp_path).parts for job in jobs]
+    folders = [job.folder.relative_to(tmp_path).parts for job in jobs]
     assert len(set(folders)) == len(folders)
     for seed in ('seed0', 'seed1'):
         assert {parts[1] for parts in folders if parts[0] == seed} == METHODS
@@ -63,11 +64,11 @@ def test_tools_and_configs_accept_every_command(jobs):
     tools = dict(search=search, train=train, test=test)
     read = set()
     for job in jobs:
-        commands = job.commands()
+        commands = [command[len(PROGRAM) :] for command in job.commands()]
         assert [name for name, *_ in commands][-2:] == ['train', 'test']
         for name, *argv in commands:
             args = tools[name].parse_args(argv)
-            assert Path(args.work_dir).is_relative_to(job.out)
+            assert Path(args.work_dir).is_relative_to(job.folder)
             assert args.cfg_options['randomness.seed'] == int(job.name[0])
             if args.config not in read:  # one reading tells whether it knows the options
                 read.add(args.config)
@@ -83,34 +84,3 @@ def test_trees_cost_what_the_search_found(jobs):
     assert 'budget=123580246' in options['0/bmn_2']
     (branching,) = (o for o in options['0/permutation_1/seed1'] if 'branching' in o)
     assert branching.endswith('seed0/bmtas_1/search/branching.json')
-
-
-def fake(script, path: Path, name: str, *after: str):
-    return script.Job(name, path / name, lambda: [], after)
-
-
-def test_order_failures_and_what_is_finished(script, tmp_path, monkeypatch, capsys):
-    def run(job, commands):
-        job.out.mkdir()
-        if job.name == 'bad':
-            sys.exit(2)
-        with open(tmp_path / 'order', 'a') as stream:
-            stream.write(job.name + '\n')
-        (job.out / 'results.json').write_text('{}')
-
-    monkeypatch.setattr(script, 'run_commands', run)
-    monkeypatch.setattr(script.time, 'sleep', lambda seconds: None)
-    jobs = [
-        fake(script, tmp_path, 'last', 'first'),
-        fake(script, tmp_path, 'first'),
-        fake(script, tmp_path, 'bad'),
-        fake(script, tmp_path, 'never', 'bad'),
-        fake(script, tmp_path, 'old'),
-        fake(script, tmp_path, 'after_old', 'old'),
-    ]
-    failed = script.run_all(jobs, 2, {'old'})
-    assert set(failed) == {'bad', 'never'}
-    order = (tmp_path / 'order').read_text().split()
-    assert sorted(order) == ['after_old', 'first', 'last']
-    assert order.index('first') < order.index('last')
-    assert 'FAILED' in capsys.readouterr().out
