@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from torch import nn
+from torchvision.ops import Conv2dNormActivation
 
 _ACTIVATIONS = {'relu': nn.ReLU, 'relu6': nn.ReLU6}
 
@@ -25,18 +26,16 @@ def conv_norm_act(
     activation: str = 'relu',
 ) -> nn.Sequential:
     """Convolution without bias that keeps the size, batch norm, activation."""
-    conv = nn.Conv2d(
+    block = Conv2dNormActivation(
         in_channels,
         out_channels,
         kernel_size,
-        padding=dilation * (kernel_size - 1) // 2,
-        dilation=dilation,
         groups=groups,
-        bias=False,
+        dilation=dilation,
+        activation_layer=lambda inplace: activation_layer(activation),
     )
-    nn.init.kaiming_normal_(conv.weight, mode='fan_out')
-    parts = (('conv', conv), ('norm', nn.BatchNorm2d(out_channels)))
-    return nn.Sequential(OrderedDict([*parts, ('act', activation_layer(activation))]))
+    nn.init.kaiming_normal_(block[0].weight, mode='fan_out')
+    return nn.Sequential(OrderedDict(zip(('conv', 'norm', 'act'), block)))
 
 
 def separable_conv(

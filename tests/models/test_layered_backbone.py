@@ -7,6 +7,7 @@ from torchvision.models import get_model
 from torchvision.models._utils import IntermediateLayerGetter
 
 from bmtas.models.backbones import LayeredBackbone, last_norm_name
+from bmtas.models.backbones.candidates import strip_last_affine
 
 
 @pytest.fixture(autouse=True)
@@ -92,8 +93,7 @@ def test_other_families_without_dilation_are_torchvisions(tmp_path, arch, childr
     ],
 )
 def test_recipes(arch, num_layers, low, stage_ends, branch_strides):
-    # torchvision computes with tensors to build a RegNet
-    with torch.device('cpu' if arch.startswith('regnet') else 'meta'):
+    with torch.device('meta'):
         backbone = LayeredBackbone(arch)
         assert backbone.num_layers == num_layers == len(backbone.layer_names)
         assert backbone.low_level_index == low
@@ -152,11 +152,18 @@ def test_copies_start_equal_and_live_apart():
         ('regnet_y_400mf', 0, 'f.c.1'),
         ('vgg11_bn', 3, 'features_16'),
         ('vgg11', 3, None),
+        # weights follow the norm: its scale is not the output's
+        ('convnext_tiny', 1, None),
+        ('swin_t', 1, None),
+        ('densenet121', 4, None),
+        # the norm behind the last dense block
+        ('densenet121', 57, 'features_norm5'),
+        ('timm/resnet18d', 1, '1.bn2'),
     ],
 )
 def test_last_norm_loses_its_affine(arch, index, name):
-    with torch.device('cpu' if arch.startswith('regnet') else 'meta'):
-        backbone = LayeredBackbone(arch)
+    with torch.device('meta'):
+        backbone = LayeredBackbone(arch, output_stride=32)
         plain, stripped = backbone.copy_layer(index), backbone.copy_layer(index, last_affine=False)
     assert last_norm_name(plain) == name
     lost = set(plain.state_dict()) - set(stripped.state_dict())
@@ -181,7 +188,12 @@ def test_context_module_trains_on_a_single_image():
     [
         (dict(arch='resnet81'), "no classification model 'resnet81'; did you mean 'resnet18'"),
         (dict(arch='fcn_resnet50'), 'no classification model'),
-        (dict(arch='densenet121'), 'no recipe for arch'),
+        (dict(arch='alexnet'), 'no recipe for arch'),
+        (dict(arch='convnext_tiny'), 'layer 15 cannot be dilated .* 16; set output_stride=32'),
+        (dict(arch='swin_t', output_stride=8), 'cannot be dilated .* 8; set output_stride=32'),
+        (dict(arch='timm/resnet18e', output_stride=8), "timm has no model 'resnet18e'; did you"),
+        (dict(arch='timm/hrnet_w18_small'), 'is no chain of stages; take one'),
+        (dict(arch='timm/resnet18', weights='none.pth'), 'weights file none.pth does not exist'),
         (dict(arch='resnet18', stem=['conv1']), 'given together'),
         (dict(arch='resnet18', stem=['conv1'], layers=['layer7']), "no child 'layer7'"),
         (dict(arch='resnet18', output_stride=2), 'output_stride 2'),
@@ -220,3 +232,91 @@ def test_width_scales_the_channels(arch, channels):
 def test_other_widths_are_refused(arch, width):
     with pytest.raises(ValueError, match='width'):
         LayeredBackbone(arch, width=width)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    'arch, layers, stride',
+    [('convnext_tiny', 18, 32), ('swin_t', 12, 32), ('densenet121', 58, 32)],
+)
+def test_families_whose_maps_differ_are_torchvisions(tmp_path, arch, layers, stride):
+    model, path = whole_model(arch, tmp_path)
+    backbone = LayeredBackbone(arch, output_stride=stride, weights=path, aspp=False)
+    assert backbone.num_layers == layers and backbone.strides[-1] == stride
+    assert backbone.strides[backbone.low_level_index] == 4
+    x = torch.rand(1, 3, 64, 96)
+    expected = model.features(x)
+    if arch == 'swin_t':
+        expected = expected.permute(0, 3, 1, 2)
+    torch.testing.assert_close(run(backbone, x, layers), expected)
+
+
+def test_densenet_can_be_dilated():
+    backbone = LayeredBackbone('densenet121', output_stride=16, aspp=False)
+    assert run(backbone, torch.rand(1, 3, 64, 96), 58).shape == (1, 1024, 4, 6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('arch', ['resnet18d', 'mobilenetv3_small_050', 'convnext_atto'])
+def test_timm_stages_are_its_features(tmp_path, arch):
+    timm = pytest.importorskip('timm')
+    torch.save(timm.create_model(arch).state_dict(), tmp_path / 'weights.pth')
+    weights = str(tmp_path / 'weights.pth')
+    backbone = LayeredBackbone(f'timm/{arch}', 32, weights, aspp=False)
+    overlay = dict(file=weights)
+    model = timm.create_model(
+        arch, features_only=True, pretrained=True, pretrained_cfg_overlay=overlay
+    ).eval()
+    assert backbone.num_layers == 4 and backbone.strides == [4, 8, 16, 32]
+    x = torch.rand(1, 3, 64, 96)
+    features = model(x)
+    torch.testing.assert_close(run(backbone, x, 4), features[-1])
+    torch.testing.assert_close(run(backbone, x, backbone.low_level_index + 1), features[-4])
+
+
+def test_timm_can_be_dilated():
+    pytest.importorskip('timm')
+    backbone = LayeredBackbone('timm/resnet18d', output_stride=16)
+    assert run(backbone, torch.rand(2, 3, 64, 64), 5).shape == (2, 256, 4, 4)
+
+
+@pytest.mark.parametrize('arch', ['swin_t', 'convnext_tiny', 'efficientnet_b0', 'densenet121'])
+def test_nothing_of_a_candidate_is_random(arch):
+    options = {} if arch.startswith('eff') else dict(output_stride=32)
+    backbone = LayeredBackbone(arch, **options)
+    for layer in backbone._layers[:-1]:
+        for module in layer.modules():
+            # as if the family dropped at every place that it can
+            for name in ('p', 'drop_rate', 'dropout', 'attention_dropout'):
+                if isinstance(getattr(module, name, None), float):
+                    setattr(module, name, 0.5)
+    x = torch.rand(16, backbone.out_channels[1], 8, 8)
+    loud, calm = (backbone.copy_layer(2, dropout=rate).train() for rate in (None, 0.0))
+    assert torch.equal(calm(x), calm(x)) and not torch.equal(loud(x), loud(x))
+
+
+def test_randomness_that_cannot_be_switched_off_is_named():
+    backbone = LayeredBackbone('resnet18', aspp=False)
+
+    class Noise(nn.Module):
+        def forward(self, x):
+            return x + torch.randn_like(x)
+
+    backbone._layers[1] = nn.Sequential(backbone._layers[1], Noise())
+    with pytest.raises(ValueError, match='dropout of layer layer1.1 cannot be switched off'):
+        backbone.copy_layer(1, dropout=0.0)
+    backbone.copy_layer(1)
+
+
+@pytest.mark.parametrize(
+    'norm', [nn.BatchNorm2d(6), nn.GroupNorm(2, 6), nn.InstanceNorm2d(6, affine=True)]
+)
+def test_every_kind_of_norm_loses_scale_and_shift(norm):
+    layer = nn.Sequential(nn.Conv2d(3, 6, 1), norm, nn.ReLU())
+    nn.init.constant_(norm.weight, 3)
+    nn.init.constant_(norm.bias, 2)
+    x = torch.rand(4, 3, 5, 5)
+    before = layer[1](layer[0](x))
+    strip_last_affine(layer)
+    torch.testing.assert_close(before, 3 * layer[1](layer[0](x)) + 2)
+    assert [name for name, _ in layer.named_parameters()] == ['0.weight', '0.bias']

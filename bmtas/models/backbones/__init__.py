@@ -1,12 +1,8 @@
 """Encoders as layers that can be copied."""
 
 from bmtas.models.backbones.aspp import ASPP, RASPP
-from bmtas.models.backbones.layered import (
-    LayeredBackbone,
-    build_backbone,
-    last_norm_name,
-    strip_last_affine,
-)
+from bmtas.models.backbones.candidates import keeps_scale, last_norm_name
+from bmtas.models.backbones.layered import LayeredBackbone, build_backbone
 from bmtas.models.backbones.vit import LayeredViT
 
 __all__ = [
@@ -15,6 +11,6 @@ __all__ = [
     'LayeredBackbone',
     'LayeredViT',
     'build_backbone',
+    'keeps_scale',
     'last_norm_name',
-    'strip_last_affine',
 ]

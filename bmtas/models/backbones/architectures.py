@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import nullcontext
 
+import torch
+import torchvision
 from torch import nn
-from torchvision.models import get_model
+from torchvision.models import get_model, list_models
 from torchvision.models.vgg import cfgs, make_layers
+
+from bmtas.files import nearest
 
 # torchvision's letters for the depths
 _VGG = {'vgg11': 'A', 'vgg13': 'B', 'vgg16': 'D', 'vgg19': 'E'}
@@ -20,8 +25,14 @@ def build_model(arch: str, width: float = 1.0) -> nn.Module:
         width: Factor of the channels of every convolution.
 
     Raises:
-        ValueError: The width is not positive, or the family has one width.
+        ValueError: Unknown name, the width is not positive, or the family has one width.
     """
+    # of the one module, as building a detector would download its backbone
+    known = list_models(module=torchvision.models)
+    if arch not in known:
+        raise ValueError(
+            f'backbone: torchvision has no classification model {arch!r}; {nearest(arch, known)}'
+        )
     if width <= 0:
         raise ValueError(f'backbone: width must be positive, got {width}')
     if arch.startswith('vgg'):
@@ -30,7 +41,10 @@ def build_model(arch: str, width: float = 1.0) -> nn.Module:
         return get_model(arch, weights=None, width_mult=width)
     if width != 1:
         raise ValueError(f'backbone: width exists for vgg* and mobilenet_v2, not for {arch!r}')
-    return get_model(arch, weights=None)
+    # RegNet computes its sizes with tensors, which the meta device cannot
+    with torch.device('cpu') if arch.startswith('regnet') else nullcontext():
+        model = get_model(arch, weights=None)
+    return model.to(torch.get_default_device())
 
 
 def _vgg(arch: str, width: float) -> nn.Module:

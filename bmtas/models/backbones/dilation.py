@@ -20,7 +20,7 @@ def probe(module: nn.Module, x: Tensor) -> Tensor:
 
 
 def dilate(
-    stem: nn.Module, layers: Sequence[nn.Module], output_stride: int
+    arch: str, stem: nn.Module, layers: Sequence[nn.Module], output_stride: int
 ) -> tuple[list[int], list[int]]:
     """Keep the total stride at ``output_stride`` by replacing later strides with dilation.
 
@@ -31,7 +31,8 @@ def dilate(
         Total stride and channels: after the stem, then after every layer.
 
     Raises:
-        ValueError: The stride cannot be reached, e.g. below the stem's.
+        ValueError: The stride cannot be reached, e.g. below the stem's, or because a layer reduces
+            its input by other means than a convolution or a pool; the message says what can.
     """
     device = next(stem.parameters()).device
     x = probe(stem, torch.zeros(1, 3, PROBE_SIZE, PROBE_SIZE, device=device))
@@ -47,13 +48,25 @@ def dilate(
         strides.append(strides[-1] * kept)
         channels.append(x.shape[1])
         if x.shape[-1] * strides[-1] != PROBE_SIZE:
-            raise ValueError(f'backbone: layer {index} cannot be dilated to stride {output_stride}')
+            natural = strides[-2] * step * _stride_of(layers[index + 1 :], y)
+            raise ValueError(
+                f'backbone: {arch}: layer {index} cannot be dilated to output_stride '
+                f'{output_stride}; set output_stride={natural}'
+            )
     if strides[-1] != output_stride:
         raise ValueError(
-            f'backbone: output_stride {output_stride} cannot be reached, '
-            f'the layers end at {strides[-1]}'
+            f'backbone: {arch}: output_stride {output_stride} cannot be reached, the layers end at '
+            f'{strides[-1]}; set output_stride={strides[-1]}'
         )
     return strides, channels
+
+
+def _stride_of(layers: Sequence[nn.Module], x: Tensor) -> int:
+    """Input pixels per pixel after some layers."""
+    size = x.shape[-1]
+    for layer in layers:
+        x = probe(layer, x)
+    return size // x.shape[-1]
 
 
 def _replace_stride(layer: nn.Module, keep: bool, dilation: int) -> None:
@@ -65,6 +78,9 @@ def _replace_stride(layer: nn.Module, keep: bool, dilation: int) -> None:
             elif isinstance(child, nn.MaxPool2d) and not keep:
                 # a 2x2 pool would shift by half a pixel once its stride is gone
                 setattr(parent, name, nn.MaxPool2d(3, stride=1, padding=1))
+            elif isinstance(child, nn.AvgPool2d) and not keep:
+                pool = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
+                setattr(parent, name, pool)
 
 
 def _dilate_conv(conv: nn.Conv2d, keep: bool, dilation: int) -> None:

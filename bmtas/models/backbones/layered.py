@@ -1,4 +1,4 @@
-"""Encoders cut into a stem and a list of layers, from torchvision's models."""
+"""Encoders cut into a stem and a list of layers, from the models of torchvision and timm."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torchvision
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.models import list_models
-from torchvision.ops import StochasticDepth
 
-from bmtas.files import nearest
 from bmtas.models.backbones.architectures import build_model
+from bmtas.models.backbones.candidates import check_no_dropout, set_dropout, strip_last_affine
 from bmtas.models.backbones.dilation import dilate
-from bmtas.models.backbones.recipes import explicit_recipe, find_recipe
+from bmtas.models.backbones.recipes import STEM, explicit_recipe, find_recipe
+from bmtas.models.backbones.timm_models import TIMM, build_timm, timm_recipe
 from bmtas.models.backbones.weights import load_weights
 from bmtas.registry import MODELS
-
-# children that carry the residual connection: their norm is not the last of the layer
-_SHORTCUTS = ('downsample', 'proj', 'shortcut')
 
 
 @MODELS.register_module()
@@ -32,7 +26,8 @@ class LayeredBackbone:
     context module (ASPP or R-ASPP) is the last layer.
 
     Args:
-        arch: A classification model of torchvision, e.g. ``mobilenet_v2`` or ``resnet50``.
+        arch: A classification model of torchvision, e.g. ``mobilenet_v2`` or ``resnet50``, or of
+            timm, e.g. ``timm/resnet50d``: its stages are the layers.
         output_stride: Input pixels per pixel of the deep feature; later strides are replaced by
             dilation.
         weights: None for random weights, or what ``bmtas.models.backbones.weights`` takes:
@@ -73,19 +68,23 @@ class LayeredBackbone:
     ) -> None:
         if (stem is None) != (layers is None):
             raise ValueError('backbone: stem and layers are given together or not at all')
-        _check_arch(arch)
-        model = build_model(arch, width)
-        if weights is not None:
-            load_weights(model, arch, weights)
-        recipe = (
-            find_recipe(arch, model)
-            if stem is None
-            else explicit_recipe(stem, layers, dict(type='ASPP'))
-        )
+        if arch.startswith(TIMM):
+            model = build_timm(arch, width, weights)
+            recipe = timm_recipe(arch, model) if stem is None else None
+        else:
+            model = build_model(arch, width)
+            if weights is not None:
+                load_weights(model, arch, weights)
+            recipe = find_recipe(arch, model) if stem is None else None
+        if recipe is None:
+            recipe = explicit_recipe(stem, layers, dict(type='ASPP'))
         self.arch, self.output_stride = arch, output_stride
-        self._stem = _cut(model, recipe.stem, arch)
-        self._layers = [_cut(model, part, arch) for part in recipe.layers]
-        strides, channels = dilate(self._stem, self._layers, output_stride)
+        self._stem = recipe.finish(_cut(model, recipe.stem, arch), STEM)
+        self._layers = [
+            recipe.finish(_cut(model, part, arch), index)
+            for index, part in enumerate(recipe.layers)
+        ]
+        strides, channels = dilate(arch, self._stem, self._layers, output_stride)
         self.stem_channels, self.out_channels, self.strides = channels[0], channels[1:], strides[1:]
         names = [part[0] for part in recipe.layers]
         if aspp is not False:
@@ -134,54 +133,28 @@ class LayeredBackbone:
 
         Args:
             index: Layer, 0 ... L-1.
-            last_affine: Whether the last batch norm scales and shifts. Candidates of the
+            last_affine: Whether a norm at the layer's end scales and shifts. Candidates of the
                 supergraph go without, so that their outputs are of one scale when mixed.
-            dropout: Probability for the layer's dropout and for dropping its residual branches,
-                None keeps the recipe's.
+            dropout: Probability of everything that the layer drops at random (values, attention,
+                residual branches), None keeps the recipe's.
+
+        Raises:
+            ValueError: With ``dropout=0`` the layer still draws random numbers.
         """
         layer = copy.deepcopy(self._layers[index])
         if not last_affine:
             strip_last_affine(layer)
         if dropout is not None:
-            for module in layer.modules():
-                if isinstance(module, (nn.Dropout, StochasticDepth)):
-                    module.p = dropout
+            set_dropout(layer, dropout)
+        if dropout == 0:
+            channels = [self.stem_channels, *self.out_channels][index]
+            check_no_dropout(layer, channels, self.layer_names[index])
         return layer
 
 
 def build_backbone(backbone: LayeredBackbone | Mapping[str, Any]) -> LayeredBackbone:
     """Return the template, built from its config if need be."""
     return MODELS.build(dict(backbone)) if isinstance(backbone, Mapping) else backbone
-
-
-def last_norm_name(layer: nn.Module) -> str | None:
-    """Name of the last batch norm on the layer's main path; None where there is none."""
-    names = [
-        name
-        for name, module in layer.named_modules()
-        if isinstance(module, _BatchNorm) and not set(name.split('.')) & set(_SHORTCUTS)
-    ]
-    return names[-1] if names else None
-
-
-def strip_last_affine(layer: nn.Module) -> None:
-    """Replace the layer's last batch norm by one without scale and shift, in place."""
-    name = last_norm_name(layer)
-    if name is None:
-        return
-    old = layer.get_submodule(name)
-    new = type(old)(old.num_features, eps=old.eps, momentum=old.momentum, affine=False)
-    new.load_state_dict(old.state_dict(), strict=False)
-    layer.set_submodule(name, new)
-
-
-def _check_arch(arch: str) -> None:
-    # of the one module, as building a detector would download its backbone
-    known = list_models(module=torchvision.models)
-    if arch not in known:
-        raise ValueError(
-            f'backbone: torchvision has no classification model {arch!r}; {nearest(arch, known)}'
-        )
 
 
 def _cut(model: nn.Module, part: Sequence[str], arch: str) -> nn.Module:

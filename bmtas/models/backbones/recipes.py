@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torchvision.models.densenet import _DenseLayer
+from torchvision.ops import Permute
 
+STEM = -1
+"""Index of the stem for ``Recipe.finish``."""
 RASPP = dict(type='RASPP', channels=128)
 ASPP = dict(type='ASPP', channels=256)
 
@@ -20,11 +26,14 @@ class Recipe:
         stem: Names of the children in front of the first layer, e.g. ``('conv1', 'bn1')``.
         layers: One tuple of names for each searchable layer.
         aspp: Config of the context module that follows as the last layer.
+        finish: ``finish(part, index)`` makes a cut part take and give maps (N, C, H, W); the index
+            is that of the layer, or ``STEM``.
     """
 
     stem: tuple[str, ...]
     layers: tuple[tuple[str, ...], ...]
     aspp: Mapping[str, Any]
+    finish: Callable[[nn.Module, int], nn.Module] = lambda part, index: part
 
 
 def find_recipe(arch: str, model: nn.Module) -> Recipe:
@@ -98,7 +107,90 @@ def _vgg(model: nn.Module) -> Recipe:
     return Recipe(tuple(parts[0]), tuple(tuple(part) for part in parts[1:]), ASPP)
 
 
+def _stages(model: nn.Module) -> tuple[tuple[str, ...], ...]:
+    """Blocks of ConvNeXt and Swin; what lies between two stages belongs to the next block."""
+    layers, between = [], ()
+    for index, stage in list(enumerate(model.features))[1:]:
+        if index % 2 == 0:
+            between = (f'features.{index}',)
+            continue
+        for block in range(len(stage)):
+            layers.append((*between, f'features.{index}.{block}'))
+            between = ()
+    return tuple(layers)
+
+
+def _convnext(model: nn.Module) -> Recipe:
+    return Recipe(('features.0',), _stages(model), ASPP)
+
+
+def _swin(model: nn.Module) -> Recipe:
+    return Recipe(('features.0',), _stages(model), ASPP, pixels_last)
+
+
+def _densenet(model: nn.Module) -> Recipe:
+    stem, layers, between = [], [], ()
+    for name, child in model.features.named_children():
+        if name.startswith('denseblock'):
+            for layer in dict(child.named_children()):
+                layers.append((*between, f'features.{name}.{layer}'))
+                between = ()
+        elif layers:
+            between = (f'features.{name}',)
+        else:
+            stem.append(f'features.{name}')
+    # the norm and the activation behind the last block; without weights of their own elsewhere
+    layers[-1] = (*layers[-1], *between)
+    return Recipe(tuple(stem), tuple(layers), ASPP, _dense)
+
+
+class PixelsLast(nn.Module):
+    """A part that works on maps (N, H, W, C), between maps (N, C, H, W)."""
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H', W')."""
+        return self.part(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def pixels_last(part: nn.Module, index: int) -> nn.Module:
+    """Turn the maps of parts that work on (N, H, W, C); a stem takes images as they are."""
+    if index == STEM:
+        return nn.Sequential(OrderedDict(part=part, turn=Permute([0, 3, 1, 2])))
+    return PixelsLast(part)
+
+
+class Growing(nn.Module):
+    """A layer of a dense block: what it computes is appended to what it was given."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C + growth, H, W)."""
+        return torch.cat([x, self.layer(x)], dim=1)
+
+
+def _dense(part: nn.Module, index: int) -> nn.Module:
+    if index == STEM:
+        return part
+    parts = OrderedDict(part.named_children()) if type(part) is nn.Sequential else {'layer': part}
+    return nn.Sequential(
+        OrderedDict(
+            (name, Growing(child) if isinstance(child, _DenseLayer) else child)
+            for name, child in parts.items()
+        )
+    )
+
+
 _FAMILIES = {
+    ('convnext',): _convnext,
+    ('swin',): _swin,
+    ('densenet',): _densenet,
     ('resnet', 'resnext', 'wide_resnet'): _resnet,
     ('mobilenet_v2', 'mobilenet_v3'): _mobilenet,
     ('efficientnet',): _efficientnet,

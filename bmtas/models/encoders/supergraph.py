@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from bmtas.models.backbones import LayeredBackbone, build_backbone
+from bmtas.models.backbones import LayeredBackbone, build_backbone, keeps_scale
 from bmtas.models.encoders.base import STEM, Features, Part, SearchableEncoder
 from bmtas.models.encoders.routing import gumbel_softmax, mix
 from bmtas.registry import MODELS
@@ -19,8 +21,9 @@ class SupergraphEncoder(SearchableEncoder):
     """K parallel candidates of every layer; each task mixes them by its routing weights.
 
     Bruggemann et al., "Automated Search for Resource-Efficient Branched Multi-Task Networks",
-    BMVC 2020. The last batch norm of a candidate has no scale and shift and dropout is off, so
-    that the mixing weights alone decide how much of a candidate is seen.
+    BMVC 2020. The norm at a candidate's end has no scale and shift and dropout is off, so that the
+    mixing weights alone decide how much of a candidate is seen; layers that end without a norm are
+    named in the log.
 
     A candidate runs only for non-zero weights, and once for all tasks that bring the same input:
     in the first layer always, later while the tasks have made the same one-hot choices.
@@ -54,6 +57,14 @@ class SupergraphEncoder(SearchableEncoder):
             )
             for index in range(backbone.num_layers)
         )
+        kept = [name for name, x in zip(self.layer_names, self.layers) if keeps_scale(x[0])]
+        if kept:
+            print_log(
+                f'supergraph: {len(kept)} layers (the first is {kept[0]}) end without a norm; '
+                'their candidates keep scales of their own',
+                'current',
+                logging.WARNING,
+            )
         shape = (backbone.num_layers, len(self.tasks), self.num_candidates)
         self.alpha = nn.Parameter(torch.zeros(shape))
 
