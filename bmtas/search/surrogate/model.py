@@ -222,7 +222,7 @@ def _fit_task(
             lift[0, :, : affinity.shape[1]], lift[1, :, : affinity.shape[1]] = -affinity, 1
         design = np.concatenate([free, np.einsum('ndk,jdk->nj', x, lift)], 1)
         penalties = [smooth_penalty(*x.shape[1:], *pair) for pair in product(RIDGES, SMOOTHS)]
-        fit = best_fit(design, x.reshape(len(x), -1), losses, penalties)
+        fit = best_fit(design, x.reshape(len(x), -1), losses, np.array(penalties))
         found.append((squared_error(fit, losses), _effects(fit, lift, form, free.shape[1])))
     return min(found, key=lambda pair: pair[0])[1]
 

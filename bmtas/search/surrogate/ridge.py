@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,9 +70,17 @@ def smooth_penalty(num_locations: int, num_columns: int, ridge: float, smooth: f
     return np.kron(along, np.eye(num_columns))
 
 
-def best_fit(
-    free: np.ndarray, x: np.ndarray, y: np.ndarray, penalties: Sequence[np.ndarray]
-) -> Ridge:
-    """The fit of lowest leave-one-out error; of equal ones the first."""
-    fits = [fit_ridge(free, x, y, penalty) for penalty in penalties]
-    return min(fits, key=lambda fit: squared_error(fit, y))
+def best_fit(free: np.ndarray, x: np.ndarray, y: np.ndarray, penalties: np.ndarray) -> Ridge:
+    """The fit of lowest leave-one-out error; of equal ones the first.
+
+    Args:
+        free, x, y: See ``fit_ridge``.
+        penalties: (K, p, p).
+    """
+    columns = np.concatenate([free, x], 1)
+    matrices = np.tile(columns.T @ columns, (len(penalties), 1, 1))
+    matrices[:, free.shape[1] :, free.shape[1] :] += penalties
+    influence = columns @ np.linalg.inv(matrices) @ columns.T  # (K, N, N)
+    room = 1 - np.diagonal(influence, axis1=1, axis2=2)
+    errors = (y - influence @ y) / np.where(room > 1e-9, room, np.nan)
+    return fit_ridge(free, x, y, penalties[np.nanmean(errors**2, 1).argmin()])

@@ -62,6 +62,6 @@ def test_covariance_is_that_of_repeated_draws_from_the_prior():
 
 def test_best_fit_has_the_lowest_left_out_error(problem):
     free, x, y, _ = problem
-    penalties = [smooth_penalty(3, 2, ridge, 0) for ridge in (0.01, 1.0, 100.0)]
+    penalties = np.array([smooth_penalty(3, 2, ridge, 0) for ridge in (0.01, 1.0, 100.0)])
     errors = [squared_error(fit_ridge(free, x, y, penalty), y) for penalty in penalties]
     assert squared_error(best_fit(free, x, y, penalties), y) == min(errors)
