@@ -1,0 +1,317 @@
+"""Planted trees: teachers whose tasks share hidden nodes; all trees of students at once.
+
+    python benchmarks/trees/planted.py --dir DIR [--regimes easy hard] [--teachers 20]
+
+writes one table for each regime and teacher that DIR has not.
+
+A teacher is a network of three layers of tanh nodes of width 5 on 12 normal inputs; its nodes form
+a tree of the tasks. Each task reads four numbers from its last node. Students have the same form
+and width, so that tasks of different nodes that share one lack width, and tasks of one node that do
+not share it lack data: the planted tree tends to be the best of its cost.
+
+A group of the first layer shares nothing with the others: it is a network of its own, and the same
+one in many trees. So the networks of all sets of tasks are trained, each once, and every tree is
+put together from them. They run side by side as batched products of matrices.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bmtas.branching import BranchingTree, enumerate_trees
+from bmtas.search.surrogate import probe_trees
+from bmtas.search.tree_table import TreeTable
+
+LAYERS, WIDTH, INPUTS, OUTPUTS = 3, 5, 12, 4
+UPDATES, BATCH, RATE, POWER = 800, 30, 0.01, 0.9
+READINGS = (0.125, 0.25, 0.5, 0.75, 1.0)
+HELD_OUT, TEST = 200, 2000
+
+
+@dataclass(frozen=True)
+class Regime:
+    """What the teachers of a regime have in common.
+
+    Attributes:
+        rho: Share of a layer's weights that is common to all its nodes, in variance.
+        noise: Deviation of each task's labels from the teacher, which have deviation 1.
+        scales: Factor of each task's labels.
+        points: Number of training points.
+    """
+
+    rho: float
+    noise: tuple[float, ...]
+    scales: tuple[float, ...]
+    points: int = 200
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(f'task{t}' for t in range(len(self.noise)))
+
+
+HARD = dict(rho=0.5, noise=(0.2, 0.4, 0.7, 1.0), scales=(1.0, 1.5, 2.0, 3.0))
+REGIMES = {
+    'easy': Regime(0.0, (0.5,) * 4, (1.0,) * 4),
+    'hard': Regime(**HARD),
+    'noisy': Regime(0.0, (0.5,) * 4, (1.0,) * 4, points=60),
+    'five': Regime(0.0, (0.5,) * 5, (1.0,) * 5),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The data of one teacher: inputs (N, 12) and labels (T, N, 4), noise included, by split."""
+
+    regime: Regime
+    tree: BranchingTree
+    train: tuple[Tensor, Tensor]
+    held_out: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+
+
+def draw_problem(regime: Regime, teacher: int) -> Problem:
+    """The teacher of that number: its tree and its data."""
+    rng = np.random.default_rng(teacher)
+    trees = [
+        tree
+        for tree in enumerate_trees(LAYERS, regime.tasks)
+        if tree.num_groups[0] <= 2 and tree.num_groups[-1] in (2, 3)
+    ]
+    tree = trees[rng.integers(len(trees))]
+    splits = (regime.points, HELD_OUT, TEST)
+    inputs = rng.standard_normal((sum(splits), INPUTS))
+    features = [inputs] * len(regime.tasks)
+    for routes in tree.routes:
+        size = features[0].shape[1]
+        shape = (size, WIDTH)
+        common = rng.standard_normal(shape)
+        own = rng.standard_normal((routes.max() + 1, *shape))
+        weights = np.sqrt(regime.rho) * common + np.sqrt(1 - regime.rho) * own
+        gain = 2 / np.sqrt(size)
+        features = [np.tanh(gain * x @ weights[group]) for x, group in zip(features, routes)]
+    labels = []
+    for x, noise, scale in zip(features, regime.noise, regime.scales):
+        y = x @ rng.standard_normal((WIDTH, OUTPUTS))
+        y = (y - y.mean(0)) / y.std(0) + noise * rng.standard_normal(y.shape)
+        labels.append(scale * y)
+    ends = np.cumsum(splits)
+    parts = [slice(end - size, end) for end, size in zip(ends, splits)]
+    x, y = (torch.tensor(np.array(array), dtype=torch.float32) for array in (inputs, labels))
+    return Problem(regime, tree, *((x[part], y[:, part]) for part in parts))
+
+
+class Students:
+    """Networks of groups of tasks, with several seeds each, as layers of nodes.
+
+    Args:
+        problem: The data.
+        networks: Each the routes (L, n) of a tree of some tasks that are together in layer 0, with
+            the numbers of these n tasks.
+        seeds: Of initial weights and of the order of points; networks of one seed start from the
+            same weights in all copies of a layer and see the same batches.
+
+    Attributes:
+        slots: (network, task) of each of the heads.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        networks: Sequence[tuple[np.ndarray, tuple[int, ...]]],
+        seeds: Sequence[int],
+    ) -> None:
+        self.problem, self.seeds = problem, tuple(seeds)
+        self.slots = [(n, task) for n, (_, tasks) in enumerate(networks) for task in tasks]
+        self.task_of_slot = torch.tensor([task for _, task in self.slots])
+        nodes = [[] for _ in range(LAYERS)]
+        for number, (routes, _) in enumerate(networks):
+            for column in routes.T:
+                for layer in range(LAYERS):
+                    nodes[layer].append((number, int(column[layer])))
+        unique = [sorted(set(layer)) for layer in nodes]
+        index = [{node: i for i, node in enumerate(layer)} for layer in unique]
+        above = zip(nodes, nodes[1:], index, index[1:])
+        # parents[l]: which node of layer l each node of the next one reads, or each head
+        self.parents = []
+        for upper, lower, here, below in above:
+            parent = {below[child]: here[node] for node, child in zip(upper, lower)}
+            self.parents.append(torch.tensor([parent[i] for i in range(len(parent))]))
+        self.parents.append(torch.tensor([index[-1][node] for node in nodes[-1]]))
+        self._draw_weights([len(layer) for layer in unique])
+
+    def _draw_weights(self, numbers: Sequence[int]) -> None:
+        """Weights (S, nodes, in + 1, out) of each layer and (S, slots, in + 1, 4) of the heads."""
+        layers = []
+        for seed in self.seeds:
+            rng = np.random.default_rng((seed, 1))
+            shapes = [(INPUTS, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, OUTPUTS)]
+            drawn = [rng.standard_normal(shape) / np.sqrt(shape[0]) for shape in shapes[:-1]]
+            heads = rng.standard_normal((len(self.problem.regime.tasks), *shapes[-1]))
+            drawn = [np.broadcast_to(w, (num, *w.shape)) for w, num in zip(drawn, numbers)]
+            drawn.append(heads[self.task_of_slot.numpy()] / np.sqrt(WIDTH))
+            layers.append([np.pad(w, ((0, 0), (0, 1), (0, 0))) for w in drawn])
+        self.weights = [
+            torch.tensor(np.stack(layer), dtype=torch.float32, requires_grad=True)
+            for layer in zip(*layers)
+        ]
+        self.optimizer = torch.optim.Adam(self.weights, RATE, fused=True)
+
+    def outputs(self, x: Tensor) -> Tensor:
+        """Inputs (S, B, 12) of each seed -> predictions (S, slots, B, 4)."""
+        first = self.weights[0]
+        flat = first.permute(0, 2, 1, 3).flatten(2)  # (S, 13, nodes * 5)
+        h = torch.baddbmm(flat[:, -1:], x, flat[:, :-1]).tanh()
+        h = h.unflatten(2, (-1, WIDTH)).transpose(1, 2)
+        for weights, parents in zip(self.weights[1:], self.parents):
+            h = h.index_select(1, parents)
+            h = h @ weights[:, :, :-1] + weights[:, :, -1:]
+            if weights is not self.weights[-1]:
+                h = h.tanh()
+        return h
+
+    def losses(self, x: Tensor, y: Tensor) -> Tensor:
+        """Squared errors (S, slots) on inputs (S, B, 12) and labels (T, S, B, 4)."""
+        return (self.outputs(x) - y[self.task_of_slot].transpose(0, 1)).square().mean((2, 3))
+
+    @torch.no_grad()
+    def log_losses(self, split: tuple[Tensor, Tensor]) -> np.ndarray:
+        """Log losses (S, slots) of a whole split."""
+        x, y = split
+        parts = []
+        for xs, ys in zip(x.split(500), y.split(500, 1)):
+            num = len(self.seeds)
+            parts.append(self.losses(xs.expand(num, *xs.shape), ys[:, None]) * len(xs))
+        return (sum(parts) / len(x)).log().numpy()
+
+    def train(self, first: int = 0, last: int = UPDATES) -> dict[int, np.ndarray]:
+        """Take the updates ``first`` to ``last`` of the whole schedule.
+
+        Returns:
+            Held-out log losses (S, slots) after the updates that are in ``READINGS``, and the last.
+        """
+        x, y = self.problem.train
+        readings = {round(share * UPDATES) for share in READINGS} | {last}
+        orders = np.stack([_order(len(x), seed) for seed in self.seeds], 1)[first:last]
+        found = {}
+        for update, batch in enumerate(torch.from_numpy(orders), first + 1):
+            self.optimizer.param_groups[0]['lr'] = RATE * (1 - (update - 1) / UPDATES) ** POWER
+            self.optimizer.zero_grad()
+            self.losses(x[batch], y[:, batch]).sum().backward()
+            self.optimizer.step()
+            if update in readings:
+                found[update] = self.log_losses(self.problem.held_out)
+        return found
+
+    def inherit(self, shared: Students) -> None:
+        """Go on from one Shared network: every copy gets its weights and Adam's moments."""
+        for layer, (mine, theirs) in enumerate(zip(self.weights, shared.weights)):
+            node = self.task_of_slot if layer == LAYERS else torch.zeros(mine.shape[1], dtype=int)
+            mine.data.copy_(theirs.data[:, node])
+            state = shared.optimizer.state[theirs]
+            self.optimizer.state[mine] = {
+                key: value[:, node].clone() if value.ndim else value.clone()
+                for key, value in state.items()
+            }
+
+
+def _order(points: int, seed: int) -> np.ndarray:
+    """Points of each update's batch (updates, 30): epoch by epoch, each in a new order."""
+    rng = np.random.default_rng((seed, 2))
+    epochs = -(-UPDATES * BATCH // points)
+    order = np.concatenate([rng.permutation(points) for _ in range(epochs)])
+    return order[: UPDATES * BATCH].reshape(UPDATES, BATCH)
+
+
+def networks_of(
+    trees: Sequence[BranchingTree],
+) -> tuple[list[tuple[np.ndarray, tuple[int, ...]]], np.ndarray]:
+    """The distinct networks of the trees' first-layer groups.
+
+    Returns:
+        The networks, as ``Students`` takes them, and (N, T) the slot of each tree's task.
+    """
+    found: dict[tuple, list[int]] = {}
+    networks, slots, used = [], np.zeros((len(trees), trees[0].num_tasks), int), 0
+    for number, tree in enumerate(trees):
+        for group in range(tree.num_groups[0]):
+            members = tuple(np.flatnonzero(tree.routes[0] == group).tolist())
+            routes = BranchingTree.from_routes(tree.routes[:, members]).routes
+            key = (members, routes.tobytes())
+            if key not in found:
+                found[key] = list(range(used, used + len(members)))
+                networks.append((routes, members))
+                used += len(members)
+            slots[number, members] = found[key]
+    return networks, slots
+
+
+def make_table(regime: Regime, teacher: int, seeds: Sequence[int] = range(8)) -> TreeTable:
+    """All trees of a regime's tasks, trained on one teacher's data with several seeds."""
+    trees = list(enumerate_trees(LAYERS, regime.tasks))
+    problem = draw_problem(regime, teacher)
+    networks, slots = networks_of(trees)
+    students = Students(problem, networks, seeds)
+    held_out = np.stack(list(students.train().values()))[:, :, slots]  # (R, S, N, T)
+    test = students.log_losses(problem.test)[:, slots]
+    probe_routes, probes = probe(problem, seeds, UPDATES // 2, UPDATES // 4)
+    return TreeTable(
+        tasks=regime.tasks,
+        routes=np.array([tree.routes for tree in trees]),
+        layer_costs=np.ones(LAYERS),
+        fixed_cost=0.0,
+        readings=np.array(READINGS),
+        held_out=held_out.transpose(2, 1, 0, 3),
+        test=test.transpose(1, 0, 2),
+        probe_routes=probe_routes,
+        probes=probes,
+    )
+
+
+def probe(
+    problem: Problem, seeds: Sequence[int], start: int, length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shared for ``start`` updates, then it and all trees of one split for ``length`` more.
+
+    Returns:
+        (P, L, T) routes, Shared the last, and their held-out log losses (P, S, T).
+    """
+    tasks = problem.regime.tasks
+    shared = BranchingTree.shared(LAYERS, tasks)
+    routes = [*probe_trees(LAYERS, len(tasks)), shared.routes]
+    first = Students(problem, networks_of([shared])[0], seeds)
+    first.train(0, start)
+    networks, slots = networks_of([BranchingTree.from_routes(tree, tasks) for tree in routes])
+    students = Students(problem, networks, seeds)
+    students.inherit(first)
+    losses = students.train(start, start + length)[start + length]
+    return np.array(routes), losses[:, slots].transpose(1, 0, 2)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--regimes', choices=REGIMES, nargs='+', default=list(REGIMES))
+    parser.add_argument('--teachers', type=int, default=20)
+    parser.add_argument('--seeds', type=int, default=8)
+    parser.add_argument('--dir', type=Path, required=True, help='folder of the tables')
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    args.dir.mkdir(parents=True, exist_ok=True)
+    for teacher, regime in product(range(args.teachers), args.regimes):
+        path = args.dir / f'{regime}_{teacher:02d}.npz'
+        if not path.is_file():
+            start = time.process_time()
+            make_table(REGIMES[regime], teacher, range(args.seeds)).save(path)
+            print(f'{path}: {time.process_time() - start:.1f} s', flush=True)
+
+
+if __name__ == '__main__':
+    main()

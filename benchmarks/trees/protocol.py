@@ -1,0 +1,210 @@
+"""How a strategy is judged on a table of trees: what it may see, what it pays, figures of merit.
+
+The truth of a tree is its mean gain on the test samples over all seeds but the one that the
+strategy sees: 100 / T times the sum of its log losses, less is better, so that one point is one
+percent of loss. The strategy sees held-out losses of its own seed, and pays the share of a
+training's updates times the cost of the network relative to Shared. Unit: one training of Shared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import comb
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from bmtas.search.tree_table import TreeTable
+
+WINDOW = 0.02
+"""Trees within this share of a budget count as equally dear."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One search: a table without gaps and the seed that the strategy sees.
+
+    Attributes:
+        table: Of N trees.
+        seed: Column of the table.
+        num_budgets: Budgets at quantiles of the cost; None: every cost with at least five trees.
+    """
+
+    table: TreeTable
+    seed: int
+    num_budgets: int | None = None
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """(N,) mean gain over the other seeds."""
+        others = np.delete(np.arange(self.table.test.shape[1]), self.seed)
+        return -100 * self.table.test[:, others].mean((1, 2))
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """(N,) price of one training of each tree."""
+        return self.table.costs / self.table.costs.min()
+
+    @cached_property
+    def budgets(self) -> np.ndarray:
+        costs = self.table.costs
+        if self.num_budgets is None:
+            values, counts = np.unique(costs, return_counts=True)
+            return values[counts >= 5]
+        shares = (np.arange(self.num_budgets) + 0.5) / self.num_budgets
+        return np.quantile(costs, shares)
+
+    @cached_property
+    def classes(self) -> list[np.ndarray]:
+        """For each budget the trees of about its cost."""
+        costs = self.table.costs
+        return [np.flatnonzero(np.abs(costs / budget - 1) <= WINDOW) for budget in self.budgets]
+
+    def gains(self, share: float = 1.0) -> np.ndarray:
+        """(N,) held-out gain of the strategy's seed after a share of the updates."""
+        return -100 * self.losses(share).mean(1)
+
+    def losses(self, share: float = 1.0) -> np.ndarray:
+        """(N, T) held-out log losses of the strategy's seed after a share of the updates."""
+        reading = int(np.flatnonzero(np.isclose(self.table.readings, share))[0])
+        return self.table.held_out[:, self.seed, reading]
+
+    def best_up_to(self, score: np.ndarray) -> np.ndarray:
+        """For each budget the tree of highest score that costs no more."""
+        allowed = self.table.costs <= self.budgets[:, None] * (1 + 1e-9)
+        return np.where(allowed, score, -np.inf).argmax(1)
+
+    def best_of_equal(self, score: np.ndarray) -> np.ndarray:
+        """For each budget the tree of highest score among those of its cost."""
+        return np.array([members[score[members].argmax()] for members in self.classes])
+
+    def normalised(self, values: np.ndarray) -> np.ndarray:
+        """True gains (B,), 0 for the mean of equal cost and 1 for the best of equal cost."""
+        return (values - self.average) / np.maximum(self.best - self.average, 1e-9)
+
+    @cached_property
+    def average(self) -> np.ndarray:
+        return np.array([self.truth[members].mean() for members in self.classes])
+
+    @cached_property
+    def best(self) -> np.ndarray:
+        return np.array([self.truth[members].max() for members in self.classes])
+
+    @cached_property
+    def optimum(self) -> np.ndarray:
+        """For each budget the highest true gain of all trees that cost no more."""
+        return self.truth[self.best_up_to(self.truth)]
+
+    def best_of_random(self, counts: np.ndarray) -> np.ndarray:
+        """Expected true gain (B,) of the best of some random trees of equal cost, exactly.
+
+        The best is chosen by its held-out gain after a full training with the strategy's seed.
+
+        Args:
+            counts: (B,) how many trees are drawn, without repetition.
+        """
+        return np.array(
+            [
+                expected_best(self.gains()[members], self.truth[members], int(count))
+                for members, count in zip(self.classes, counts)
+            ]
+        )
+
+    def affordable(self, units: np.ndarray) -> np.ndarray:
+        """For each budget the number of trainings of its cost that ``units`` (B,) pay: 1 to all."""
+        price = np.array([self.units[members].mean() for members in self.classes])
+        return np.clip(np.round(units / price), 1, [len(members) for members in self.classes])
+
+
+def expected_best(seen: np.ndarray, true: np.ndarray, count: int) -> float:
+    """Expectation of ``true`` of the one that is seen best among ``count`` drawn of M."""
+    num = len(seen)
+    count = min(count, num)
+    order = np.argsort(-seen, kind='stable')
+    chances = [comb(num - 1 - rank, count - 1) / comb(num, count) for rank in range(num)]
+    return float(true[order] @ chances)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a strategy found.
+
+    Attributes:
+        trees: (B,) the tree of each budget.
+        units: (B,) what it cost to find it.
+        score: (N,) what it thinks of every tree, or None.
+        values: (B,) true gains to take instead of those of ``trees``: an exact expectation.
+    """
+
+    trees: np.ndarray
+    units: np.ndarray
+    score: np.ndarray | None = None
+    values: np.ndarray | None = None
+
+
+def figures(trial: Trial, outcome: Outcome) -> dict[str, np.ndarray]:
+    """Figures of merit of one outcome, one number for each budget; NaN where it has none.
+
+    ``normalised`` and ``regret`` of the trees chosen; ``equal``: normalised gain if it had to
+    choose among the trees of equal cost; ``percentile`` of that choice; ``rank``: Spearman of its
+    score with the truth within the cost; ``units``; ``bar``: the normalised gain of the best of as
+    many random trees of equal cost as the units pay.
+    """
+    values = trial.truth[outcome.trees] if outcome.values is None else outcome.values
+    nothing = np.full(len(values), np.nan)
+    found = dict(
+        normalised=trial.normalised(values),
+        regret=trial.optimum - values,
+        units=outcome.units,
+        bar=trial.normalised(trial.best_of_random(trial.affordable(outcome.units))),
+        equal=nothing,
+        percentile=nothing,
+        rank=nothing,
+    )
+    if outcome.score is not None:
+        equal = trial.truth[trial.best_of_equal(outcome.score)]
+        found['equal'] = trial.normalised(equal)
+        pairs = list(zip(trial.classes, equal))
+        found['percentile'] = np.array([100 * _share_below(trial.truth[c], v) for c, v in pairs])
+        found['rank'] = np.array([_rank(outcome.score[c], trial.truth[c]) for c in trial.classes])
+    return found
+
+
+def _share_below(values: np.ndarray, value: float) -> float:
+    """Share of the other values that are lower; 0.5 if there is no other."""
+    return (values < value).sum() / (len(values) - 1) if len(values) > 1 else 0.5
+
+
+def _rank(score: np.ndarray, truth: np.ndarray) -> float:
+    known = np.isfinite(score)
+    if known.sum() < 3 or np.ptp(score[known]) == 0:
+        return np.nan
+    return float(spearmanr(score[known], truth[known]).statistic)
+
+
+def calibration(trial: Trial, score: np.ndarray) -> tuple[float, float]:
+    """Correlation of predicted with true gains against Shared, and mean error in points."""
+    shared = trial.table.costs.argmin()
+    predicted, true = score - score[shared], trial.truth - trial.truth[shared]
+    return float(np.corrcoef(predicted, true)[0, 1]), float((predicted - true).mean())
+
+
+def bootstrap(
+    differences: np.ndarray, groups: np.ndarray, draws: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Mean of paired differences and its 95 % interval; whole groups are drawn again.
+
+    Args:
+        differences: (N,).
+        groups: (N,) number of the group of each: teachers, or cells of one table.
+        draws: Number of draws.
+        seed: Of the draws.
+    """
+    numbers, index = np.unique(groups, return_inverse=True)
+    sums = np.bincount(index, differences)
+    counts = np.bincount(index)
+    drawn = np.random.default_rng(seed).integers(len(numbers), size=(draws, len(numbers)))
+    means = sums[drawn].sum(1) / counts[drawn].sum(1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(differences.mean()), float(low), float(high)

@@ -1,0 +1,162 @@
+"""Strategies played on a table of trees: each looks things up, pays for them, and chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations, permutations
+
+import numpy as np
+from protocol import Outcome, Trial
+
+from bmtas.branching import BranchingTree
+from bmtas.search.surrogate import Surrogate, fit_surrogate
+
+Strategy = Callable[[Trial, np.random.Generator], Outcome | None]
+"""None where the table has not what the strategy needs."""
+
+
+def by_score(trial: Trial, score: np.ndarray, units: float) -> Outcome:
+    """The tree of highest score up to each budget."""
+    return Outcome(trial.best_up_to(score), np.full(len(trial.budgets), units), score)
+
+
+def average(trial: Trial, rng: np.random.Generator) -> Outcome:
+    """A random tree of equal cost, in expectation."""
+    trees = np.zeros(len(trial.budgets), int)
+    return Outcome(trees, np.zeros(len(trees)), values=trial.average)
+
+
+def optimum(trial: Trial, rng: np.random.Generator) -> Outcome:
+    return by_score(trial, trial.truth, np.inf)
+
+
+def one_seed(trial: Trial, rng: np.random.Generator) -> Outcome:
+    """All trees trained in full with one seed: the ceiling of what one seed can tell."""
+    return by_score(trial, trial.gains(), trial.units.sum())
+
+
+def best_of_random(count: int) -> Strategy:
+    """The best of some random trees of equal cost, chosen on held-out samples, in expectation."""
+
+    def run(trial: Trial, rng: np.random.Generator) -> Outcome:
+        counts = np.full(len(trial.budgets), count)
+        units = [count * trial.units[members].mean() for members in trial.classes]
+        trees = np.zeros(len(counts), int)
+        return Outcome(trees, np.array(units), values=trial.best_of_random(counts))
+
+    return run
+
+
+def vanilla(trial: Trial, rng: np.random.Generator) -> Outcome:
+    """The first layers shared, the others separate; as many separate as the budget allows."""
+    groups = trial.table.routes.max(2)
+    is_vanilla = ((groups == 0) | (groups == len(trial.table.tasks) - 1)).all(1)
+    return by_score(trial, np.where(is_vanilla, trial.table.costs, -np.inf), 0.0)
+
+
+def surrogate(count: int, share: float, **options) -> Strategy:
+    """The regression on some trees that are trained for a share of the updates."""
+
+    def run(trial: Trial, rng: np.random.Generator) -> Outcome:
+        model, units, _ = _fitted(trial, count, share, rng, options)
+        return by_score(trial, model.gain(trial.table.routes), units)
+
+    return run
+
+
+def race(count: int, share: float, finalists: int = 4) -> Strategy:
+    """The regression, then a training of the best and of the likely trees of each budget."""
+
+    def run(trial: Trial, rng: np.random.Generator) -> Outcome:
+        model, units, trained = _fitted(trial, count, share, rng, {})
+        score, routes = model.gain(trial.table.routes), trial.table.routes
+        drawn = np.stack([trial.best_up_to(model.draw(rng).gain(routes)) for _ in range(50)], 1)
+        chosen, paid = trial.best_up_to(score), []
+        for number, (best, votes) in enumerate(zip(chosen, drawn)):
+            likely, counts = np.unique(votes[votes != best], return_counts=True)
+            runners = [best, *likely[np.argsort(-counts, kind='stable')][: finalists - 1]]
+            chosen[number] = runners[trial.gains(share)[runners].argmax()]
+            paid.append(units + share * trial.units[np.setdiff1d(runners, trained)].sum())
+        return Outcome(chosen, np.array(paid), score)
+
+    return run
+
+
+def permuted(strategy: Strategy) -> Strategy:
+    """The trees of a strategy with the tasks in other places, in expectation."""
+
+    def run(trial: Trial, rng: np.random.Generator) -> Outcome | None:
+        outcome = strategy(trial, rng)
+        values = []
+        for tree in outcome.trees:
+            others = _permutations(trial, trial.table.trees[tree]) - {tree}
+            values.append(trial.truth[sorted(others) or [tree]].mean())
+        return Outcome(outcome.trees, outcome.units, values=np.array(values))
+
+    return run
+
+
+def _permutations(trial: Trial, tree: BranchingTree) -> set[int]:
+    """Numbers of the trees of the table that arise if tasks change places."""
+    images = permutations(tree.tasks)
+    trees = (tree.permuted(dict(zip(tree.tasks, image))) for image in images)
+    return {trial.table.index[other] for other in trees if other in trial.table.index}
+
+
+def probes(trial: Trial, rng: np.random.Generator) -> Outcome | None:
+    """The regression on short trainings of one split each, all from one half-trained Shared."""
+    table = trial.table
+    if table.probes is None:
+        return None
+    model = fit_surrogate(table.probe_routes, table.probes[:, trial.seed])
+    prices = (table.fixed_cost + (table.probe_routes.max(2) + 1) @ table.layer_costs) / (
+        table.costs.min()
+    )
+    return by_score(trial, model.gain(table.routes), 0.5 + 0.25 * prices.sum())
+
+
+def two_task(trial: Trial, rng: np.random.Generator) -> Outcome | None:
+    """TreeMTL's score: losses of two-task networks at the pairs' branching points, added up.
+
+    A two-task network is found in the table as the tree where all other tasks are alone. That holds
+    where tasks that share no layer do not touch each other at all, which ``fixed_cost`` 0 stands
+    for: no stem.
+    """
+    table = trial.table
+    if table.fixed_cost:
+        return None
+    num_layers, num_tasks = table.routes.shape[1:]
+    losses, score, updates = trial.losses(), np.zeros(len(table.routes)), 0.0
+    for i, j in combinations(range(num_tasks), 2):
+        shared = (table.routes[:, :, i] == table.routes[:, :, j]).sum(1)
+        for depth in range(num_layers + 1):
+            routes = np.tile(np.arange(num_tasks), (num_layers, 1))
+            routes[:depth, j] = i
+            number = table.index[BranchingTree.from_routes(routes, table.tasks)]
+            score[shared == depth] -= losses[number, [i, j]].sum()
+            updates += (2 * table.layer_costs.sum() - table.layer_costs[:depth].sum()) * (depth > 0)
+    updates += num_tasks * table.layer_costs.sum()
+    return by_score(trial, score, updates / table.costs.min())
+
+
+def _fitted(
+    trial: Trial, count: int, share: float, rng: np.random.Generator, options: dict
+) -> tuple[Surrogate, float, np.ndarray]:
+    """The surrogate of a design, its price, and the trees of the design."""
+    trees = draw_design(trial, count, rng)
+    model = fit_surrogate(trial.table.routes[trees], trial.losses(share)[trees], **options)
+    return model, share * trial.units[trees].sum(), trees
+
+
+def draw_design(trial: Trial, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Shared, Separate, and trees of the table uniformly over costs (as ``design_trees`` draws)."""
+    costs = trial.table.costs
+    chosen = [int(costs.argmin()), int(costs.argmax())]
+    free = np.ones(len(costs), bool)
+    free[chosen] = False
+    while len(chosen) < min(count, len(costs)):
+        distance = np.abs(costs - rng.uniform(costs.min(), costs.max()))
+        near = free & (distance <= max(distance[free].min(), 0.02 * costs.max()))
+        chosen.append(int(rng.choice(np.flatnonzero(near))))
+        free[chosen[-1]] = False
+    return np.array(chosen)

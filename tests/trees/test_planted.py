@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture
+def short(monkeypatch):
+    import planted
+
+    monkeypatch.setattr(planted, 'UPDATES', 16)
+    return planted
+
+
+def test_teachers_of_one_node_give_all_their_tasks_the_same_features(short):
+    regime = short.Regime(0.0, (0.0, 0.0), (1.0, 3.0), points=50)
+    problem = short.draw_problem(regime, 3)
+    x, y = problem.test
+    assert x.shape == (2000, 12) and y.shape == (2, 2000, 4)
+    assert torch.allclose(y[1].std(0), torch.tensor(3.0), rtol=0.1)
+    assert problem.tree.num_groups[0] <= 2 and problem.tree.num_groups[-1] == 2
+    again = short.draw_problem(regime, 3)
+    assert again.tree == problem.tree and torch.equal(again.test[1], y)
+
+
+@pytest.mark.parametrize('routes', [[[0, 0, 1, 1]] * 3, [[0] * 4, [0, 1, 1, 0], [0, 1, 2, 0]]])
+def test_students_are_plain_networks_trained_one_by_one(short, routes):
+    """Oracle: every node a plain layer, one optimizer, a loop over tasks."""
+    from bmtas.branching import BranchingTree
+
+    problem = short.draw_problem(short.REGIMES['hard'], 0)
+    tree = BranchingTree.from_routes(routes, problem.regime.tasks)
+    networks, slots = short.networks_of([tree])
+    students = short.Students(problem, networks, seeds=[5])
+    start = [weights.detach().clone() for weights in students.weights]
+    found = students.train()[16][0, slots[0]]
+
+    nodes = {}
+    for layer in range(3):
+        for group in range(tree.num_groups[layer]):
+            nodes[layer, group] = start[layer][0, 0].clone().requires_grad_()
+    heads = [start[3][0, slots[0][t]].clone().requires_grad_() for t in range(4)]
+    optimizer = torch.optim.Adam([*nodes.values(), *heads], short.RATE)
+
+    def loss_of(task, x, y):
+        for layer in range(3):
+            weights = nodes[layer, int(tree.routes[layer, task])]
+            x = torch.tanh(x @ weights[:-1] + weights[-1])
+        return (x @ heads[task][:-1] + heads[task][-1] - y[task]).square().mean()
+
+    x, y = problem.train
+    for update, batch in enumerate(short._order(len(x), 5)):
+        optimizer.param_groups[0]['lr'] = short.RATE * (1 - update / 16) ** short.POWER
+        optimizer.zero_grad()
+        sum(loss_of(task, x[batch], y[:, batch]) for task in range(4)).backward()
+        optimizer.step()
+    with torch.no_grad():
+        expected = [float(loss_of(task, *problem.held_out).log()) for task in range(4)]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_probes_start_as_shared_and_then_part(short):
+    problem = short.draw_problem(short.REGIMES['easy'], 1)
+    routes, losses = short.probe(problem, seeds=[0, 1], start=8, length=1)
+    assert routes.shape == (22, 3, 4) and losses.shape == (22, 2, 4)
+    assert np.abs(losses - losses[-1]).max() < 0.02
+    _, later = short.probe(problem, seeds=[0, 1], start=8, length=8)
+    assert np.abs(later - later[-1]).max() > np.abs(losses - losses[-1]).max() > 0
+
+
+def test_table_has_all_trees_and_a_tree_is_put_together_from_its_networks(short):
+    table = short.make_table(short.REGIMES['noisy'], 0, seeds=[0, 1])
+    assert table.held_out.shape == (154, 2, 5, 4) and table.trained.all()
+    first = [tree.num_groups[0] for tree in table.trees]
+    assert first.count(4) == 1
+    alone = table.test[first.index(4)]
+    for number, tree in enumerate(table.trees):
+        for task in range(4):
+            if (tree.routes[0] == tree.routes[0, task]).sum() == 1:
+                np.testing.assert_array_equal(table.test[number, :, task], alone[:, task])
+
+
+def test_the_command_goes_on_where_it_was_stopped(short, monkeypatch, tmp_path, capsys):
+    options = ['--dir', str(tmp_path), '--regimes', 'easy', '--teachers', '2', '--seeds', '2']
+    monkeypatch.setattr('sys.argv', ['planted.py', *options])
+    short.main()
+    (tmp_path / 'easy_00.npz').unlink()
+    capsys.readouterr()
+    short.main()
+    assert capsys.readouterr().out.count('.npz') == 1
+    assert len(list(tmp_path.iterdir())) == 2
