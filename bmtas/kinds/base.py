@@ -190,6 +190,8 @@ def build_kind(
     """
     if isinstance(cfg, Kind):
         return cfg
+    if not isinstance(cfg, (str, Mapping)):
+        raise ValueError(f'{where}: {cfg!r} is no kind; give a name or dict(type=name, **options)')
     options = dict(type=cfg) if isinstance(cfg, str) else dict(cfg)
     name = options.pop('type', None)
     target = KINDS.get(name) if isinstance(name, str) else name

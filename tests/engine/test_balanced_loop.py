@@ -122,5 +122,5 @@ def test_mistakes_are_named(train_config, run):
     wrong = {**balanced('MGDA'), 'optim_wrapper.accumulative_counts': 2}
     with pytest.raises(ValueError, match='accumulative_counts: must be 1 with MGDA'):
         run(train_config, 'd', 'train', wrong)
-    with pytest.raises(ValueError, match=r"balancing: must be dict\(method='UW'"):
+    with pytest.raises(ValueError, match="train_cfg.balancing: must be a dict, got 'UW'"):
         run(train_config, 'c', 'train', {**balanced('UW'), 'train_cfg.balancing': 'UW'})

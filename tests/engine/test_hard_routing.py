@@ -29,7 +29,7 @@ def test_hard_can_be_limited_to_weight_updates(
 
 
 def test_unknown_hard_is_one_line(search_config, run):
-    with pytest.raises(ValueError, match="search.hard: True, False or 'weights', got 'alpha'"):
+    with pytest.raises(ValueError, match="search.hard: 'alpha' is none of False, True, 'weights'"):
         run(search_config, 'run', options={'search.hard': 'alpha'})
 
 

@@ -101,6 +101,6 @@ def test_holds_counts_not_maps():
 
 def test_bad_options():
     with pytest.raises(ValueError, match="'edge': tolerance: 7.5"):
-        BoundaryFMeasure('edge', 1, tolerance=7.5)
+        BoundaryFMeasure('edge', 'mask', tolerance=7.5)
     with pytest.raises(ValueError, match='thresholds'):
         BoundaryFMeasure('edge', 'mask', thresholds=0)

@@ -16,10 +16,10 @@ def test_command_and_metric_know_all_of_them():
     assert tuple(PROTOCOLS) == command.PROTOCOLS
     assert set(command.OPTIONS) <= {field.name for field in fields(Protocol)}
     assert all(protocol.source for protocol in PROTOCOLS.values())
-    metric = BoundaryFMeasure('edge', 1, protocol='nyud-seism', tolerance=0.02)
+    metric = BoundaryFMeasure('edge', 'mask', protocol='nyud-seism', tolerance=0.02)
     assert (metric.protocol.thresholds, metric.protocol.tolerance) == (101, 0.02)
     with pytest.raises(ValueError, match="'edge': protocol: unknown 'nyud', choose from bsds-raw"):
-        BoundaryFMeasure('edge', 1, protocol='nyud')
+        BoundaryFMeasure('edge', 'mask', protocol='nyud')
 
 
 def test_triangle_of_radius_1_is_the_toolbox_kernel():
