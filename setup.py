@@ -6,5 +6,5 @@ configs = ['bmtas.configs', *(f'bmtas.configs.{p}' for p in find_namespace_packa
 setup(
     packages=[*find_packages(include=['bmtas', 'bmtas.*']), *configs],
     package_dir={'bmtas.configs': 'configs'},
-    package_data={'bmtas.apis.report': ['*.html', '*.css', '*.js']},
+    package_data={'bmtas.apis.reports': ['*.html', '*.css', '*.js']},
 )

@@ -36,7 +36,7 @@ def parse_args(argv: Sequence[str] | None):
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
-    from bmtas.apis.compare import comparison_csv, comparison_table, on_front, read_entries
+    from bmtas.apis.comparison import comparison_csv, comparison_table, on_front, read_entries
     from bmtas.files import write_text
 
     entries, _ = read_entries(args.work_dirs, args.baseline)

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.batch_size < 1 or min(args.input_size or (32,)) < 32:
         raise ValueError('--batch-size must be positive and --input-size at least 32 pixels')
-    from bmtas.apis.export import export_model
+    from bmtas.apis.deploy import export_model
     from bmtas.apis.inference import load_model
 
     cfg, model = load_model(args.config, args.checkpoint, args.cfg_options, 'cpu')

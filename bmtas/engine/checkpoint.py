@@ -58,9 +58,11 @@ def load_from_http(filename: str, map_location: Any = None) -> Any:
     return load() if checkpoint is None else checkpoint
 
 
-CheckpointLoader.register_scheme('', load_state, force=True)
-CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
-register_backend('local', AtomicLocalBackend, force=True, prefixes='')
+def install_files() -> None:
+    """Let mmengine read and write checkpoints our way; a runner does so when it is made."""
+    CheckpointLoader.register_scheme('', load_state, force=True)
+    CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
+    register_backend('local', AtomicLocalBackend, force=True, prefixes='')
 
 
 def checkpoints_of(work_dir: str | Path) -> list[Path]:

@@ -17,7 +17,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
 
-from bmtas.engine.checkpoint import PlainCheckpointHook, find_resumable
+from bmtas.engine.checkpoint import PlainCheckpointHook, find_resumable, install_files
 from bmtas.engine.dist import convert_sync_batchnorm
 from bmtas.registry import LOOPS
 
@@ -56,6 +56,10 @@ class MultiTaskRunner(Runner):
     """
 
     loop_arguments: Mapping[str, Any] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        install_files()
+        super().__init__(*args, **kwargs)
 
     def build_train_loop(self, loop: Any) -> Any:
         """mmengine's loop, with ``loop_arguments``."""

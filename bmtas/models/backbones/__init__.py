@@ -1,5 +1,6 @@
 """Encoders as layers that can be copied."""
 
+from bmtas.models.backbones.architectures import register_architecture
 from bmtas.models.backbones.aspp import ASPP, RASPP
 from bmtas.models.backbones.candidates import keeps_scale, last_norm_name
 from bmtas.models.backbones.layered import LayeredBackbone, build_backbone
@@ -13,4 +14,5 @@ __all__ = [
     'build_backbone',
     'keeps_scale',
     'last_norm_name',
+    'register_architecture',
 ]

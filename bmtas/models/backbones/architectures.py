@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
@@ -17,6 +18,19 @@ from bmtas.files import nearest
 _VGG = {'vgg11': 'A', 'vgg13': 'B', 'vgg16': 'D', 'vgg19': 'E'}
 
 
+_OWN: dict[str, Callable[[], nn.Module]] = {}
+
+
+def register_architecture(name: str, make: Callable[[], nn.Module]) -> None:
+    """Let ``LayeredBackbone(arch=name, stem=..., layers=...)`` cut a model of anybody's.
+
+    Args:
+        name: What configs call it; a name that is taken is replaced.
+        make: Gives a new model; its children named in ``layers`` are called one after the other.
+    """
+    _OWN[name] = make
+
+
 def build_model(arch: str, width: float = 1.0) -> nn.Module:
     """A model with random weights.
 
@@ -27,8 +41,10 @@ def build_model(arch: str, width: float = 1.0) -> nn.Module:
     Raises:
         ValueError: Unknown name, the width is not positive, or the family has one width.
     """
+    if arch in _OWN:
+        return _OWN[arch]()
     # of the one module, as building a detector would download its backbone
-    known = list_models(module=torchvision.models)
+    known = [*_OWN, *list_models(module=torchvision.models)]
     if arch not in known:
         raise ValueError(
             f'backbone: torchvision has no classification model {arch!r}; {nearest(arch, known)}'

@@ -265,6 +265,11 @@ def comparison_table(entries: Sequence[Entry]) -> str:
     return markdown(header, rows)
 
 
+def compare(work_dirs: Iterable[str], baseline: str | Path | None = None) -> str:
+    """The Markdown table of finished runs; see ``read_entries`` for the arguments."""
+    return comparison_table(read_entries(map(str, work_dirs), baseline)[0])
+
+
 def comparison_csv(entries: Sequence[Entry]) -> str:
     """One line per entry, mean and deviation in columns of their own, full precision."""
     tasks = list(entries[0].runs[0]['score_names'])

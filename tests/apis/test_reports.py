@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bmtas.apis.report import write_report
-from bmtas.apis.report.collect import search_of, training_of
+from bmtas.apis.reports import write_report
+from bmtas.apis.reports.collect import search_of, training_of
 from bmtas.branching import BranchingTree
 from bmtas.visualization import draw_alpha, draw_tree
 

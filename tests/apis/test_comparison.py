@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from bmtas.apis.compare import (
+from bmtas.apis.comparison import (
     Value,
     comparison_csv,
     comparison_table,

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bmtas.apis.report import collect
+from bmtas.apis.reports import collect
 from bmtas.engine.results import RESULTS
 from bmtas.files import read_json, write_text
 from bmtas.search import BRANCHING, PICTURES
@@ -71,7 +71,7 @@ def _page(
     drawn = ('tasks', 'layers', 'colours', 'steps')
     data = dict(charts=charts, searches=[{key: s[key] for key in drawn} for s in found])
     pages = Environment(
-        loader=PackageLoader('bmtas.apis.report', '.'), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader('bmtas.apis.reports', '.'), autoescape=True, undefined=StrictUndefined
     )
     parts = {k: pages.loader.get_source(pages, f'report.{k}')[0] for k in ('css', 'js')}
     template = pages.get_template('template.html')

@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 import torch
 
-from bmtas.apis.export import Deployed, _compare, export_model
+from bmtas.apis.deploy import Deployed, _compare, export_model
 from bmtas.apis.inference import load_model, predict
 
 ONNX = all(importlib.util.find_spec(name) for name in ('onnx', 'onnxscript'))
