@@ -23,7 +23,6 @@ from bmtas.sharing.stages import (
     section_of,
     stage_config,
     stages_of,
-    task_names,
 )
 
 NETWORK, DELTAS = 'network.pth', 'deltas'
@@ -37,7 +36,7 @@ def check_sub_tasks(cfg: Config, tasks: Sequence[str] | None) -> list[str]:
     """
     base = section_of(cfg)['base_task']
     if tasks is None:
-        return [name for name in task_names(cfg) if name != base]
+        return [name for name in cfg.tasks if name != base]
     if base in tasks:
         raise ValueError(
             f'--tasks: {base!r} is the base task, it is always trained; name sub-tasks only'
@@ -79,7 +78,7 @@ def share(
 def finished_tasks(cfg: Config) -> dict[str, Path]:
     """Final checkpoint of every task whose stages are done, the base first."""
     base = section_of(cfg)['base_task']
-    names = [base, *(name for name in task_names(cfg) if name != base)]
+    names = [base, *(name for name in cfg.tasks if name != base)]
     finals = {
         name: final_checkpoint(stage_config(cfg, stages_of(cfg, name)[-1], name)) for name in names
     }
@@ -107,7 +106,7 @@ def write_network(cfg: Config, folder: Path) -> None:
         joint.update({k: v for k, v in state.items() if k.startswith(own)})
         if task != base:
             _write_delta(folder / DELTAS / f'{task}.delta', state, task, reference, content)
-    order = [name for name in task_names(cfg) if name in finals]
+    order = [name for name in cfg.tasks if name in finals]
     model = build_network(cfg, order)
     model.load_state_dict(joint)
     seed = (cfg.get('randomness') or {}).get('seed') or 0

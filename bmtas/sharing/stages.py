@@ -49,11 +49,6 @@ def sharing_section(
     """
 
 
-def task_names(cfg: Config) -> list[str]:
-    """Names of the task table."""
-    return [task['name'] for task in cfg.tasks]
-
-
 def section_of(cfg: Config) -> Mapping[str, Any]:
     """The config's ``sharing``, checked.
 
@@ -66,7 +61,7 @@ def section_of(cfg: Config) -> Mapping[str, Any]:
     for key in ('base_task', 'stages'):
         if key not in section:
             raise ValueError(f'{cfg.filename}: sharing.{key}: missing')
-    names = task_names(cfg)
+    names = list(cfg.tasks)
     if section['base_task'] not in names:
         hint = nearest(section['base_task'], names)
         raise ValueError(
@@ -86,7 +81,7 @@ def stages_of(cfg: Config, task: str) -> list[str]:
     Raises:
         ValueError: No such task, or no stage for it.
     """
-    section, names = section_of(cfg), task_names(cfg)
+    section, names = section_of(cfg), list(cfg.tasks)
     if task not in names:
         raise ValueError(f'--task: there is no task {task!r}; {nearest(task, names)}')
     known = BASE_STAGES if task == section['base_task'] else TASK_STAGES
@@ -112,7 +107,7 @@ def stage_config(cfg: Config, stage: str, task: str) -> Config:
     select_tasks(own, [task])
     changes = dict(section['stages'][stage])
     by_task = changes.pop('by_task', {})
-    unknown = [name for name in by_task if name not in task_names(cfg)]
+    unknown = [name for name in by_task if name not in list(cfg.tasks)]
     if unknown:
         raise ValueError(f'sharing.stages.{stage}.by_task: there is no task {unknown[0]!r}')
     for part in (changes, by_task.get(task, {})):
