@@ -13,10 +13,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from bmtas.apis.sources import Source, Video, VideoFile, find_sources
+from bmtas.datasets import read_image
 from bmtas.engine.config import load_config
 from bmtas.engine.test import encoder_from_checkpoint
 from bmtas.files import atomic_path, load_state, make_folder, write_json, write_text
@@ -66,23 +67,6 @@ def load_model(
         ) from error
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     return cfg, model.to(device).eval()
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """An image as (H, W, 3) uint8 RGB, turned as its EXIF entry says.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: Not an image that can be read.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f'image {path} does not exist')
-    try:
-        with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert('RGB'))
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f'image {path} cannot be read: {error}') from error
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from . import transforms
 from .base import MultiTaskDataset
+from .files import read_image
 from .folder import MultiTaskFolder
 from .label_file import LabelFile
 from .nyud import NYUD
@@ -17,5 +18,6 @@ __all__ = [
     'PascalContext',
     'PositionSampler',
     'ShapeScenes',
+    'read_image',
     'transforms',
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
 from .files import read_image
-from .folder import MultiTaskFolder
+from .folder import MultiTaskFolder, size_problem
 
 
 @dataclass
@@ -44,7 +44,10 @@ def check_sample(dataset: MultiTaskFolder, index: int) -> SampleReport:
     report = SampleReport(img_id)
     path = dataset.img_path(img_id)
     try:
-        report.size = read_image(path).shape[:2]
+        image = read_image(path)
+        report.size = image.shape[:2]
+        if image.min() == image.max():
+            report.problems.append(f'{path}: every pixel is {image.min()}, nothing can be seen')
     except Exception as error:
         report.problems.append(_problem(path, error))
     for name, reader in dataset.readers.items():
@@ -58,9 +61,7 @@ def check_sample(dataset: MultiTaskFolder, index: int) -> SampleReport:
         where = reader.paths(dataset.data_root, img_id)[0]
         dense = reader.kind.dense
         if dense and report.size is not None and array.shape[:2] != report.size:
-            report.problems.append(
-                f'{where}: label {name!r} is {array.shape[:2]}, its image {report.size}'
-            )
+            report.problems.append(size_problem(where, name, array.shape, path, report.size))
         low, high, _ = report.labels[name] = reader.kind.summary(array)
         if text := reader.kind.suspicion(low, high, split=False):
             report.problems.append(f'{where}: {text}')

@@ -137,11 +137,8 @@ class MultiTaskFolder(MultiTaskDataset):
             if label is None:
                 continue
             if reader.kind.dense and label.shape[:2] != img.shape[:2]:
-                raise ValueError(
-                    f'{reader.paths(self.data_root, img_id)[0]}: label {name!r} is '
-                    f'{label.shape[0]}x{label.shape[1]}, its image {path.name} is '
-                    f'{img.shape[0]}x{img.shape[1]} (height x width); they must agree'
-                )
+                where = reader.paths(self.data_root, img_id)[0]
+                raise ValueError(size_problem(where, name, label.shape, path, img.shape))
             labels[name] = label
         return dict(img=img, labels=labels, img_id=img_id, img_path=str(path))
 
@@ -182,3 +179,19 @@ def told_kinds(
         known = options if spec.get('kind', kind) == kind else {}
         told[name] = {**({} if kind is None else dict(kind=kind)), **known, **spec}
     return told
+
+
+def size_problem(
+    where: Path, name: str, label: Sequence[int], image_path: Path, image: Sequence[int]
+) -> str:
+    """One line on a label (H, W, ...) whose size is not that of its image (H, W, ...)."""
+    text = (
+        f'{where}: label {name!r} is {label[0]}x{label[1]}, its image {image_path.name} is '
+        f'{image[0]}x{image[1]} (height x width); they must agree'
+    )
+    if (label[0], label[1]) == (image[1], image[0]):
+        text += (
+            '. Turned by 90 degrees they would: one of the two files may carry an EXIF '
+            'orientation that the other lacks'
+        )
+    return text

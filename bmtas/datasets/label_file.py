@@ -11,6 +11,8 @@ from bmtas.kinds import Kind, build_kind
 
 from .files import read_array
 
+OPTIONAL = 'if images may lack this label, set optional=True on it'
+
 
 class LabelFile:
     """Reads a label from ``<root>/<folder>/<id><suffix>``.
@@ -53,4 +55,7 @@ class LabelFile:
         path = self.paths(root, img_id)[0]
         if self.optional and not path.is_file():
             return None
-        return self.kind.decode(read_array(path, self.key), path)
+        try:
+            return self.kind.decode(read_array(path, self.key), path)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f'{error}; {OPTIONAL}') from None

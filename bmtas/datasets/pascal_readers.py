@@ -7,12 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from bmtas.kinds import Classes, Kind, Mask, Normals
 from bmtas.thinning import thin
 
-from .files import read_array, read_mat
+from .files import read_array, read_image, read_mat
 
 NUM_CONTEXT_CLASSES = 459
 
@@ -178,8 +177,8 @@ class PersonPartsReader(_Reader):
         try:
             objects = anno[0][0][1]
             if objects.size == 0:
-                with Image.open(root / 'JPEGImages' / f'{img_id}.jpg') as img:
-                    return np.zeros(img.size[::-1], np.uint8)
+                image = read_image(root / 'JPEGImages' / f'{img_id}.jpg')
+                return np.zeros(image.shape[:2], np.uint8)
             return self._paint(objects[0])
         except (AttributeError, IndexError, TypeError, KeyError) as error:
             raise ValueError(f'{path}: not a part annotation ({error})') from None

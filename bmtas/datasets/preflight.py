@@ -8,6 +8,8 @@ from typing import Any
 
 from bmtas.registry import DATASETS
 
+from .label_file import OPTIONAL
+
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -43,6 +45,8 @@ def describe_missing(dataset: Any) -> str:
     wanted = len(dataset.wanted_files()[folder])
     more = f'; {len(missing) - 1} more folders are incomplete' if len(missing) > 1 else ''
     state = f'{wanted - len(names)} of them found' if folder.is_dir() else 'the folder is missing'
+    if 0 < len(names) < wanted and folder != dataset.img_path(dataset.ids[0]).parent:
+        more += f'; {OPTIONAL}'
     return (
         f'{folder}: {wanted} files expected for split {dataset.split!r} of '
         f'{type(dataset).__name__}, {state}, e.g. no {names[0]}{more}; {dataset.how_to_get}'

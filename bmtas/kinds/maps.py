@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
+import mmcv
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
@@ -106,23 +107,11 @@ def pad_array(array: np.ndarray, pad: Sequence[int], fill: float | Sequence[floa
     top, bottom, left, right = pad
     if not any(pad):
         return array
-    dtype = array.dtype
-    if np.issubdtype(dtype, np.integer) and not np.array_equal(
-        np.asarray(fill).astype(dtype), fill
-    ):
-        dtype = np.float32
-    height, width = array.shape[:2]
-    shape = (height + top + bottom, width + left + right, *array.shape[2:])
-    padded = np.empty(shape, dtype)
-    for border in (
-        padded[:top],
-        padded[top + height :],
-        padded[top : top + height, :left],
-        padded[top : top + height, left + width :],
-    ):
-        border[...] = fill
-    padded[top : top + height, left : left + width] = array
-    return padded
+    if array.dtype.kind in 'iu' and not np.array_equal(np.asarray(fill).astype(array.dtype), fill):
+        array = array.astype(np.float32)
+    if array.ndim == 3:  # OpenCV fills the first channel alone with a single number
+        fill = tuple(np.broadcast_to(np.asarray(fill, float), array.shape[2]).tolist())
+    return mmcv.impad(np.ascontiguousarray(array), padding=(left, top, right, bottom), pad_val=fill)
 
 
 def warp(

@@ -177,8 +177,8 @@ def twins(tmp_path):
     [
         (lambda path: [], 'no images'),
         (lambda path: [str(path / 'none.png')], 'none.png does not exist'),
-        (text, 'text.png cannot be read'),
-        (broken, 'broken.png cannot be read'),
+        (text, 'text.png: cannot be read'),
+        (broken, 'broken.png: cannot be read'),
         (twins, 'two images are named a'),
     ],
 )

@@ -50,7 +50,8 @@ def folder(tmp_path):
     for name in ('images', 'segmentation', 'depth', 'gt_sets'):
         (root / name).mkdir(parents=True)
     for name in 'abcd':
-        Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(root / 'images' / f'{name}.jpg')
+        picture = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
+        Image.fromarray(picture).save(root / 'images' / f'{name}.jpg')
         Image.fromarray(np.ones((6, 8), np.uint8)).save(root / 'segmentation' / f'{name}.png')
         np.save(root / 'depth' / f'{name}.npy', np.full((6, 8), 2.5, np.float32))
     (root / 'gt_sets' / 'train.txt').write_text('a\nb\n')
@@ -87,7 +88,7 @@ def test_check_lists_everything_at_once(folder, capsys):
         'b.png: cannot be read',
         'b.npy: 48 depths are NaN',
         'c.png: value 2 decodes to class 2, outside 0..1',
-        "c.npy: label 'depth' is (3, 8), its image (6, 8)",
+        "c.npy: label 'depth' is 3x8, its image c.jpg is 6x8",
         'd.npy: depth up to 2500 m',
         'a.jpg: image not found',
         "1 ids are also in split 'val', e.g. a",
@@ -119,7 +120,8 @@ def test_check_knows_the_size_of_published_splits(tmp_path, capsys):
     for name in ('images', 'segmentation', 'depth', 'normals', 'edge', 'gt_sets'):
         (root / name).mkdir(parents=True)
     for name in ('0001', '0003'):
-        Image.fromarray(np.zeros((5, 6, 3), np.uint8)).save(root / 'images' / f'{name}.png')
+        picture = np.arange(5 * 6 * 3, dtype=np.uint8).reshape(5, 6, 3)
+        Image.fromarray(picture).save(root / 'images' / f'{name}.png')
         for folder in ('segmentation', 'edge'):
             Image.fromarray(np.zeros((5, 6), np.uint8)).save(root / folder / f'{name}.png')
         normals = np.full((5, 6, 3), (128, 128, 0), np.uint8)

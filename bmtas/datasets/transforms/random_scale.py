@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
+import mmcv
 import numpy as np
 
 from bmtas.registry import TRANSFORMS
@@ -68,6 +68,6 @@ class RandomScale:
         if scale == 1:
             return results
         size = tuple(max(int(dim * scale), 1) for dim in results['img'].shape[:2])
-        img = cv2.resize(results['img'], size[::-1], interpolation=cv2.INTER_LINEAR)
+        img = mmcv.imresize(results['img'], size[::-1])
         labels = map_labels(results, lambda kind, array: kind.resize(array, size, zoom=scale))
         return dict(results, img=img, labels=labels)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
+import mmcv
 import numpy as np
-from PIL import Image
 
 from bmtas.kinds import Mask
 from bmtas.registry import TRANSFORMS
@@ -16,11 +15,13 @@ from bmtas.thinning import thin
 from .common import to_pair
 
 INTERPOLATIONS = {
-    'area': cv2.INTER_AREA,
-    'bilinear': cv2.INTER_LINEAR,
-    'cubic': cv2.INTER_CUBIC,
-    'lanczos': None,
+    'area': dict(interpolation='area'),
+    'bilinear': dict(interpolation='bilinear'),
+    'cubic': dict(interpolation='bicubic'),
+    # OpenCV's does not smooth where an image shrinks
+    'lanczos': dict(interpolation='lanczos', backend='pillow'),
 }
+"""Arguments of ``mmcv.imresize``."""
 
 
 def resize_lines(kind: Mask, mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -90,18 +91,11 @@ class Resize:
         # the small term keeps floor(480 * (2 / 3)) at 320
         return tuple(max(int(dim * self.factor + 1e-6), 1) for dim in shape)
 
-    def _resize_img(self, img: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        if self.interpolation == 'lanczos':
-            return np.asarray(
-                Image.fromarray(np.ascontiguousarray(img)).resize(size[::-1], Image.LANCZOS)
-            )
-        return cv2.resize(img, size[::-1], interpolation=INTERPOLATIONS[self.interpolation])
-
     def __call__(self, results: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
         size = self._target(results['img'].shape[:2])
         if size == results['img'].shape[:2]:
             return results
-        img = self._resize_img(results['img'], size)
+        img = mmcv.imresize(results['img'], size[::-1], **INTERPOLATIONS[self.interpolation])
         if not self.labels:
             return dict(results, img=img, predict_at=results['img'].shape[:2])
         labels = {}
