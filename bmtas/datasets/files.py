@@ -65,7 +65,8 @@ def _reading(path: Path, what: str) -> Iterator[None]:
 
 def _open_upright(path: Path) -> Image.Image:
     """An image turned as its EXIF entry says, which phones write instead of turning pixels."""
-    with Image.open(path) as img:
+    # given a path, Pillow maps plain TIFF files into memory and forgets to turn them
+    with open(path, 'rb') as file, Image.open(file) as img:
         img.load()  # turns TIFF files by itself and drops their entry
         if img.getexif().get(_ORIENTATION, 1) != 1:
             return ImageOps.exif_transpose(img)
