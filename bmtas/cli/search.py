@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bmtas.cli.base import ToolParser, add_config_arguments, add_run_arguments
+from bmtas.cli.base import ToolParser, add_config_arguments, add_job_arguments, add_run_arguments
 
 QUANTITIES = ('madds', 'params', 'activations', 'latency')
 RESUME = 'start again with --resume to go on'
@@ -29,6 +29,7 @@ def parse_args(argv: Sequence[str] | None) -> object:
     parser.add_argument(
         '--quantity', choices=QUANTITIES, help='what the budget is of; default: the config, madds'
     )
+    add_job_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     # imported late: --help and a mistyped option answer at once
     from bmtas.engine.build import config_from_args
+    from bmtas.engine.jobs import make_executor
     from bmtas.search import run_search
 
     cfg = config_from_args(args)
@@ -44,4 +46,4 @@ def main(argv: Sequence[str] | None = None) -> None:
         cfg.budget = args.budget
     if args.quantity is not None:
         cfg.resources = dict(cfg.get('resources') or {}, quantity=args.quantity)
-    run_search(cfg)
+    run_search(cfg, make_executor(args.jobs, args.executor, args.launcher_template))

@@ -6,11 +6,13 @@ from bmtas.search.fafs_search import FAFSSearch
 from bmtas.search.gradient import GradientSearch
 from bmtas.search.rules import PermutationSearch, RandomSearch, VanillaSearch
 from bmtas.search.run import run_search
+from bmtas.search.trained import BestOfRandom, SurrogateSearch
 
 __all__ = [
     'BRANCHING',
     'PICTURES',
     'BMNSearch',
+    'BestOfRandom',
     'FAFSSearch',
     'GradientSearch',
     'PermutationSearch',
@@ -18,6 +20,7 @@ __all__ = [
     'SearchContext',
     'SearchResult',
     'Strategy',
+    'SurrogateSearch',
     'VanillaSearch',
     'run_search',
 ]

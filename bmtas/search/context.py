@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from bmtas.branching import BranchingTree
 from bmtas.datasets.preflight import check_datasets
 from bmtas.engine.build import resource_table
+from bmtas.engine.jobs import Executor, Here
 from bmtas.files import load_state, write_json
 from bmtas.models import MultiTaskModel
 from bmtas.models.backbones import LayeredBackbone
@@ -71,11 +72,13 @@ class SearchContext:
         cfg: The complete config (``bmtas.engine.config.load_config``).
         work_dir: Where the strategy may leave files.
         log: Takes one line of text.
+        executor: Where trainings run that a strategy starts.
     """
 
     cfg: Config
     work_dir: Path
     log: Callable[[str], None] = print
+    executor: Executor = field(default_factory=Here)
 
     @cached_property
     def tasks(self) -> tuple[Task, ...]:

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from bmtas.branching import BranchingTree
+from bmtas.engine.jobs import Executor, Here
 from bmtas.engine.record import record_command
 from bmtas.files import read_json, write_json
 from bmtas.registry import STRATEGIES
@@ -32,12 +33,16 @@ def describe(tree: BranchingTree, table: ResourceTable) -> str:
     )
 
 
-def run_search(cfg: Config) -> SearchResult:
+def run_search(cfg: Config, executor: Executor | None = None) -> SearchResult:
     """Search by the strategy of the config's key ``search``; the results go to the work dir.
 
     A tree is written to ``branching.json`` and drawn, the best trees for all budgets to
     ``front.json``, a summary to ``search.json``; strategies leave further files. A finished search
     is not repeated for another budget: its front has the tree.
+
+    Args:
+        cfg: A complete config.
+        executor: Where trainings run that a strategy starts; by default in this process.
 
     Raises:
         ValueError: The config names no strategy, bad arguments, or a distributed launcher for a
@@ -51,7 +56,7 @@ def run_search(cfg: Config) -> SearchResult:
     strategy = STRATEGIES.build(dict(cfg.search))
     if cfg.get('launcher', 'none') != 'none' and not strategy.distributed:
         raise ValueError(f'--launcher {cfg.launcher}: {cfg.search.type} runs in one process')
-    context = SearchContext(cfg, Path(cfg.work_dir))
+    context = SearchContext(cfg, Path(cfg.work_dir), executor=executor or Here())
     result, start = decoded_again(context), time.perf_counter()
     if result is None:
         result = strategy.run(context)

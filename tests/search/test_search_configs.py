@@ -14,6 +14,8 @@ STRATEGY_OF = {
     'random': 'RandomSearch',
     'fafs': 'FAFSSearch',
     'bmn': 'BMNSearch',
+    'surrogate': 'SurrogateSearch',
+    'best_of_random': 'BestOfRandom',
 }
 
 

@@ -1,0 +1,316 @@
+"""Trees trained to be compared: each row is one training and its losses on held-out images.
+
+A search keeps its rows in ``rows/`` of its work dir, one folder for each, so that an interrupted
+search goes on where it was and another one uses them again. Rows of one seed see common random
+numbers: the same heads and copies of layers at the start, the same order of images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.hooks import Hook
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+
+from bmtas.branching import BranchingTree
+from bmtas.engine.build import build_runner
+from bmtas.engine.checkpoint import checkpoints_of
+from bmtas.engine.dist import unwrap
+from bmtas.engine.jobs import Job, run_jobs
+from bmtas.engine.train import set_routes
+from bmtas.files import load_state, read_json, save_state, write_json, write_text
+from bmtas.models.encoders import encoder_class
+from bmtas.registry import DATASETS, MODELS
+from bmtas.search.context import SearchContext
+from bmtas.search.gradient.loop import split_indices
+
+FOLDER, CONFIG, ROW, RESULT, START = 'rows', 'config.py', 'row.json', 'result.json', 'start.pth'
+HELD_OUT_BATCH = 8
+# keys of a config that do not change what a row finds
+_FREE = ('work_dir', 'search', 'budget', 'resume', 'launcher', 'method', 'branching', 'resources')
+_COPY = re.compile(r'^(encoder\.layers\.\d+)\.\d+\.')
+
+
+@dataclass(frozen=True)
+class Row:
+    """What to train.
+
+    Args:
+        routes: (L, T) of the tree.
+        updates: Length of the training, whose schedule ends with it.
+        seed: Of all its random numbers.
+        source: Kind of training, rows of one kind are comparable: 'train', 'probe' or 'pairs'.
+        tasks: Names of the tasks that take part; all if empty.
+        start: Key of the row of a shared network from whose end the training starts.
+        keep: Whether others start from this row's end.
+    """
+
+    routes: tuple[tuple[int, ...], ...]
+    updates: int
+    seed: int
+    source: str = 'train'
+    tasks: tuple[str, ...] = ()
+    start: str = ''
+    keep: bool = False
+
+    @classmethod
+    def of(cls, tree: BranchingTree, updates: int, seed: int, **options: Any) -> Row:
+        """The row of a tree."""
+        return cls(tuple(map(tuple, tree.routes.tolist())), updates, seed, **options)
+
+    @property
+    def key(self) -> str:
+        """Name of the row's folder, the same for equal rows."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A row with what came out.
+
+    Args:
+        row: The row.
+        losses: (T,) log losses on the held-out images; NaN for tasks that took no part.
+        seconds: That the training took.
+    """
+
+    row: Row
+    losses: np.ndarray
+    seconds: float
+
+
+class Rows:
+    """The rows of a search.
+
+    Args:
+        context: Of the search.
+        held_out: Part of the training images that is kept for the measurement.
+
+    Raises:
+        ValueError: The work dir has rows of another config.
+    """
+
+    def __init__(self, context: SearchContext, held_out: float = 0.2) -> None:
+        self.context, self.folder = context, context.work_dir / FOLDER
+        content = context.cfg.to_dict()
+        content['held_out'] = held_out
+        text = ''.join(f'{k} = {v!r}\n' for k, v in content.items() if k not in _FREE)
+        path = self.folder / CONFIG
+        if path.is_file():
+            _check_same(path, text)
+        else:
+            write_text(path, text)
+
+    @property
+    def length(self) -> int:
+        """Updates of a training in full."""
+        return int(self.context.cfg.train_cfg.max_iters)
+
+    def known(self) -> list[Trained]:
+        """All finished rows in the work dir, in the order of their keys."""
+        paths = sorted(self.folder.glob(f'*/{RESULT}'))
+        return [self._read(Row(**_tuples(read_json(path.parent / ROW)))) for path in paths]
+
+    def train(self, rows: Sequence[Row]) -> list[Trained]:
+        """Train what is not finished; returns the rows' results in order.
+
+        Raises:
+            ValueError: Some trainings failed.
+        """
+        jobs = {row.key: self._job(row) for row in rows}
+        outcomes = run_jobs(list(jobs.values()), self.context.executor, self.context.log)
+        failed = [outcome.failure for outcome in outcomes.values() if outcome.failure]
+        if failed:
+            raise ValueError(
+                f'{len(failed)} of {len(jobs)} trainings failed: {failed[0]}; start again to go on'
+            )
+        return [self._read(row) for row in rows]
+
+    def _job(self, row: Row) -> Job:
+        folder = self.folder / row.key
+        if not (folder / ROW).is_file():
+            write_json(folder / ROW, asdict(row))
+        after = (row.start,) if row.start else ()
+        command = [sys.executable, '-m', 'bmtas.search.rows', str(folder)]
+        return Job(
+            row.key,
+            folder,
+            lambda: [command],
+            (folder / RESULT).is_file,
+            after,
+            run=lambda: train_row(folder),
+        )
+
+    def _read(self, row: Row) -> Trained:
+        content = read_json(self.folder / row.key / RESULT, 'row of a search')
+        losses = [content['losses'].get(name, math.nan) for name in self.context.names]
+        return Trained(row, np.array(losses), float(content['seconds']))
+
+
+def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What JSON made lists of."""
+    routes = tuple(map(tuple, content['routes']))
+    return {**content, 'routes': routes, 'tasks': tuple(content['tasks'])}
+
+
+def _check_same(path: Path, text: str) -> None:
+    old, new = path.read_text().splitlines(), text.splitlines()
+    if old != new:
+        line = next((b for a, b in zip(old, new) if a != b), (old + new)[-1])
+        raise ValueError(
+            f'{path}: the rows there are of another config, its {line.split(" = ")[0]!r} differs; '
+            'give another --work-dir, or remove the folder'
+        )
+
+
+def train_row(folder: str | Path) -> None:
+    """Train the row of a folder, go on if it was begun; leaves ``result.json``."""
+    folder = Path(folder)
+    row = Row(**_tuples(read_json(folder / ROW, 'row of a search')))
+    cfg = _config(folder, row)
+    init_default_scope(cfg.get('default_scope', 'bmtas'))
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    seed = (cfg.get('randomness') or {}).get('seed') or 0
+    held, used = split_indices(len(dataset), cfg.pop('held_out'), seed)
+    cfg.train_dataloader.sampler = dict(type='PositionSampler', indices=used.tolist())
+    cfg.randomness = dict(cfg.get('randomness') or {}, seed=row.seed)
+    shared = _shared_state(cfg, row.seed)
+    tree = BranchingTree.from_routes(row.routes, list(cfg.tasks))
+    tree = _of_tasks(tree, row.tasks)
+    cfg.tasks = {name: entry for name, entry in cfg.tasks.items() if name in tree.tasks}
+    cfg.model.tasks = cfg.tasks
+    set_routes(cfg, tree, folder)
+    runner = build_runner(cfg, 'train')
+    start = load_state(folder.parent / row.start / START) if row.start else dict(state=shared)
+    runner.register_hook(_StartHook(start))
+    begin = time.perf_counter()
+    runner.train()
+    seconds = time.perf_counter() - begin
+    model = unwrap(runner.model)
+    losses = held_out_losses(model, _plain_images(cfg), held)
+    if row.keep:
+        save_state(folder / START, _end_state(model, runner.optim_wrapper.optimizer))
+    write_json(folder / RESULT, dict(losses=losses, seconds=seconds, images=len(held)))
+    for path in checkpoints_of(folder):  # what it was trained for is written down
+        path.unlink()
+
+
+def _config(folder: Path, row: Row) -> Config:
+    cfg = Config.fromfile(folder.parent / CONFIG)
+    cfg.update(work_dir=str(folder), resume=True, launcher='none', val_cfg=None)
+    cfg.experiment_name = f'{row.key}-{time.time_ns()}'  # mmengine shares logs by name
+    cfg.train_cfg.max_iters = row.updates
+    checkpoint = cfg.default_hooks.checkpoint
+    checkpoint.interval = min(checkpoint.get('interval', row.updates), row.updates)
+    return cfg
+
+
+def _of_tasks(tree: BranchingTree, tasks: Sequence[str]) -> BranchingTree:
+    """The tree of some of the tasks."""
+    if not tasks:
+        return tree
+    columns = [tree.tasks.index(name) for name in tree.tasks if name in tasks]
+    return BranchingTree.from_routes(tree.routes[:, columns], [tree.tasks[i] for i in columns])
+
+
+def _shared_state(cfg: Config, seed: int) -> dict[str, Tensor]:
+    """Weights of the shared network of all tasks, drawn with a seed."""
+    encoder = dict(cfg.model.encoder)
+    shared = encoder_class(encoder).config_of_tree(encoder, 'shared')
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = MODELS.build(dict(cfg.model, encoder=shared, tasks=cfg.tasks))
+        model.init_weights()
+    return model.state_dict()
+
+
+def in_shared(name: str) -> str:
+    """Name that a parameter of a branched network has in the shared one."""
+    return _COPY.sub(r'\1.0.', name)
+
+
+class _StartHook(Hook):
+    """Starts a training from a shared network: every copy from the one layer, moments too."""
+
+    def __init__(self, start: Mapping[str, Any]) -> None:
+        self.start = start
+
+    def before_train(self, runner: Any) -> None:
+        """Load, unless the run goes on from its own checkpoint."""
+        if runner.iter:
+            return
+        model, state = unwrap(runner.model), self.start['state']
+        own = model.state_dict()
+        model.load_state_dict({name: state[in_shared(name)] for name in own})
+        moments = self.start.get('moments') or {}
+        optimizer = runner.optim_wrapper.optimizer
+        for name, parameter in model.named_parameters():
+            for key, value in moments.get(in_shared(name), {}).items():
+                place = value if value.dim() == 0 else value.to(parameter.device)
+                optimizer.state[parameter][key] = place.clone()
+
+
+def _end_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Weights, and the optimizer's moments by parameter."""
+    moments = {
+        name: {k: v.detach().cpu() for k, v in optimizer.state[p].items() if torch.is_tensor(v)}
+        for name, p in model.named_parameters()
+        if p in optimizer.state
+    }
+    return dict(state={k: v.cpu() for k, v in model.state_dict().items()}, moments=moments)
+
+
+def _plain_images(cfg: Config) -> Any:
+    """The training images without augmentation."""
+    plain = cfg.get('val_dataloader') or cfg.get('test_dataloader') or cfg.train_dataloader
+    return DATASETS.build(dict(cfg.train_dataloader.dataset, pipeline=plain.dataset.pipeline))
+
+
+@torch.no_grad()
+def held_out_losses(model: nn.Module, dataset: Any, indices: Sequence[int]) -> dict[str, float]:
+    """Log of each task's mean loss on some images.
+
+    Raises:
+        ValueError: A loss that has no logarithm, e.g. of a task without labels there.
+    """
+    model.eval()
+    sums = dict.fromkeys([task.name for task in model.tasks], 0.0)
+    for start in range(0, len(indices), HELD_OUT_BATCH):
+        chosen = indices[start : start + HELD_OUT_BATCH]
+        data = model.data_preprocessor(pseudo_collate([dataset[int(i)] for i in chosen]), False)
+        losses = model(**data, mode='loss')
+        for name in sums:
+            sums[name] += float(losses[f'loss_{name}']) * len(chosen) / len(indices)
+    for name, value in sums.items():
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f'task {name!r}: its loss on the held-out images is {value}, not > 0')
+    return {name: math.log(value) for name, value in sums.items()}
+
+
+def main() -> int:
+    """Train the row of the folder that is named on the command line."""
+    try:
+        train_row(sys.argv[1])
+    except (ValueError, OSError) as error:
+        print(f'error: {" ".join(str(error).split())}', flush=True)
+        return 2
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,334 @@
+"""Strategies that train trees: the regression on many short trainings, and best of n."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+from bmtas.branching import BranchingTree, TreeFront, tree_front
+from bmtas.branching.partitions import MAX_ITEMS
+from bmtas.registry import STRATEGIES
+from bmtas.search.affinity_file import read_affinity
+from bmtas.search.bmn import expand, location_costs, spans
+from bmtas.search.context import PICTURES, SearchContext, SearchResult, Strategy
+from bmtas.search.front import Front
+from bmtas.search.rows import Row, Rows, Trained
+from bmtas.search.rules import trees_within
+from bmtas.search.surrogate import (
+    Surrogate,
+    cautious,
+    contenders,
+    design_trees,
+    fit_surrogate,
+    left_out_rank,
+    pair_certainty,
+    pair_trees,
+    probe_trees,
+)
+from bmtas.typed import Count, Fraction, Natural, Positive, Range
+from bmtas.visualization import draw_affinity
+
+KNOWS, MIN_WHOLE = 0.2, 4
+"""Rank correlation within equal cost below which a regression is said to know nothing, and the
+number of trees of all tasks from which on there is one."""
+
+
+def spent(trained: Sequence[Trained], length: int) -> dict[str, Any]:
+    """What trainings took: updates, seconds, and how many trainings of the Shared network.
+
+    The last compares seconds; it is left out where no row is a Shared network of all tasks.
+    """
+    unique = {item.row.key: item for item in trained}.values()
+    seconds = sum(item.seconds for item in unique)
+    shared = [
+        item.seconds / item.row.updates
+        for item in unique
+        if not item.row.tasks and not np.any(item.row.routes)
+    ]
+    found = dict(
+        trainings=len(unique), updates=sum(i.row.updates for i in unique), training_seconds=seconds
+    )
+    if shared and min(shared) > 0:
+        found['shared_trainings'] = float(seconds / (np.mean(shared) * length))
+    return found
+
+
+def gains(losses: np.ndarray, elasticities: np.ndarray) -> np.ndarray:
+    """Points of gain (N,) of log losses (N, T), up to a constant."""
+    return -100 * (losses * elasticities).mean(1)
+
+
+def by_task(values: Mapping[str, float] | None, context: SearchContext) -> np.ndarray:
+    """Elasticities (T,) from the key ``search.elasticities``; 1 where nothing is given."""
+    unknown = set(values or {}) - set(context.names)
+    if unknown:
+        raise ValueError(
+            f'search.elasticities: no task {sorted(unknown)[0]!r}, there are {list(context.names)}'
+        )
+    return np.array([float((values or {}).get(name, 1.0)) for name in context.names])
+
+
+@STRATEGIES.register_module()
+class BestOfRandom(Strategy):
+    """The best of some random trees that spend the budget: the bar for every other strategy.
+
+    Trains them and takes the one of the lowest log losses on held-out images.
+
+    Args:
+        count: n.
+        length: Part of the config's updates that each is trained.
+        tolerance: Part of the budget that a tree may leave.
+        held_out: Part of the training images that is kept for the comparison.
+        elasticities: Relative change of each task's metric for one of its loss, 1 by default.
+        seed: Of the draw and the trainings.
+    """
+
+    def __init__(
+        self,
+        count: Count = 6,
+        length: Annotated[Fraction, Range(0, 1)] = 1.0,
+        tolerance: Annotated[float, Range(0, 1, open=True)] = 0.04,
+        held_out: Annotated[float, Range(0, 1, open=True)] = 0.2,
+        elasticities: Mapping[str, Positive] | None = None,
+        seed: Natural = 0,
+    ) -> None:
+        self.count, self.length, self.tolerance = count, length, tolerance
+        self.held_out, self.elasticities, self.seed = held_out, elasticities, seed
+
+    def run(self, context: SearchContext) -> SearchResult:
+        """Draw, train, compare."""
+        weights = by_task(self.elasticities, context)
+        pool = trees_within(context, self.tolerance)
+        rng, trees = np.random.default_rng(self.seed), {}
+        while len(trees) < min(self.count, pool.count):
+            trees[pool.sample(int(rng.integers(2**31)))] = None
+        rows = Rows(context, self.held_out)
+        updates = max(1, round(rows.length * self.length))
+        trained = rows.train([Row.of(tree, updates, self.seed) for tree in trees])
+        points = gains(np.array([item.losses for item in trained]), weights)
+        best = int(points.argmax())
+        context.log(
+            f'best of {len(trees)} random trees: {points[best] - points.mean():+.2f} points '
+            'above their mean on held-out images'
+        )
+        result = context.result(list(trees)[best])
+        report = dict(spent=spent(trained, rows.length), points=points.tolist())
+        return SearchResult(result.tree, result.cost, report=report)
+
+
+@STRATEGIES.register_module()
+class SurrogateSearch(Strategy):
+    """Additive regression on the losses of many short trainings; the best tree for every budget.
+
+    Each task's log loss on held-out images is explained by which tasks share which location with
+    it, and the tree of the largest predicted gain is found exactly. Locations are runs of layers.
+
+    Args:
+        source: Where the rows come from. 'train': random trees of all costs, from scratch.
+            'probe': trees of one split that start from a half-trained Shared network. 'pairs':
+            networks of two tasks that share the first locations (TreeMTL, 2022).
+        count: Trees of 'train'.
+        length: Part of the config's updates of each training.
+        share: With 'probe', part of the updates that the Shared network is trained before.
+        locations: Indices of the last layer of each location; by default 'stages', the decoder's
+            low-level layer and the context module also end one.
+        race: Trees that are trained in the end, to take the best on held-out images; 0 trusts the
+            prediction.
+        held_out: Part of the training images that is kept for the measurement.
+        elasticities: Relative change of each task's metric for one of its loss, 1 by default.
+        prior: ``affinity.json`` with how much each task helps each other at each location; the
+            regression decides how far to believe it.
+        seed: Of the design and the trainings.
+
+    Rows of earlier runs in the work dir are used again.
+    """
+
+    def __init__(
+        self,
+        source: Literal['train', 'probe', 'pairs'] = 'train',
+        count: Annotated[int, Range(2)] = 32,
+        length: Annotated[float, Range(0, 1)] = 0.25,
+        share: Annotated[float, Range(0, 1)] = 0.5,
+        locations: Literal['stages'] | Sequence[Natural] = 'stages',
+        race: Natural = 0,
+        held_out: Annotated[float, Range(0, 1, open=True)] = 0.2,
+        elasticities: Mapping[str, Positive] | None = None,
+        prior: str | None = None,
+        seed: Natural = 0,
+    ) -> None:
+        self.source, self.count, self.length, self.share = source, count, length, share
+        self.locations, self.race, self.held_out = locations, race, held_out
+        self.elasticities, self.prior, self.seed = elasticities, prior, seed
+
+    def run(self, context: SearchContext) -> SearchResult:
+        """Train, fit, decode, and race the last few.
+
+        Raises:
+            ValueError: No budget, or too few rows for a regression.
+        """
+        budget = context.needed_budget() - context.fixed_cost
+        weights = by_task(self.elasticities, context)
+        ends = self._ends(context)
+        lengths = spans(ends, context.num_layers)
+        costs = location_costs(context.table.layers, lengths)
+        rows = Rows(context, self.held_out)
+        rows.train(self._design(context, rows, lengths, costs))
+        surrogate, known = self._fit(context, rows, ends, weights)
+        method = 'dp' if len(context.names) <= MAX_ITEMS else 'beam'
+        if method == 'beam':
+            context.log(f'{len(context.names)} tasks: the best trees are found by beam search')
+        found = tree_front(costs, surrogate, context.names, method)
+        rank, index = self._judge(context, surrogate, found, known, budget)
+        tree = expand(found.tree(index), lengths)
+        if self.race and (rank is None or rank >= KNOWS):
+            tree = self._race(context, rows, surrogate, costs, lengths, budget, weights)
+        names = [context.table.layer_names[end] for end in ends]
+        share = pair_certainty(surrogate, costs, budget, seed=self.seed)
+        path = context.work_dir / PICTURES / 'pairs.png'
+        draw_affinity(share, context.names, names, path, tree, 'share of draws that share')
+        report = dict(
+            spent=spent(rows.known(), rows.length),
+            left_out_rank=rank,
+            rows=len(known),
+            locations=names,
+            together=share.tolist(),
+        )
+        front = Front.of(
+            found,
+            context.table,
+            'predicted loss of gain by sharing (points)',
+            lengths,
+            _deviations(surrogate, found, index),
+        )
+        result = context.result(tree, front)
+        return SearchResult(result.tree, result.cost, front, report)
+
+    def _ends(self, context: SearchContext) -> list[int]:
+        """Last layer of each location."""
+        last = context.num_layers - 1
+        if self.locations == 'stages':
+            backbone = context.backbone
+            return sorted({*backbone.stage_ends, backbone.low_level_index, last})
+        ends = list(self.locations)
+        if ends != sorted(set(ends)) or not ends or ends[-1] != last:
+            raise ValueError(
+                f'search.locations: rising indices of layers that end with {last}, got {ends}'
+            )
+        return ends
+
+    def _design(
+        self, context: SearchContext, rows: Rows, lengths: Sequence[int], costs: Sequence[float]
+    ) -> list[Row]:
+        """What to train."""
+        updates, tasks = max(1, round(rows.length * self.length)), context.names
+
+        def row(routes: np.ndarray, **options: Any) -> Row:
+            tree = expand(BranchingTree.from_routes(routes, tasks), lengths)
+            return Row.of(tree, updates, self.seed, **options)
+
+        shared = np.zeros((len(costs), len(tasks)), int)
+        if self.source == 'train':
+            trees = design_trees(costs, len(tasks), self.count, self.seed)
+            return [row(routes) for routes in trees]
+        if self.source == 'pairs':
+            trees, members = pair_trees(len(costs), len(tasks))
+            chosen = [tuple(np.array(tasks)[who].tolist()) for who in members]
+            return [row(r, source='pairs', tasks=who) for r, who in zip(trees, chosen)]
+        tree = expand(BranchingTree.from_routes(shared, tasks), lengths)
+        start = Row.of(tree, max(1, round(rows.length * self.share)), self.seed, keep=True)
+        trees = [shared, *probe_trees(len(costs), len(tasks))]
+        return [start, *(row(routes, source='probe', start=start.key) for routes in trees)]
+
+    def _fit(
+        self, context: SearchContext, rows: Rows, ends: Sequence[int], weights: np.ndarray
+    ) -> tuple[Surrogate, list[Trained]]:
+        """Regression on all rows of the work dir that branch at the locations."""
+        starts = [0, *(end + 1 for end in ends[:-1])]
+        known = [item for item in rows.known() if _branches_at(item.row.routes, starts)]
+        kinds = sorted({(item.row.source, item.row.updates) for item in known})
+        sources = [kinds.index((item.row.source, item.row.updates)) for item in known]
+        routes = np.array([np.array(item.row.routes)[starts] for item in known])
+        for number, item in enumerate(known):
+            if item.row.tasks:  # tasks that took no part share with nobody
+                away = [t not in item.row.tasks for t in context.names]
+                routes[number][:, away] = len(context.names) + np.flatnonzero(away)
+        prior = None
+        if self.prior is not None:
+            prior = read_affinity(self.prior, context.names)
+        losses = np.array([item.losses for item in known])
+        try:
+            return fit_surrogate(routes, losses, weights, sources, prior), known
+        except ValueError as error:
+            text = str(error)
+            for number, name in enumerate(context.names):
+                text = text.replace(f'task number {number} ', f'task {name!r} ')
+            raise ValueError(f'search: {text}') from None
+
+    def _judge(
+        self,
+        context: SearchContext,
+        surrogate: Surrogate,
+        found: TreeFront,
+        known: Sequence[Trained],
+        budget: float,
+    ) -> tuple[float | None, int]:
+        """Rank within equal cost of what was left out, and the tree to take.
+
+        Rows of pairs of tasks say nothing about whole trees: without others the rank is None.
+        """
+        tree_costs = [
+            BranchingTree.from_routes(item.row.routes, context.names).cost(context.table)
+            for item in known
+        ]
+        index = found.best(budget)
+        if sum(not item.row.tasks for item in known) < MIN_WHOLE:
+            context.log(f'regression on {len(known)} rows of some of the tasks: no rank of trees')
+            return None, index
+        rank = left_out_rank(surrogate, np.array(tree_costs, float))
+        context.log(
+            f'regression on {len(known)} rows: leave-one-out rank within equal cost {rank:.2f}'
+        )
+        if rank < KNOWS:
+            index = cautious(surrogate, found, budget)
+            context.log(
+                f'below {KNOWS}: it knows nothing about trees of equal cost; taken is the cheapest '
+                'tree within one deviation of the best. More trainings may help (search.count)'
+            )
+        return rank, index
+
+    def _race(
+        self,
+        context: SearchContext,
+        rows: Rows,
+        surrogate: Surrogate,
+        costs: Sequence[float],
+        lengths: Sequence[int],
+        budget: float,
+        weights: np.ndarray,
+    ) -> BranchingTree:
+        """The best on held-out images of the most promising trees."""
+        trees = contenders(surrogate, costs, budget, self.race, self.seed)
+        trees = [
+            expand(BranchingTree.from_routes(tree.routes, context.names), lengths) for tree in trees
+        ]
+        updates = max(1, round(rows.length * self.length))
+        trained = rows.train([Row.of(tree, updates, self.seed) for tree in trees])
+        points = gains(np.array([item.losses for item in trained]), weights)
+        for tree, value in zip(trees, points):
+            context.log(f'race: {value - points.max():6.2f} points, {context.describe(tree)}')
+        return trees[int(points.argmax())]
+
+
+def _branches_at(routes: Sequence[Sequence[int]], starts: Sequence[int]) -> bool:
+    """Whether a tree (L, T) branches before these layers only."""
+    rows = np.array(routes)
+    changes = np.flatnonzero((rows[1:] != rows[:-1]).any(1)) + 1
+    return set(changes.tolist()) <= set(starts)
+
+
+def _deviations(surrogate: Surrogate, found: TreeFront, index: int) -> list[float]:
+    """Deviation of each tree's prediction against the chosen tree's."""
+    routes = np.array([found.tree(i).routes for i in range(len(found))])
+    return surrogate.deviation(routes, routes[index]).tolist()

@@ -1,0 +1,302 @@
+"""Strategies that train trees: by planted losses against all trees, and by real trainings."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bmtas.branching import BranchingTree, enumerate_trees
+from bmtas.engine.config import load_config
+from bmtas.files import read_json, save_state, write_json
+from bmtas.registry import MODELS, STRATEGIES
+from bmtas.search import SearchContext, run_search
+from bmtas.search import rows as rows_module
+from bmtas.search.rows import Row, Rows, _end_state, _StartHook, held_out_losses
+
+ROOT = Path(__file__).resolve().parents[2]
+TASKS = ('semseg', 'sal', 'depth')
+CONFIG = f"""
+_base_ = ['{ROOT}/configs/branched/mobilenetv2_shapescenes.py']
+tasks = {{'_delete_': True, **{{name: _base_.tasks[name] for name in {TASKS}}}}}
+model = dict(
+    encoder=dict(backbone=dict(
+        weights=None, output_stride=4, stem=['features.0'],
+        layers=['features.1', 'features.2', 'features.3'],
+        aspp=dict(type='RASPP', channels=8))),
+    head=dict(low_proj=8, width=8),
+)
+_plain = dict(batch_size=2, num_workers=0, persistent_workers=False)
+train_dataloader = dict(dataset=dict(length=20, antialias=1), **_plain)
+val_dataloader = dict(dataset=dict(length=3, antialias=1), **_plain)
+test_dataloader = dict(dataset=dict(length=3, antialias=1), **_plain)
+train_cfg = dict(max_iters=8)
+search = dict(type='SurrogateSearch', count=8, length=0.25)
+"""
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """Config of a search over 3 tasks and 4 layers: ``config(**options)``."""
+    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+    path = tmp_path / 'trees.py'
+    path.write_text(CONFIG)
+
+    def make(folder='work', **options):
+        return load_config(path, options, work_dir=tmp_path / folder)
+
+    return make
+
+
+EFFECTS = {  # task, other task: log loss that sharing adds at each of the three locations
+    ('semseg', 'sal'): (-0.02, 0.01, 0.03),
+    ('semseg', 'depth'): (0.01, 0.04, 0.05),
+    ('sal', 'semseg'): (0.00, 0.02, 0.02),
+    ('sal', 'depth'): (-0.03, -0.02, -0.04),
+    ('depth', 'semseg'): (0.02, 0.03, 0.01),
+    ('depth', 'sal'): (-0.01, -0.05, 0.02),
+}
+STARTS = (0, 1, 3)  # first layers of the locations: stages end with layers 0, 2 and 3
+
+
+def planted(routes, tasks=()):
+    """Log losses that follow the additive model exactly."""
+    tree = BranchingTree.from_routes(routes, TASKS)
+    losses = dict(zip(TASKS, (0.3, -0.5, -1.2)))
+    for (task, other), effect in EFFECTS.items():
+        row = tree.routes[list(STARTS)]
+        shared = row[:, TASKS.index(task)] == row[:, TASKS.index(other)]
+        present = not tasks or {task, other} <= set(tasks)
+        losses[task] += present * float(np.dot(shared, effect))
+    return {name: value for name, value in losses.items() if not tasks or name in tasks}
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """Rows are computed, not trained; the list of folders that were."""
+    trained = []
+
+    def train(folder):
+        row = read_json(Path(folder) / 'row.json')
+        trained.append(Path(folder).name)
+        losses = planted(row['routes'], row['tasks'])
+        write_json(Path(folder) / 'result.json', dict(losses=losses, seconds=2.0 * row['updates']))
+
+    monkeypatch.setattr(rows_module, 'train_row', train)
+    return trained
+
+
+def gain(tree):
+    return -100 * sum(planted(tree.routes.tolist()).values()) / 3
+
+
+def trees_at_locations(table):
+    """All trees that branch at the locations, over layers."""
+    for tree in enumerate_trees(3, TASKS):
+        yield BranchingTree.from_routes(np.repeat(tree.routes, (1, 2, 1), 0), TASKS, table)
+
+
+@pytest.mark.parametrize('source', ['train', 'probe', 'pairs'])
+def test_the_best_tree_for_every_budget(config, fake, source):
+    cfg = config()
+    cfg.search.update(source=source, count=16)
+    context = SearchContext(cfg, Path(cfg.work_dir), lambda text: None)
+    table = context.table
+    trees = list(trees_at_locations(table.layer_names))
+    for part in (0.0, 0.3, 0.6, 1.0):
+        budget = table.shared + part * (table.separate - table.shared)
+        cfg.budget = budget
+        result = STRATEGIES.build(cfg.search).run(
+            SearchContext(cfg, context.work_dir, lambda text: None)
+        )
+        best = max(gain(tree) for tree in trees if tree.cost(table) <= budget)
+        assert result.cost <= budget
+        # the ridge shrinks the effects a little: the choice may lie that far from the best
+        assert gain(result.tree) == pytest.approx(best, abs=0.2), (part, result.tree)
+        rank = result.report['left_out_rank']
+        assert rank is None if source == 'pairs' else rank > 0.9
+    assert len(fake) == len(set(fake))  # no row twice, whatever the budget
+    spent = result.report['spent']
+    rows = {'train': 16, 'probe': 11, 'pairs': 12}
+    assert spent['trainings'] == len(fake) == rows[source]
+    if source == 'train':  # a quarter of 8 updates each
+        assert spent['updates'] == 32 and spent['shared_trainings'] == pytest.approx(4)
+
+
+def test_interrupted_and_earlier_rows_are_used_again(config, fake, monkeypatch):
+    cfg = config(budget='12.2M')
+    train = rows_module.train_row
+
+    def stop(folder):
+        if len(fake) == 5:
+            raise KeyboardInterrupt
+        train(folder)
+
+    monkeypatch.setattr(rows_module, 'train_row', stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_search(cfg)
+    monkeypatch.setattr(rows_module, 'train_row', train)
+    first = run_search(config(budget='12.2M'))
+    assert len(fake) == len(set(fake)) == 8
+    # a longer design begins with the shorter one
+    again = config(budget='12.2M')
+    again.search.count = 12
+    with pytest.raises(ValueError, match='a finished search with other options'):
+        run_search(again)
+    (Path(cfg.work_dir) / 'search.json').unlink()
+    second = run_search(again)
+    assert len(fake) == len(set(fake)) == 12
+    assert first.report['rows'] == 8 and second.report['rows'] == 12
+
+
+def test_noise_is_told_from_knowledge(config, fake, monkeypatch):
+    def noise(folder):
+        row = read_json(Path(folder) / 'row.json')
+        rng = np.random.default_rng(abs(hash(str(row['routes']))) % 2**32)
+        losses = dict(zip(TASKS, rng.normal(0, 0.1, 3).tolist()))
+        write_json(Path(folder) / 'result.json', dict(losses=losses, seconds=1.0))
+
+    monkeypatch.setattr(rows_module, 'train_row', noise)
+    monkeypatch.setattr('bmtas.search.trained.left_out_rank', lambda *args: 0.1)
+    lines = []
+    cfg = config(budget='14M')
+    result = STRATEGIES.build(cfg.search).run(SearchContext(cfg, Path(cfg.work_dir), lines.append))
+    assert any('it knows nothing' in line for line in lines)
+    index = result.front.costs.index(result.cost)
+    lost = np.array(result.front.scores) - result.front.scores[result.front.best(14e6)]
+    assert (lost[:index] > 0).all()
+
+
+def test_mistakes(config, fake, monkeypatch):
+    with pytest.raises(ValueError, match='budget: missing'):
+        run_search(config())
+    with pytest.raises(ValueError, match='at least 5 trained trees.*semseg.* has 3: train more'):
+        run_search(config('few', budget='12.2M', **{'search.count': 3}))
+    with pytest.raises(ValueError, match='rising indices of layers that end with 3'):
+        run_search(config('x', budget='12.2M', **{'search.locations': [0, 2]}))
+    with pytest.raises(ValueError, match="search.elasticities: no task 'edge'"):
+        run_search(config('y', budget='12.2M', **{'search.elasticities': dict(edge=1.0)}))
+    run_search(config('z', budget='12.2M'))
+    other = config('z', budget='12.2M', **{'train_dataloader.batch_size': 4})
+    (Path(other.work_dir) / 'search.json').unlink()
+    with pytest.raises(ValueError, match="rows there are of another config, its 'train_data"):
+        run_search(other)
+
+    def constant(folder):
+        row = read_json(Path(folder) / 'row.json')
+        losses = {**planted(row['routes']), 'sal': 0.5}
+        write_json(Path(folder) / 'result.json', dict(losses=losses, seconds=1.0))
+
+    monkeypatch.setattr(rows_module, 'train_row', constant)
+    with pytest.raises(ValueError, match="the loss of task 'sal' is the same in all 8 trees"):
+        run_search(config('w', budget='12.2M'))
+
+    def full(folder):
+        raise OSError(28, f'{folder}: cannot be written: the disk is full')
+
+    monkeypatch.setattr(rows_module, 'train_row', full)
+    with pytest.raises(ValueError, match='8 of 8 trainings failed: .*disk is full.*start again'):
+        run_search(config('v', budget='12.2M'))
+
+
+def test_best_of_random(config, fake):
+    cfg = config(budget='12.2M')
+    cfg.search = dict(type='BestOfRandom', count=5, tolerance=0.2)
+    result = run_search(cfg)
+    folder = Path(cfg.work_dir) / 'rows'
+    drawn = [
+        BranchingTree.from_routes(read_json(path)['routes'], TASKS)
+        for path in folder.glob('*/row.json')
+    ]
+    assert len(set(drawn)) == 5 and result.tree in drawn
+    assert gain(result.tree) == max(map(gain, drawn))
+    assert all(
+        0.8 * 12.2e6 <= tree.cost(SearchContext(cfg, folder).table) <= 12.2e6 for tree in drawn
+    )
+    assert result.report['spent']['updates'] == 5 * 8
+
+
+def model_of(cfg, routes):
+    encoder = dict(cfg.model.encoder, routes=routes)
+    return MODELS.build(dict(cfg.model, encoder=encoder, tasks=cfg.tasks)).eval()
+
+
+def test_a_probe_starts_as_the_shared_network_with_its_moments(config):
+    torch.manual_seed(0)
+    cfg = config()
+    shared = model_of(cfg, 'shared').train()
+    optimizer = torch.optim.AdamW(shared.parameters(), 1e-2)
+    images = torch.rand(2, 3, 64, 64)
+    for _ in range(2):
+        optimizer.zero_grad()
+        sum(logits.square().mean() for logits in shared(images).values()).backward()
+        optimizer.step()
+    path = Path(cfg.work_dir) / 'start.pth'
+    save_state(path, _end_state(shared, optimizer))
+    branched = model_of(cfg, [[0, 0, 0], [0, 0, 0], [0, 1, 0], [0, 1, 2]])
+    own = torch.optim.AdamW(branched.parameters(), 1e-2)
+    runner = type('Runner', (), dict(iter=0, model=branched))
+    runner.optim_wrapper = type('Wrapper', (), dict(optimizer=own))
+    _StartHook(torch.load(path, weights_only=True)).before_train(runner)
+    with torch.no_grad():
+        found, expected = branched(images), shared.eval()(images)
+    for name in TASKS:
+        torch.testing.assert_close(found[name], expected[name])
+    layers = branched.encoder.layers
+    weights = [dict(copy.named_parameters()) for copy in layers[3]]
+    names = dict(shared.encoder.layers[3][0].named_parameters())
+    for copy in weights:
+        for name, parameter in copy.items():
+            state, before = own.state[parameter], optimizer.state[names[name]]
+            assert state['step'] == 2 and state['exp_avg'].equal(before['exp_avg'])
+
+
+def test_held_out_losses_are_those_of_all_images_at_once(config):
+    cfg = config()
+    model = model_of(cfg, 'shared')
+    dataset = rows_module._plain_images(cfg)
+    indices = list(range(16))
+    found = held_out_losses(model, dataset, indices)
+    batch = dict(
+        inputs=[dataset[i]['inputs'] for i in indices],
+        data_samples=[dataset[i]['data_samples'] for i in indices],
+    )
+    with torch.no_grad():
+        whole = model(**model.data_preprocessor(batch, False), mode='loss')
+    # every pixel has a class
+    assert found['semseg'] == pytest.approx(math.log(float(whole['loss_semseg'])), rel=1e-5)
+
+
+def test_trained_rows_share_their_random_numbers_and_learn_on_the_rest(config, monkeypatch):
+    """Two trees of one seed: equal heads at the start, the same images, none held out."""
+    cfg, seen = config(), {}
+    init = _StartHook.before_train
+
+    def spy(self, runner):
+        init(self, runner)
+        heads = {k: v.clone() for k, v in runner.model.heads.state_dict().items()}
+        order = runner.train_loop.dataloader.sampler.order(0)
+        seen[runner.work_dir] = heads, order
+
+    monkeypatch.setattr(_StartHook, 'before_train', spy)
+    rows = Rows(SearchContext(cfg, Path(cfg.work_dir), lambda text: None))
+    trees = [make(4, TASKS) for make in (BranchingTree.shared, BranchingTree.separate)]
+    trained = rows.train([Row.of(tree, 2, 0) for tree in trees])
+    (heads, order), (others, same) = seen.values()
+    assert all(value.equal(others[name]) for name, value in heads.items())
+    assert np.array_equal(order, same) and len(order) == 16
+    assert all(np.isfinite(item.losses).all() and item.seconds > 0 for item in trained)
+    assert (trained[0].losses != trained[1].losses).any()
+    again = rows.train([Row.of(trees[1], 2, 0)])[0]
+    assert (again.losses == trained[1].losses).all() and len(rows.known()) == 2
+
+
+@pytest.mark.slow
+def test_a_search_with_side_by_side_trainings(config):
+    """Two processes at a time give what one after the other gives."""
+    from bmtas.engine.jobs import Processes
+
+    one = run_search(config('one', budget='12.2M'))
+    two = run_search(config('two', budget='12.2M'), Processes(2))
+    assert one.tree == two.tree and one.front == two.front
