@@ -2,16 +2,25 @@
 
 from . import transforms
 from .base import MultiTaskDataset
+from .celeba import CelebA
+from .cub200 import CUB200
+from .digits import Digits, IdxImages
 from .files import read_image
 from .folder import MultiTaskFolder
 from .label_file import LabelFile
+from .label_table import LabelColumn
 from .nyud import NYUD
 from .pascal_context import PascalContext
 from .samplers import PositionSampler
 from .shapescenes import ShapeScenes
 
 __all__ = [
+    'CUB200',
     'NYUD',
+    'CelebA',
+    'Digits',
+    'IdxImages',
+    'LabelColumn',
     'LabelFile',
     'MultiTaskDataset',
     'MultiTaskFolder',

@@ -8,12 +8,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bmtas.files import nearest
 from bmtas.registry import DATASETS
 
 from .base import MultiTaskDataset
 from .files import read_image, read_split
+from .image_level import warn_constant
 from .label_file import LabelFile
+from .label_table import LabelColumn
 
 
 @DATASETS.register_module()
@@ -31,8 +35,9 @@ class MultiTaskFolder(MultiTaskDataset):
         split: Name of the split file without ``.txt``.
         labels: Keys of the labels to load; all that are declared by default.
         label_files: Label key -> ``dict(folder=, kind=, suffix=, ...)``, the arguments of
-            ``LabelFile``, among them how the values are decoded. What the task table says of the
-            kind need not be repeated.
+            ``LabelFile``, among them how the values are decoded; or ``dict(table=, column=,
+            ...)``, those of ``LabelColumn``, for labels of whole images. What the task table says
+            of the kind need not be repeated.
         img_folder: Folder of the images.
         img_suffix: Suffix of the images.
         split_folder: Folder of the split files.
@@ -87,6 +92,17 @@ class MultiTaskFolder(MultiTaskDataset):
         except FileNotFoundError as error:
             raise FileNotFoundError(f'{error}; {self.how_to_get}') from None
         super().__init__(labels, pipeline, augmentation_seed, kinds)
+        if split == 'train':
+            warn_constant(self._columns(), self.split_path)
+
+    def _columns(self) -> dict[str, np.ndarray]:
+        """Values of the labels that stand in tables, -1 where there is none."""
+        found = {}
+        for name, reader in self.readers.items():
+            if isinstance(reader, LabelColumn):
+                labels = (reader.read(self.data_root, img_id) for img_id in self.ids)
+                found[name] = np.array([-1 if label is None else int(label) for label in labels])
+        return found
 
     @property
     def how_to_get(self) -> str:
@@ -112,7 +128,10 @@ class MultiTaskFolder(MultiTaskDataset):
                 raise ValueError(
                     f'label_files.{name}: kind is missing, say it there or give a task this label'
                 )
-        return {name: LabelFile(**spec) for name, spec in label_files.items()}
+        return {
+            name: (LabelColumn if 'table' in spec else LabelFile)(**spec)
+            for name, spec in label_files.items()
+        }
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -53,10 +53,7 @@ def _(model: MultiTaskModel, metrics: Mapping[str, Any], cfg: Config) -> dict[st
         scores={task.name: by_task[task.name][task.score] for task in model.tasks},
         score_names={task.name: task.score for task in model.tasks},
         higher_is_better={task.name: task.higher_is_better for task in model.tasks},
-        madds=int(cost['madds']),
-        params=int(cost['params']),
-        convention=cost['convention'],
-        input_size=list(cost['input_size']),
+        **cost,
         branching=tree and dict(tasks=list(tree.tasks), config=tree.routes.tolist()),
     )
 

@@ -75,7 +75,8 @@ class Category(ImageKind):
         return ids.decode(whole_numbers(raw.reshape(1), path), path, np.int64).reshape(())
 
     def to_tensor(self, array: np.ndarray) -> Tensor:
-        return torch.tensor(int(array))
+        # many tasks have many labels: no way over a Python number
+        return torch.from_numpy(np.array(array, np.int64))
 
     def labelled(self, label: Tensor | np.ndarray) -> Any:
         return label != UNLABELLED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -81,9 +81,21 @@ class MultiTaskPreprocessor(BaseDataPreprocessor):
         images, samples = self.cast_data(images), self.cast_data(samples)
         return dict(inputs=(images.float() - self.mean) / self.std, data_samples=samples)
 
-    def _check_labels(self, samples: Iterable[Any]) -> None:
-        for sample in samples:
-            for name, kind in self._kinds.items():
-                label = sample.labels.get(name) if 'labels' in sample else None
-                if label is not None and label.device.type == 'cpu':
-                    kind.check(label, f'label {name!r} of image {sample.get("img_id", "?")!r}')
+    def _check_labels(self, samples: Sequence[Any]) -> None:
+        for name, kind in self._kinds.items():
+            found = [(s, s.labels.get(name)) for s in samples if 'labels' in s]
+            found = [(s, label) for s, label in found if label is not None]
+            found = [(s, label) for s, label in found if label.device.type == 'cpu']
+            if found and not kind.dense and _all_right(kind, [label for _, label in found]):
+                continue
+            for sample, label in found:
+                kind.check(label, f'label {name!r} of image {sample.get("img_id", "?")!r}')
+
+
+def _all_right(kind: Kind, labels: Sequence[Tensor]) -> bool:
+    """Whether the labels of all images pass in one call, which many tasks need."""
+    try:
+        kind.check(torch.stack(list(labels)), '')
+    except ValueError:
+        return False
+    return True

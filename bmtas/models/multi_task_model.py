@@ -107,14 +107,16 @@ class MultiTaskModel(BaseModel):
     ) -> dict[str, Tensor]:
         """Weighted loss of each task, ``loss_<task>``; 0 with a graph for a task without labels.
 
-        The encoder's ``extra_losses`` follow.
+        The encoder's ``extra_losses`` follow. With ``rows`` (task -> images that it is run on)
+        among the routing, the loss of a task is that of its images.
         """
         if data_samples is None:
             raise ValueError("mode 'loss' needs data_samples with labels")
         logits = self._logits(inputs, tasks, routing)
-        losses = {}
+        losses, rows = {}, routing.get('rows')
         for task in self.select(tasks):
-            target = stack_labels(task, data_samples, logits[task.name])
+            own = data_samples if rows is None else [data_samples[i] for i in rows[task.name]]
+            target = stack_labels(task, own, logits[task.name])
             loss = self.losses[task.name](logits[task.name], target)
             losses[f'loss_{task.name}'] = task.weight * loss
         for name, value in self.encoder.extra_losses().items():
@@ -200,4 +202,4 @@ def stack_labels(task: Task, samples: Samples, logits: Tensor) -> Tensor:
                 f'{tuple(label.shape)}, task {task.name!r} ({task.kind}) needs {shape}'
             )
         maps.append(blank if label is None else label)
-    return torch.stack(maps)
+    return torch.stack(maps) if maps else blank.new_empty(0, *shape)

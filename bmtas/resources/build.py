@@ -214,12 +214,21 @@ def count_model(
         routing: Passed to the model's forward.
 
     Returns:
-        dict(madds, params, convention, input_size): integers, the strings and [H, W].
+        dict(madds, params, convention, input_size): integers, the strings and [H, W]; and what the
+        encoder's ``costs`` add or replace.
     """
-    check_convention(convention)
     if isinstance(model, Mapping):
         with torch.device('meta'):
             model = MODELS.build(without_weights(model))
+    counted = count_run(model, input_size, convention, **routing)
+    return {**counted, **model.encoder.costs(model.heads, input_size, convention)}
+
+
+def count_run(
+    model: nn.Module, input_size: Sequence[int], convention: str = 'mac', **routing: Any
+) -> dict[str, Any]:
+    """Cost of one run of a built network for all its tasks, see ``count_model``."""
+    check_convention(convention)
     image = torch.empty(1, 3, *input_size, device='meta')
     with plain_evaluation(model):
         call = _MetaCall(model)

@@ -10,6 +10,7 @@ from bmtas.resources.build import (
     Counter,
     Network,
     count_model,
+    count_run,
     how_counted,
     is_open,
     table_from_cfg,
@@ -29,10 +30,10 @@ def cost_report(cfg: Mapping[str, Any], tree: Any = None, **options: Any) -> dic
         options: Arguments of ``count_table``: convention, quantity, device.
 
     Returns:
-        dict(unit, convention, input_size, stem, layers, layer_names, heads, other, total, params):
-        ``layers`` are the L costs of all copies of a layer, ``other`` is what stands beside stem,
-        layers and heads (NDDR units, attention); stem, layers, heads and other add up to total.
-        All numbers are integers.
+        dict(unit, convention, input_size, stem, layers, layer_names, heads, other, total, params,
+        more): ``layers`` are the L costs of all copies of a layer, ``other`` is what stands beside
+        stem, layers and heads (NDDR units, attention); stem, layers, heads and other add up to
+        total; ``more`` is what the encoder's ``costs`` say. All numbers are integers.
     """
     if tree is None and not is_open(cfg['model']):
         return _report_of_network(cfg, **{**(cfg.get('resources') or {}), **options})
@@ -56,6 +57,7 @@ def cost_report(cfg: Mapping[str, Any], tree: Any = None, **options: Any) -> dic
         other=0,
         total=table.total(copies),
         params=table.params.total(copies),
+        more={},
     )
 
 
@@ -73,7 +75,8 @@ def _report_of_network(
     heads = {name: counter.all(call) for name, call in network.heads.items()}
     other, stem = by_layer.pop(None), by_layer.pop(STEM)
     known = stem + sum(by_layer.values()) + sum(heads.values())
-    whole = count_model(network.model, size, convention)
+    whole = count_run(network.model, size, convention)
+    more = network.model.encoder.costs(network.model.heads, size, convention)
     if quantity in whole:  # exact, functional operators between the parts included
         other = whole[quantity] - known
     return dict(
@@ -87,6 +90,7 @@ def _report_of_network(
         other=other,
         total=known + other,
         params=whole['params'],
+        more=more,
     )
 
 
@@ -107,7 +111,17 @@ def report_text(report: Mapping[str, Any]) -> str:
         f'{whole} ({report["convention"]} convention, {height}x{width}), '
         f'{report["params"] / 1e6:.3f} M parameters'
     )
-    return '\n'.join(lines)
+    return '\n'.join([*lines, *map(_more_text, report['more'].items())])
+
+
+def _more_text(item: tuple[str, Any]) -> str:
+    """A line on a further cost; of costs by task the least, the mean and the most."""
+    key, value = item
+    if not isinstance(value, Mapping):
+        return f'{key:<20}{value:>18,}'
+    low, high = min(value, key=value.get), max(value, key=value.get)
+    mean = round(sum(value.values()) / len(value))
+    return f'{key:<20}{mean:>18,}  ({value[low]:,} {low} to {value[high]:,} {high})'
 
 
 def table_row(name: str, cfg: Mapping[str, Any], **options: Any) -> list[str]:

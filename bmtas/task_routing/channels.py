@@ -206,7 +206,7 @@ class Tracer:
             return self._combine(node, name, known)
         if name == 'cat':
             return self._cat(node, known)
-        if name in ('flatten', 'view', 'reshape', 'squeeze'):
+        if name in ('flatten', 'view', 'reshape', 'squeeze', 'unsqueeze', 'slice'):
             return self._reshape(node, known[0])
         if name in ('permute', 'transpose'):
             return self._permute(node, name, known[0])

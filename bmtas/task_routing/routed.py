@@ -234,6 +234,14 @@ class RoutedEncoder(Encoder):
             module = _replaced(module, site.name, inner)
         return module
 
+    def costs(
+        self, heads: nn.ModuleDict, input_size: Sequence[int], convention: str
+    ) -> dict[str, Any]:
+        """One task, all tasks in compact form, the masked run, see ``cost.routed_costs``."""
+        from bmtas.task_routing.cost import routed_costs
+
+        return routed_costs(self, heads, input_size) if convention == 'mac' else {}
+
     def compact(self, tasks: Sequence[str], fold: bool = False) -> CompactEncoder:
         """The sub-network of some tasks, cut out exactly.
 

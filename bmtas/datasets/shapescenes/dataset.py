@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bmtas.kinds import Classes, Depth, Kind, Mask, Normals
+from bmtas.kinds import Category, Classes, Depth, Kind, Mask, Normals
 from bmtas.registry import DATASETS
 
 from ..base import MultiTaskDataset
+from .attributes import ATTRIBUTES, CATEGORIES, Maps, attributes
 from .render import View, camera_normals, edges, picture
 from .scene import CLASSES, PARTS, Scene, compose
 
@@ -22,7 +23,14 @@ LABELS: Mapping[str, Kind] = dict(
     depth=Depth(),
     edge=Mask(),
 )
-"""Label keys and their kinds."""
+"""Label keys of the maps and their kinds."""
+
+KNOWN: Mapping[str, Kind] = {
+    **LABELS,
+    **dict.fromkeys(ATTRIBUTES, Category(2)),
+    **{name: Category(len(values)) for name, values in CATEGORIES.items()},
+}
+"""All label keys and their kinds."""
 
 SPLITS = ('train', 'val', 'test')
 LENGTHS = dict(train=2000, val=200, test=400)
@@ -39,10 +47,11 @@ class ShapeScenes(MultiTaskDataset):
     - ``semseg``: ids into ``CLASSES``. - ``human_parts``: ids into ``PARTS``. - ``sal``: the things
     that stand in front, 2.3 to 3.7 m away, against those from 4.7 m on. - ``normals``: facing the
     camera, so z is negative. - ``depth``: metres along the optical axis. - ``edge``: borders of
-    things, creases and depth steps, see ``render.edges``.
+    things, creases and depth steps, see ``render.edges``. - What the scene shows as a whole: 40
+    attributes and three categories of the visible pixels, see ``attributes``.
 
     Args:
-        labels: Which labels, keys of ``LABELS``; all by default.
+        labels: Which labels, keys of ``KNOWN``; those of the maps by default.
         split: ``train``, ``val`` or ``test``; their scenes are different.
         length: Number of scenes; 2000, 200, 400 by default.
         size: Pixels (H, W), or one number for both; meant for 64 to 512.
@@ -58,7 +67,7 @@ class ShapeScenes(MultiTaskDataset):
     """
 
     metainfo: Mapping[str, Any] = dict(classes=CLASSES, parts=PARTS)
-    known_kinds = LABELS
+    known_kinds = KNOWN
 
     def __init__(
         self,
@@ -78,7 +87,7 @@ class ShapeScenes(MultiTaskDataset):
     ) -> None:
         super().__init__(labels, pipeline, augmentation_seed, kinds)
         for name in self.labels:
-            _choose('labels', name, tuple(LABELS))
+            _choose('labels', name, tuple(KNOWN))
         _choose('split', split, SPLITS)
         _choose('parts_without_figure', parts_without_figure, ('ignore', 'background'))
         length = LENGTHS[split] if length is None else length
@@ -131,9 +140,15 @@ class ShapeScenes(MultiTaskDataset):
             depth=lambda: view.hits.t.reshape(self.size).astype(np.float32),
             edge=lambda: edges(view),
         )
+        whole = {}
+        if not set(self.labels) <= set(LABELS):
+            whole = attributes(Maps.of(view), scene.materials.texture)
         return dict(
             img=picture(view, self.antialias, self.shadow_samples),
-            labels={name: makers[name]() for name in self.labels},
+            labels={
+                name: np.array(whole[name]) if name in whole else makers[name]()
+                for name in self.labels
+            },
             img_id=f'{self.split}_{self.seed}_{index:06d}',
             img_path=None,
         )

@@ -118,6 +118,22 @@ class Encoder(nn.Module, ABC):
         self.task_indices(tasks)
         return self
 
+    def costs(
+        self, heads: nn.ModuleDict, input_size: Sequence[int], convention: str
+    ) -> dict[str, Any]:
+        """What there is to say of the cost of one image beyond a run of all tasks.
+
+        Args:
+            heads: The heads by task.
+            input_size: (H, W) in pixels.
+            convention: How multiply-adds are counted.
+
+        Returns:
+            Integers, or integers by task, that join or replace ``madds`` and ``params`` of
+            ``count_model``, results.json and reports.
+        """
+        return {}
+
     @classmethod
     def config_of_tree(cls, cfg: Mapping[str, Any], routes: Any) -> dict[str, Any]:
         """Config of the encoder that a tree stands for.

@@ -1,0 +1,95 @@
+"""Faces with 40 attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmtas.files import read_text
+from bmtas.registry import DATASETS
+
+from .files import read_image
+from .image_level import ImageLevelDataset, check_split
+
+SPLITS = ('train', 'val', 'test')
+
+
+@DATASETS.register_module()
+class CelebA(ImageLevelDataset):
+    """CelebA (Liu et al., ICCV 2015) as published: 202,599 images, 40 attributes.
+
+    ::
+
+        <data_root>/img_align_celeba/000001.jpg
+        <data_root>/list_attr_celeba.txt        count, names, then `000001.jpg -1 1 ...`
+        <data_root>/list_eval_partition.txt     `000001.jpg 0`; 0 train, 1 val, 2 test
+
+    Args:
+        data_root: Folder of the data set.
+        split: ``train``, ``val`` or ``test``.
+        labels: Names of attributes as published; all by default.
+        pipeline, augmentation_seed, kinds: See ``MultiTaskDataset``.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: Files of different lengths, or a value other than -1 and 1.
+    """
+
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        labels: Sequence[str] | None = None,
+        pipeline: Sequence[Mapping[str, Any] | Callable] = (),
+        augmentation_seed: int = 0,
+        kinds: Mapping[str, Any] | None = None,
+    ) -> None:
+        check_split('CelebA', split, SPLITS)
+        self.folder = Path(data_root) / 'img_align_celeba'
+        files, table = read_attributes(Path(data_root) / 'list_attr_celeba.txt')
+        partition = read_partition(Path(data_root) / 'list_eval_partition.txt', files)
+        chosen = np.flatnonzero(partition == SPLITS.index(split))
+        self.files = [files[index] for index in chosen]
+        table = {name: ids[chosen] for name, ids in table.items()}
+        classes = dict.fromkeys(table, 2)
+        super().__init__(table, classes, labels, split, pipeline, augmentation_seed, kinds)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def image(self, index: int) -> tuple[np.ndarray, str, str]:
+        path = self.folder / self.files[index]
+        return read_image(path), path.stem, str(path)
+
+
+def read_attributes(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
+    """File names and ids (0 or 1) by attribute."""
+    lines = read_text(path, 'attribute list').splitlines()
+    names = lines[1].split() if len(lines) > 1 else []
+    rows = [line.split() for line in lines[2:] if line.strip()]
+    if not names or not lines[0].strip().isdigit() or int(lines[0]) != len(rows):
+        raise ValueError(
+            f'{path}: {len(rows)} rows, the first line says {lines[0].strip()[:20]!r}; the file is '
+            'truncated or of another layout, fetch it again'
+        )
+    for number, row in enumerate(rows, 3):
+        if len(row) != 1 + len(names) or not {*row[1:]} <= {'-1', '1'}:
+            raise ValueError(
+                f'{path}:{number}: expected a file name and {len(names)} values -1 or 1'
+            )
+    values = np.array([row[1:] for row in rows]) == '1'
+    return [row[0] for row in rows], {name: values[:, i] for i, name in enumerate(names)}
+
+
+def read_partition(path: Path, files: Sequence[str]) -> np.ndarray:
+    """Number of the split of each file."""
+    rows = [line.split() for line in read_text(path, 'partition').splitlines() if line.strip()]
+    if len(rows) != len(files) or any(row[0] != name for row, name in zip(rows, files)):
+        raise ValueError(
+            f'{path}: {len(rows)} rows, the attribute list has {len(files)}; they must name the '
+            'same images in the same order, fetch both again'
+        )
+    return np.array([int(row[1]) for row in rows])
