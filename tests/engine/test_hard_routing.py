@@ -16,9 +16,9 @@ def test_hard_can_be_limited_to_weight_updates(
     seen = []
     sample = SupergraphEncoder.sample_weights
 
-    def spy(self, temperature, generator=None, hard=False):
+    def spy(self, temperature, generator=None, hard=False, floor=0.0):
         seen.append((torch.is_grad_enabled(), hard))
-        return sample(self, temperature, generator, hard)
+        return sample(self, temperature, generator, hard, floor)
 
     monkeypatch.setattr(SupergraphEncoder, 'sample_weights', spy)
     run(search_config, 'run', options={'search.hard': hard})

@@ -255,6 +255,60 @@ def test_straight_through_gradient_by_hand():
     assert torch.equal(*grads)
 
 
+def test_floor_leaves_the_softmax_of_the_rest():
+    from bmtas.models.encoders.routing import gumbel_softmax
+
+    logits = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    full, cut = (
+        gumbel_softmax(logits, 0.5, torch.Generator().manual_seed(1), floor=f) for f in (0.0, 0.1)
+    )
+    dropped = full < 0.1
+    assert 0 < dropped.float().mean() < 0.75 and torch.equal(cut == 0, dropped)
+    rest = full * ~dropped
+    torch.testing.assert_close(cut, rest / rest.sum(-1, keepdim=True))
+    factors = torch.randn(50, 4, generator=torch.Generator().manual_seed(2))
+    grad = torch.autograd.grad((cut * factors).sum(), logits)[0]
+    # the derivative of a softmax: w_k (f_k - sum_j w_j f_j) / temperature
+    expected = cut * (factors - (cut * factors).sum(-1, keepdim=True)) / 0.5
+    torch.testing.assert_close(grad, expected)
+    with pytest.raises(ValueError, match='below 1 / 4 candidates, got 0.25'):
+        gumbel_softmax(logits, 0.5, floor=0.25)
+
+
+def test_skipped_candidates_do_not_run(backbone, images):
+    encoder = SupergraphEncoder(backbone, TASKS)
+    runs = count_runs(encoder)
+    weights = encoder.sample_weights(0.3, torch.Generator().manual_seed(0), floor=0.1)
+    encoder(images, ['b'], weights=weights)
+    wanted = {f'layers.{n}.{k}' for n, k in (weights[:, 1] > 0).nonzero().tolist()}
+    assert set(runs) == wanted and len(wanted) < weights[:, 1].numel()
+
+
+def test_same_images_run_the_stem_and_the_first_layer_once(backbone, images):
+    encoder = randomise(SupergraphEncoder(backbone, TASKS))
+    weights = encoder.sample_weights(1.0, torch.Generator().manual_seed(0)).detach()
+    for parameter in weight_parameters(encoder):
+        parameter.requires_grad_(False)
+
+    def gradient():
+        mixing = weights.clone().requires_grad_()
+        for task in TASKS:
+            deep, low = encoder(images, [task], weights=mixing)[task]
+            (deep.square().mean() + low.sum()).backward()
+        return mixing.grad
+
+    expected = gradient()
+    runs = count_runs(encoder)
+    with encoder.same_images():
+        found = gradient()
+    assert torch.equal(found, expected)
+    assert {runs[f'layers.0.{k}'] for k in range(3)} == {1}
+    assert {runs[f'layers.1.{k}'] for k in range(3)} == {3}
+    # other images afterwards are encoded anew
+    again = encoder(images + 1, ['a'], weights=weights)['a'][0]
+    assert not torch.equal(again, encoder(images, ['a'], weights=weights)['a'][0])
+
+
 def test_gumbel_softmax_frequencies():
     from bmtas.models.encoders.routing import gumbel_softmax
 

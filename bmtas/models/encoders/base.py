@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import torch
@@ -165,9 +166,20 @@ class SearchableEncoder(Encoder):
 
     @abstractmethod
     def sample_weights(
-        self, temperature: float, generator: torch.Generator | None = None, hard: bool = False
+        self,
+        temperature: float,
+        generator: torch.Generator | None = None,
+        hard: bool = False,
+        floor: float = 0.0,
     ) -> Tensor:
         """Draw mixing weights (L, T, K), differentiable in alpha; see ``gumbel_softmax``."""
+
+    def same_images(self) -> AbstractContextManager[None]:
+        """In this context the same images are encoded again and again and no weight trains.
+
+        What does not depend on alpha may then be computed once.
+        """
+        return nullcontext()
 
     @abstractmethod
     def warmup_weights(self) -> Tensor:

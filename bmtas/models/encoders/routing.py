@@ -10,7 +10,11 @@ from torch.autograd.function import once_differentiable
 
 
 def gumbel_softmax(
-    logits: Tensor, temperature: float, generator: torch.Generator | None = None, hard: bool = False
+    logits: Tensor,
+    temperature: float,
+    generator: torch.Generator | None = None,
+    hard: bool = False,
+    floor: float = 0.0,
 ) -> Tensor:
     """Sample from the Gumbel-softmax distribution over the last dimension.
 
@@ -22,16 +26,26 @@ def gumbel_softmax(
         temperature: > 0; towards 0 the samples become one-hot.
         generator: Source of the noise.
         hard: Return exact one-hot rows whose gradient is the soft sample's (straight-through).
+        floor: Weights below it become exact zeros and the others are scaled to the sum 1: the
+            softmax over those that remain. Its gradient for the logits that it drops is zero.
 
     Returns:
         (..., K) weights, each row summing to 1.
+
+    Raises:
+        ValueError: Temperature not positive, or a floor under which all weights could lie.
     """
+    if not 0 <= floor < 1 / logits.shape[-1]:
+        raise ValueError(f'floor: must be below 1 / {logits.shape[-1]} candidates, got {floor}')
     if temperature <= 0:
         raise ValueError(f'temperature must be positive, got {temperature}')
     device = logits.device if generator is None else generator.device
     noise = torch.empty(logits.shape, dtype=torch.float32, device=device)
     noise = -noise.exponential_(generator=generator).clamp_min_(1e-20).log_()
-    soft = ((logits + noise.to(logits)) / temperature).softmax(dim=-1)
+    scores = (logits + noise.to(logits)) / temperature
+    soft = scores.softmax(dim=-1)
+    if floor and not hard:
+        soft = scores.masked_fill(soft.detach() < floor, -torch.inf).softmax(dim=-1)
     return StraightThrough.apply(soft) if hard else soft
 
 

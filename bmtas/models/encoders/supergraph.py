@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +15,9 @@ from bmtas.models.backbones import LayeredBackbone, build_backbone, keeps_scale
 from bmtas.models.encoders.base import STEM, Features, Part, SearchableEncoder
 from bmtas.models.encoders.routing import gumbel_softmax, mix
 from bmtas.registry import MODELS
+
+Outputs = dict[tuple[int, int], Tensor]
+"""Of one layer, by the id of the input and the number of the candidate."""
 
 
 @MODELS.register_module()
@@ -67,6 +71,7 @@ class SupergraphEncoder(SearchableEncoder):
             )
         shape = (backbone.num_layers, len(self.tasks), self.num_candidates)
         self.alpha = nn.Parameter(torch.zeros(shape))
+        self._kept: list[tuple[Tensor, Outputs]] | None = None
 
     def forward(
         self, images: Tensor, tasks: Sequence[str], weights: Tensor | None = None
@@ -87,10 +92,10 @@ class SupergraphEncoder(SearchableEncoder):
         if weights is None:
             weights = self._one_hot(self.routes())
         needed = self._needed(weights)
-        x = self.stem(images)
+        x, first = self._start(images)
         current, low = [x] * len(rows), [x] * len(rows)
         for index, candidates in enumerate(self.layers):
-            outputs: dict[tuple[int, int], Tensor] = {}
+            outputs: Outputs = first if index == 0 else {}
             current = [
                 self._run_row(x, candidates, weights[index, row], needed[index][row], outputs)
                 for x, row in zip(current, rows)
@@ -99,13 +104,30 @@ class SupergraphEncoder(SearchableEncoder):
                 low = current
         return {task: (deep, tap) for task, deep, tap in zip(tasks, current, low)}
 
+    @contextmanager
+    def same_images(self) -> Iterator[None]:
+        """Keep the stem's output and the first layer's candidates, which alpha cannot change."""
+        self._kept = []
+        try:
+            yield
+        finally:
+            self._kept = None
+
+    def _start(self, images: Tensor) -> tuple[Tensor, Outputs]:
+        """The stem's output and what the first layer has run for it so far."""
+        if self._kept is None:
+            return self.stem(images), {}
+        if not self._kept:
+            self._kept.append((self.stem(images), {}))
+        return self._kept[0]
+
     @staticmethod
     def _run_row(
         x: Tensor,
         candidates: nn.ModuleList,
         weights: Tensor,
         needed: Sequence[int],
-        outputs: dict[tuple[int, int], Tensor],
+        outputs: Outputs,
     ) -> Tensor:
         """Output of one layer for one task; ``outputs`` holds what this layer has run so far."""
         for k in needed:
@@ -131,15 +153,19 @@ class SupergraphEncoder(SearchableEncoder):
         return needed
 
     def sample_weights(
-        self, temperature: float, generator: torch.Generator | None = None, hard: bool = False
+        self,
+        temperature: float,
+        generator: torch.Generator | None = None,
+        hard: bool = False,
+        floor: float = 0.0,
     ) -> Tensor:
         """Draw mixing weights (L, T, K) by Gumbel-softmax, one independent row per layer and task.
 
         With ``hard`` the rows are one-hot and a single candidate runs; the gradient of the
         chosen weight is passed to the logits straight through, the weights of the candidates
-        that did not run get none.
+        that did not run get none. Candidates with a weight below ``floor`` do not run either.
         """
-        return gumbel_softmax(self.alpha, temperature, generator, hard)
+        return gumbel_softmax(self.alpha, temperature, generator, hard, floor)
 
     def warmup_weights(self) -> Tensor:
         """One-hot weights (L, T, K): task t on candidate t (modulo K)."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dist import get_world_size
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from bmtas.datasets.samplers import PositionSampler
@@ -62,6 +63,8 @@ class BranchingSearchLoop(UpdateLoop):
             run gives alpha no gradient, and the scale of the one that runs is undone by the batch
             norm of the layer after it, so that with True the tasks' losses cannot move alpha in
             layers that no identity connection bridges; there only the resource term does.
+        skip_below: Soft mixing weights below it become zero and their candidates do not run;
+            ``skipped`` in the log is the share of (task, layer, candidate) without a run.
         alpha_init_std: Standard deviation of alpha at the start. At alpha = 0 the gradient of the
             resource term is exactly zero, so a little noise lets it act from the first update.
         resource_loss: Arguments of ResourceLoss.
@@ -83,6 +86,7 @@ class BranchingSearchLoop(UpdateLoop):
         weight_phase: int | None = None,
         joint: bool = False,
         hard: bool | str = False,
+        skip_below: float = 0.0,
         alpha_init_std: float = 1e-3,
         resource_loss: Mapping[str, Any] | None = None,
         val_interval: int = 1000,
@@ -106,6 +110,13 @@ class BranchingSearchLoop(UpdateLoop):
         if hard not in (False, True, 'weights'):
             raise ValueError(f"search.hard: True, False or 'weights', got {hard!r}")
         self.hard = hard
+        most = 1 / runner.model.encoder.alpha.shape[-1]
+        if not 0 <= skip_below < most:
+            raise ValueError(
+                f'search.skip_below: {skip_below} must lie between 0 and 1 / {round(1 / most)} '
+                'candidates'
+            )
+        self.skip_below = skip_below
         self.temperature = 1.0
         self.memory: dict[str, torch.Tensor] = {}
         layers = len(runner.model.encoder.alpha)
@@ -154,18 +165,24 @@ class BranchingSearchLoop(UpdateLoop):
         phase = self.schedule.phase(self._iter)
         if phase == WARMUP:
             return warmup_update(model, batch, optimizers, self.joint)
-        encoder = model.encoder
-        generator = gumbel_generator(self.runner.seed, self._iter, encoder.alpha.device)
+        device = model.encoder.alpha.device
+        generator = gumbel_generator(self.runner.seed, self._iter, device)
         if phase == ALPHA:
-            weights = encoder.sample_weights(
-                self.temperature, generator=generator, hard=self.hard is True
+            weights = self._sample(generator, self.hard is True)
+            return self._skipped(weights) | alpha_update(
+                model, batch, optimizers, weights, self.resource, generator
             )
-            return alpha_update(model, batch, optimizers, weights, self.resource, generator)
         with torch.no_grad():
-            weights = encoder.sample_weights(
-                self.temperature, generator=generator, hard=bool(self.hard)
-            )
-        return weight_update(model, batch, optimizers, weights, self.joint)
+            weights = self._sample(generator, bool(self.hard))
+        return self._skipped(weights) | weight_update(model, batch, optimizers, weights, self.joint)
+
+    def _sample(self, generator: torch.Generator, hard: bool) -> Tensor:
+        encoder = self.runner.model.encoder
+        return encoder.sample_weights(self.temperature, generator, hard, self.skip_below)
+
+    def _skipped(self, weights: Tensor) -> dict[str, Tensor]:
+        """To be logged: the share of candidates that do not run because of ``skip_below``."""
+        return dict(skipped=(weights == 0).float().mean()) if self.skip_below else {}
 
 
 def _part(loader: DataLoader, indices: Sequence[int], seed: int, stream: int) -> DataLoader:

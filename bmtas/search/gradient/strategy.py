@@ -44,7 +44,7 @@ class GradientSearch(Strategy):
     Args:
         warmup_updates, weight_updates, alpha_phase, weight_phase: See ``SearchSchedule``; phases
             are one pass over their part of the data by default.
-        alpha_fraction, joint, hard, alpha_init_std: See ``BranchingSearchLoop``.
+        alpha_fraction, joint, hard, skip_below, alpha_init_std: See ``BranchingSearchLoop``.
         resource_loss: Arguments of ``ResourceLoss``: ``weight`` is lambda.
         temperature: Arguments of ``GumbelTemperatureHook``.
         reset_batch_norm: Whether ``ResetBatchNormHook`` acts.
@@ -76,6 +76,7 @@ class GradientSearch(Strategy):
         alpha_fraction: Annotated[float, Range(0, 1, open=True)] = 0.2,
         joint: bool = False,
         hard: Literal[False, True, 'weights'] = False,
+        skip_below: Fraction = 0.0,
         alpha_init_std: NonNegative = 1e-3,
         resource_loss: Annotated[Options, ArgumentsOf(ResourceLoss)] = None,
         temperature: Annotated[Options, ArgumentsOf(GumbelTemperatureHook)] = None,
@@ -98,6 +99,7 @@ class GradientSearch(Strategy):
             alpha_fraction=alpha_fraction,
             joint=joint,
             hard=hard,
+            skip_below=skip_below,
             alpha_init_std=alpha_init_std,
             resource_loss=dict(resource_loss or {}),
             val_interval=val_interval,

@@ -112,7 +112,7 @@ def alpha_update(
     mixing = weights.detach().requires_grad_()
     values: dict[str, Tensor] = {}
     clear_gradients(optimizers)
-    with frozen(split_parameters(model)[0]):
+    with frozen(split_parameters(model)[0]), model.encoder.same_images():
         for name in names:
             with wrapper.optim_context(model):
                 total, losses = summed_losses(model, data, tasks=[name], weights=mixing)
