@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bmtas.evaluation import compare_results, load_results
+from bmtas.evaluation import Line, compare_results, digest, load_results, mean_of
 from bmtas.resources.report import markdown
 
 RESULTS = 'results.json'
@@ -240,16 +240,23 @@ def on_front(entries: Sequence[Entry]) -> list[Entry]:
     return [rated[index] for index in pareto_front(points)]
 
 
+def shown_lines(entries: Sequence[Entry]) -> list[Line]:
+    """The columns of scores: all tasks, or of many the worst and the best on average."""
+    first = entries[0].runs[0]
+    known = {task: [entry.score(task) for entry in entries] for task in first['score_names']}
+    means = {task: mean_of(s and s.mean for s in scores) for task, scores in known.items()}
+    return digest(means, first['score_names'], first['higher_is_better'])
+
+
 def comparison_table(entries: Sequence[Entry]) -> str:
     """Markdown; an asterisk marks the Pareto front."""
-    first = entries[0].runs[0]
+    lines = shown_lines(entries)
     front = {entry.name for entry in on_front(entries)}
-    arrows = {t: '↑' if up else '↓' for t, up in first['higher_is_better'].items()}
-    titles = [f'{t} {first["score_names"][t]} {arrows[t]}' for t in first['score_names']]
+    titles = [f'{line.label} {line.score} {"↑" if line.higher else "↓"}' for line in lines]
     header = ['method', 'runs', 'GMAdds', 'params (M)', *titles, 'Delta_m (%)']
     rows = []
     for entry in entries:
-        scores = [entry.score(task) for task in first['score_names']]
+        scores = [Value.of([line.value(run['scores']) for run in entry.runs]) for line in lines]
         gain = entry.delta_m
         mark = ' *' if entry.name in front else ''
         rows.append(

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine.runner import LogProcessor
 
+from bmtas.evaluation import MANY, digest, extremes
 from bmtas.registry import LOG_PROCESSORS
 from bmtas.tasks import build_tasks
 
@@ -52,10 +53,14 @@ class CompactLogProcessor(LogProcessor):
         values = {key.removeprefix(f'{mode}/'): value for key, value in tag.items()}
         tasks = build_tasks(runner.cfg.tasks) if 'tasks' in runner.cfg else ()
         scores = {task.name: f'{task.name}/{task.score}' for task in tasks}
+        found = {t.name: values[scores[t.name]] for t in tasks if scores[t.name] in values}
+        lines = digest(
+            found, {t.name: t.score for t in tasks}, {t.name: t.higher_is_better for t in tasks}
+        )
+        known = [(line, line.value(found)) for line in lines]
         parts = [
-            f'{task.name} {task.score} {values[scores[task.name]]:.4g}'
-            for task in tasks
-            if scores[task.name] in values
+            f'{line.label} {line.score} {"nan" if value is None else f"{value:.4g}"}'
+            for line, value in known
         ]
         return tag, f'{mode}: {", ".join(parts)}' if parts else line
 
@@ -66,13 +71,18 @@ def _losses(tag: dict[str, Any], prefix: str) -> str:
     if head not in tag:
         return ''
     start = f'{prefix}loss_'
-    tasks = [
-        f'{key[len(start) :]} {value:.3g}' for key, value in tag.items() if key.startswith(start)
-    ]
+    tasks = {key[len(start) :]: value for key, value in tag.items() if key.startswith(start)}
     resource = tag.get('loss_resource')
-    tasks = [item for item in tasks if not item.startswith('resource ')]
+    tasks.pop('resource', None)
     extra = f' + resource {resource:.3g}' if prefix and resource is not None else ''
-    return f'loss {tag[head]:.3f} = {" + ".join(tasks)}{extra}'
+    if len(tasks) > MANY:
+        highest = ', '.join(f'{name} {tasks[name]:.3g}' for name in extremes(tasks, False)[0])
+        lowest = ', '.join(f'{name} {tasks[name]:.3g}' for name in extremes(tasks, False)[1])
+        mean = sum(tasks.values()) / len(tasks)
+        shown = f'{len(tasks)} tasks (mean {mean:.3g}, highest {highest}, lowest {lowest})'
+    else:
+        shown = ' + '.join(f'{name} {value:.3g}' for name, value in tasks.items())
+    return f'loss {tag[head]:.3f} = {shown}{extra}'
 
 
 def _search_state(tag: dict[str, Any], unit: str) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from bmtas.evaluation import Line, digest
+
 RESULTS = 'results.json'
 
 
@@ -32,17 +34,21 @@ def results_of(
     raise ValueError(f'model.type: {type(model).__name__} has no results that could be written')
 
 
+def lines_of(results: Mapping[str, Any]) -> list[Line]:
+    """What is shown of the scores of a results.json."""
+    return digest(results['scores'], results['score_names'], results['higher_is_better'])
+
+
 def results_table(results: Mapping[str, Any]) -> str:
     """The results as a few lines of text."""
     rows = []
-    for task in results['tasks']:
-        arrow = 'higher' if results['higher_is_better'][task] else 'lower'
-        score = results['scores'][task]
+    for line in lines_of(results):
+        arrow = 'higher' if line.higher else 'lower'
+        score = line.value(results['scores'])
         shown = 'no labels' if score is None else f'{score:.4g}'
-        name = results['score_names'][task]
-        constant = (results.get('constant') or {}).get(task)
+        constant = line.value(results.get('constant') or {})
         beside = '' if constant is None else f'; the best constant gets {constant:.4g}'
-        rows.append(f'  {task:<14}{name:<10}{shown:>10}   ({arrow} is better{beside})')
+        rows.append(f'  {line.label:<14} {line.score:<10}{shown:>10}   ({arrow} is better{beside})')
     cost = f'{results["params"] / 1e6:.4g} M parameters'
     if 'madds' in results:
         height, width = results['input_size']

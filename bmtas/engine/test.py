@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from bmtas.engine.build import build_runner, check_data
 from bmtas.engine.config import select_tasks
 from bmtas.engine.dist import unwrap
 from bmtas.engine.record import record_command
-from bmtas.engine.results import RESULTS, plain_number, results_of, results_table
-from bmtas.evaluation import compare_results, constant_scores, load_results
+from bmtas.engine.results import RESULTS, lines_of, plain_number, results_of, results_table
+from bmtas.evaluation import compare_results, constant_scores, load_results, shown_tasks
 from bmtas.files import load_state, write_json
 from bmtas.models import MultiTaskModel
 from bmtas.models.encoders import encoder_class
@@ -67,8 +67,10 @@ def constants_of(
     return {task: plain_number(score) for task, score in scores.items()}
 
 
-def draw_sheet(runner: Any, count: int, path: Path) -> Path | None:
-    """Draw predictions beside truth for images spread over the test set."""
+def draw_sheet(
+    runner: Any, count: int, path: Path, tasks: Sequence[str] | None = None
+) -> Path | None:
+    """Draw predictions beside truth for images spread over the test set, for some of the tasks."""
     dataset, model = runner.test_dataloader.dataset, unwrap(runner.model)
     count = min(count, len(dataset))
     if count < 1:
@@ -79,7 +81,7 @@ def draw_sheet(runner: Any, count: int, path: Path) -> Path | None:
             batch = pseudo_collate([dataset[number * len(dataset) // count]])
             images.append(batch['inputs'][0])
             samples += model.test_step(batch)
-    return draw_predictions(images, samples, model.tasks, path)
+    return draw_predictions(images, samples, model.select(tasks), path)
 
 
 def run_test(
@@ -138,7 +140,8 @@ def run_test(
         write_json(target, results)
         runner.logger.info(f'results in {target}:\n{results_table(results)}')
         if isinstance(model, MultiTaskModel):
-            picture = draw_sheet(runner, sheet, target.parent / 'vis' / 'predictions.png')
+            picture = target.parent / 'vis' / 'predictions.png'
+            picture = draw_sheet(runner, sheet, picture, shown_tasks(lines_of(results)))
             if picture is not None:
                 runner.logger.info(f'predictions drawn in {picture}')
     return results

@@ -6,17 +6,20 @@ from bmtas.evaluation.category import CategoryScores
 from bmtas.evaluation.constant import ConstantPredictor, constant_scores
 from bmtas.evaluation.delta import compare_results, delta_m, load_results
 from bmtas.evaluation.depth import DepthError
+from bmtas.evaluation.digest import MANY, Line, digest, extremes, mean_of, shown_tasks
 from bmtas.evaluation.edge import EdgeFMeasure
 from bmtas.evaluation.mean_iou import MeanIoU
 from bmtas.evaluation.normals import NormalsError
 from bmtas.evaluation.saliency import SaliencyIoU
 
 __all__ = [
+    'MANY',
     'BoundaryFMeasure',
     'CategoryScores',
     'ConstantPredictor',
     'DepthError',
     'EdgeFMeasure',
+    'Line',
     'MeanIoU',
     'NormalsError',
     'SaliencyIoU',
@@ -24,5 +27,9 @@ __all__ = [
     'compare_results',
     'constant_scores',
     'delta_m',
+    'digest',
+    'extremes',
     'load_results',
+    'mean_of',
+    'shown_tasks',
 ]

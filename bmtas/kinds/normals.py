@@ -21,7 +21,10 @@ from .colours import NO_LABEL
 from .maps import MapKind
 
 _BYTE_TO_UNIT = (np.arange(256) / 127.5 - 1).astype(np.float32)
-_GREY = {'uint8': (127, 128), 'uint16': (32767, 32768)}
+_GREY = {'uint8': 3.5 / 255**2, 'uint16': 3.5 / 65535**2}
+"""By type of a file, the largest squared length of grey: 1/255 (1/65535) in every channel."""
+_UNIT = 0.8, 1.2
+"""Squared lengths that count as one: 0.9 to 1.1."""
 
 
 @KINDS.register_module(name='normals')
@@ -72,12 +75,14 @@ class Normals(MapKind):
         if raw.ndim != 3 or raw.shape[2] != 3:
             raise ValueError(f'{path}: normals must be (H, W, 3), this is {raw.shape}')
         normals = self._vectors(raw, path)
-        keep = ~self._marked(raw)
         # one factor per pixel makes the length one and invalid vectors zero in a single pass
         squared = cv2.transform(cv2.multiply(normals, normals), np.ones((1, 3), np.float32))
-        _check_lengths(squared, keep, raw, path)
+        unit = cv2.countNonZero(cv2.inRange(squared, *_UNIT))
         factor = 1 / np.sqrt(np.maximum(squared, np.float32(1e-12)))
-        factor[~keep] = 0
+        if unit < squared.size or self.invalid:
+            marked = self._marked(raw, squared)
+            _check_lengths(raw, unit, squared.size - np.count_nonzero(marked), path)
+            factor[marked] = 0
         if valid is not None:
             factor *= valid
         normals *= factor[..., None]
@@ -97,15 +102,17 @@ class Normals(MapKind):
             raise ValueError(f'{path}: normals are NaN or infinite')
         return 2 * normals - 1 if self.unit_range else normals
 
-    def _marked(self, raw: np.ndarray) -> np.ndarray:
-        """Where the file says that there is no normal, (H, W) bool."""
-        x, y, z = raw[..., 0], raw[..., 1], raw[..., 2]
-        marked = (x == 0) & (y == 0) & (z == 0)
-        low, high = _GREY.get(raw.dtype.name, (0, 0))
-        if high:  # few pixels have a middle x: the other channels are looked at there
-            grey = (x == low) | (x == high)
-            grey &= ((y == low) | (y == high)) & ((z == low) | (z == high))
-            marked |= grey
+    def _marked(self, raw: np.ndarray, squared: np.ndarray) -> np.ndarray:
+        """Where the file says that there is no normal, (H, W) bool; from the squared lengths.
+
+        The middle values are 1/255 (1/65535) off zero, those next to them three times as much;
+        zeros decode to a corner of the cube.
+        """
+        grey = _GREY.get(raw.dtype.name, 0.0)
+        marked = squared <= grey
+        if grey:
+            rows, columns = np.nonzero(squared > 2.9)
+            marked[rows, columns] = ~raw[rows, columns].any(-1)
         for mark in self.invalid:
             marked |= (raw == np.asarray(mark)).all(-1)
         return marked
@@ -179,21 +186,18 @@ def unit_vectors(vectors: Tensor, eps: float = 1e-4) -> Tensor:
     return vectors * torch.rsqrt(squared + eps**2)
 
 
-def _check_lengths(squared: np.ndarray, keep: np.ndarray, raw: np.ndarray, path: Path) -> None:
+def _check_lengths(raw: np.ndarray, unit: int, count: int, path: Path) -> None:
     """Refuse vectors most of which are not of unit length: they mean something else.
 
     Single vectors may be shorter, where an image was resized or compressed. Floats that are
     never negative count as far off sooner: they are likely to be (n + 1) / 2.
     """
-    count = np.count_nonzero(keep)
-    off = np.count_nonzero(keep & (np.abs(squared - 1) > 0.2))  # lengths beyond 0.9 .. 1.1
-    folded = raw.dtype.kind == 'f' and raw.min() >= 0 and raw.max() <= 1
+    off = count - unit
+    folded = off > 0 and raw.dtype.kind == 'f' and raw.min() >= 0 and raw.max() <= 1
     if off > (0.01 if folded else 0.5) * count:
-        hint = (
-            'set unit_range=True on the label if they mean 2 v - 1'
-            if folded
-            else ('name their mark for "no normal" with invalid=')
-        )
+        hint = 'name their mark for "no normal" with invalid='
+        if folded:
+            hint = 'set unit_range=True on the label if they mean 2 v - 1'
         raise ValueError(
             f'{path}: {off} of {count} normals are far from length one; {hint}, or write unit '
             'vectors'

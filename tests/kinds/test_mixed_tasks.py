@@ -186,7 +186,7 @@ def test_search_train_test_infer_export_compare_report(config, root, tmp_path, c
     run(infer, path, work / 'iter_2.pth', *images, '--out-dir', out)
     with open(out / 'categories.csv', newline='') as file:
         rows = list(csv.DictReader(file))
-    assert [row['image'] for row in rows] == ['0.jpg', '1.jpg', '2.jpg']
+    assert [row['image'] for row in rows] == ['0', '1', '2']
     for row in rows:
         names = ['cat', 'dog', 'cow', 'hen']
         assert names[int(row['animal'])] == row['animal_name']

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bmtas.apis.reports import collect
 from bmtas.engine.results import RESULTS
+from bmtas.evaluation import digest, mean_of
 from bmtas.files import read_json, write_text
 from bmtas.search import BRANCHING, PICTURES
 
@@ -103,14 +104,25 @@ def _columns(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for run in runs
         for task in run['tasks']
     )
+    # one task may have been scored in two ways
+    named = {f'{task}/{score}': (task, score, higher) for task, score, higher in keys}
+    by_run = [
+        {
+            name: run['scores'].get(task) if run['score_names'].get(task) == score else None
+            for name, (task, score, _) in named.items()
+        }
+        for run in runs
+    ]
     columns = []
-    for task, score, higher in keys:
-        values = [
-            run['scores'].get(task) if run['score_names'].get(task) == score else None
-            for run in runs
-        ]
-        note = f'{score} {"↑" if higher else "↓"}'
-        columns.append(_column(task.replace('_', ' '), note, values, 1 if higher else -1, '.4g'))
+    for line in digest(
+        {name: mean_of([scores[name] for scores in by_run]) for name in named},
+        {name: score for name, (_, score, _) in named.items()},
+        {name: higher for name, (_, _, higher) in named.items()},
+    ):
+        head = line.label.removesuffix(f'/{line.score}').replace('_', ' ')
+        values = [line.value(scores) for scores in by_run]
+        note = f'{line.score} {"↑" if line.higher else "↓"}'
+        columns.append(_column(head, note, values, 1 if line.higher else -1, '.4g'))
     gains = [run.get('delta_m') for run in runs]
     if any(gain is not None for gain in gains):
         columns.append(_column('Delta_m', '% ↑', gains, 1, '+.2f'))
