@@ -14,7 +14,7 @@ $(STAMP): setup.py pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(PY) -m bmtas demo
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(PY) -m bmtas demo --overwrite
 
 lint: $(STAMP)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check -q .

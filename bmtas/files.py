@@ -151,6 +151,17 @@ def _not_finite(content: Any, key: str) -> Iterator[tuple[str, float]]:
         yield from _not_finite(value, f'{key}.{name}' if key else str(name))
 
 
+def append_line(path: str | Path, line: str) -> None:
+    """Add a line to a text file; it is on the disk when this returns."""
+    try:
+        with open(path, 'a', encoding='utf-8') as stream:
+            stream.write(line + '\n')
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        cannot_write(path, error)
+
+
 def remove_leftovers(folder: str | Path) -> list[Path]:
     """Remove temporary files of processes that are gone, below a folder too; returns them."""
     removed = []

@@ -29,6 +29,7 @@ def search(
     work_dir: str | Path | None = None,
     data_root: str | Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
 ) -> SearchResult:
     """Search a branching tree.
 
@@ -41,6 +42,7 @@ def search(
             ``{'search.resource_loss.weight': 5.0}``.
         work_dir, data_root: Of a config.
         resume: Go on where an earlier call stopped.
+        overwrite: Replace the run that is in the work dir.
 
     Returns:
         Tree, cost, and a front where the strategy has one.
@@ -60,7 +62,7 @@ def search(
         cfg = what.config('search', dict(type='SupergraphEncoder'), given)
     else:
         cfg = load_config(what, given, data_root, work_dir)
-    cfg.resume = resume
+    cfg.resume, cfg.overwrite = resume, overwrite
     return run_search(cfg)
 
 
@@ -72,6 +74,7 @@ def train(
     work_dir: str | Path | None = None,
     data_root: str | Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
 ) -> tuple[Config, Any]:
     """Train a network, along a tree if there is one.
 
@@ -80,7 +83,7 @@ def train(
         tree: A tree, a branching file, or for a setup ``'shared'`` (its default) or
             ``'separate'``.
         updates: Number of updates.
-        options, work_dir, data_root, resume: As in ``search``.
+        options, work_dir, data_root, resume, overwrite: As in ``search``.
 
     Returns:
         Config and network, in evaluation mode.
@@ -100,7 +103,7 @@ def train(
             set_routes(cfg, tree, 'the tree given')
         else:
             branching = tree
-    cfg.resume = resume
+    cfg.resume, cfg.overwrite = resume, overwrite
     runner = run_training(cfg, branching)
     return cfg, unwrap(runner.model).eval()
 

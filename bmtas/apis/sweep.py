@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import fcntl
 import itertools
 import shlex
 import subprocess
@@ -15,11 +14,11 @@ from typing import Any
 from bmtas.engine.checkpoint import checkpoints_of
 from bmtas.engine.config import load_config
 from bmtas.engine.jobs import PROGRAM, Job, environment
-from bmtas.files import read_json, write_json
+from bmtas.files import FolderLock, read_json, write_json
 
 ALIASES = {'lambda': 'search.resource_loss.weight', 'seed': 'randomness.seed'}
 """Short names of the options that are swept most."""
-POINT, RESULTS, LOG, LOCK = 'point.json', 'results.json', 'sweep.log', '.lock'
+POINT, RESULTS, LOG = 'point.json', 'results.json', 'sweep.log'
 
 
 @dataclass(frozen=True)
@@ -232,12 +231,11 @@ def run_point(folder: str | Path) -> None:
     point = Point.from_folder(folder)
     if point.is_finished():
         return
-    with open(Path(folder) / LOCK, 'w') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f'{point.name}: another process is running it') from None
+    lock = FolderLock(folder)
+    try:
         _run_stages(point, Path(folder))
+    finally:
+        lock.release()
 
 
 def _run_stages(point: Point, folder: Path) -> None:

@@ -12,8 +12,33 @@ from typing import Any, NoReturn
 
 from bmtas.plug_ins import plug_in_arguments
 
-USER_ERRORS = (ValueError, KeyError, FileNotFoundError, NotADirectoryError, PermissionError)
-"""Exceptions that a user's mistake raises; each carries one sentence for the user."""
+USER_ERRORS = (ValueError, KeyError, OSError)
+"""Exceptions that a user's mistake, or the machine's state, raises; each carries one sentence."""
+
+_REMEDIES = (
+    (
+        ('out of memory', "can't allocate memory", 'DefaultCPUAllocator', 'MemoryError'),
+        'out of memory: take a smaller train_dataloader.batch_size or images, fewer num_workers, '
+        'or --amp',
+    ),
+    (
+        ('DataLoader worker',),
+        'a worker that reads data has died; if the system killed it for memory, take fewer '
+        'num_workers; --resume goes on',
+    ),
+    (
+        ('Connection closed by peer', 'Connection reset by peer', 'ncclRemoteError'),
+        "another process of the run has died; the launcher's table says which rank and exit code; "
+        '--resume goes on',
+    ),
+    (('EADDRINUSE', 'Address already in use'), 'choose another port with PORT=29501 in front'),
+    (
+        ('Expected more than 1 value per channel',),
+        'batch norm cannot normalise one image whose features are 1x1: take a larger '
+        'train_dataloader.batch_size (or drop_last=True), or larger images',
+    ),
+)
+"""Words in an error of a library, and what to do about it."""
 
 
 # imported by torch on the way; without a GPU it warns
@@ -88,7 +113,12 @@ def add_run_arguments(parser: argparse.ArgumentParser, resume: bool = True) -> N
         parser.add_argument(
             '--resume',
             action='store_true',
-            help='go on from the newest checkpoint of the work dir that loads',
+            help='go on from the newest checkpoint of the run in the work dir that loads',
+        )
+        parser.add_argument(
+            '--overwrite',
+            action='store_true',
+            help='delete the checkpoints of the run that is in the work dir, and start anew',
         )
     parser.add_argument(
         '--amp', action='store_true', help='mixed precision in bfloat16, on GPU and CPU'
@@ -132,6 +162,12 @@ def one_line(error: BaseException) -> str:
     return ' '.join(text.split()) or type(error).__name__
 
 
+def remedy_for(error: BaseException) -> str:
+    """What to do about an error of a library that says too little; '' if nothing is known."""
+    text = f'{type(error).__name__} {error}'
+    return next((remedy for words, remedy in _REMEDIES if any(w in text for w in words)), '')
+
+
 def run_tool(
     main: Callable[[Sequence[str] | None], Any],
     argv: Sequence[str] | None = None,
@@ -152,10 +188,14 @@ def run_tool(
     logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
     try:
         main(argv)
-    except USER_ERRORS as error:
+    except (*USER_ERRORS, RuntimeError, MemoryError) as error:
+        remedy = remedy_for(error)
+        if not remedy and not isinstance(error, USER_ERRORS):
+            raise
         if os.environ.get('BMTAS_DEBUG') == '1':
             traceback.print_exc()
-        print(f'error: {one_line(error)}', file=sys.stderr)
+        text = one_line(error)
+        print(f'error: {text[:200]}; {remedy}' if remedy else f'error: {text}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f'interrupted{"; " if resume else ""}{resume}', file=sys.stderr)

@@ -27,27 +27,32 @@ def parse_args(argv: Sequence[str] | None) -> Any:
         metavar='X',
         help='do only 1/X of the updates; the network learns less',
     )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace an earlier demo in the same folder'
+    )
     return parser.parse_args(argv)
 
 
-def search(work_dir: Path, speed: float) -> None:
+def search(work_dir: Path, speed: float, overwrite: bool) -> None:
     """Search a tree; leaves branching.json and its company in the work dir."""
     from bmtas.engine.config import load_config
     from bmtas.search import run_search
 
     cfg = load_config(SEARCH, work_dir=work_dir)
+    cfg.overwrite = overwrite
     for key in ('warmup_updates', 'weight_updates', 'alpha_phase', 'weight_phase'):
         cfg.search[key] = max(1, round(cfg.search[key] / speed))
     run_search(cfg)
 
 
-def retrain(branching: Path, work_dir: Path, speed: float) -> Path:
+def retrain(branching: Path, work_dir: Path, speed: float, overwrite: bool) -> Path:
     """Train the network of a tree; returns its checkpoint."""
     from bmtas.engine.checkpoint import checkpoints_of
     from bmtas.engine.config import load_config
     from bmtas.engine.train import run_training
 
     cfg = load_config(RETRAIN, work_dir=work_dir)
+    cfg.overwrite = overwrite
     cfg.train_cfg.max_iters = max(1, round(cfg.train_cfg.max_iters / speed))
     run_training(cfg, branching)
     return checkpoints_of(work_dir)[0]
@@ -141,9 +146,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         console.rule(f'[bold]{text}[/bold] ({time.monotonic() - start:.0f} s)', align='left')
 
     announce('1/3 search a tree')
-    search(work_dir, args.speed)
+    search(work_dir, args.speed, args.overwrite)
     announce('2/3 train the branched network')
-    checkpoint = retrain(work_dir / 'branching.json', trained, args.speed)
+    checkpoint = retrain(work_dir / 'branching.json', trained, args.speed, args.overwrite)
     announce('3/3 test it')
     results = test(checkpoint, trained)
     announce('done')

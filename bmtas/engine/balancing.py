@@ -16,6 +16,8 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from torch import Tensor, nn
 
+from bmtas.typed import accepted_arguments, check_arguments
+
 SUM_LIKE = ('Sum', 'UW', 'DWA', 'IMTLL')
 """Methods whose weights add up to about T, like a plain sum of losses. Only for these is it right
 to divide the learning rate of a shared block by the number of its tasks."""
@@ -52,6 +54,18 @@ def find_method(name: str) -> type:
     return known[name]
 
 
+def check_method(method: str, lr: float = 0.01, **kwargs: Any) -> type:
+    """The class of a method that has these arguments.
+
+    Raises:
+        ValueError: Unknown method or argument.
+    """
+    cls = find_method(method)
+    accepted = {'lr': float, **(accepted_arguments(cls) or {})}
+    check_arguments(dict(kwargs, lr=lr), accepted, 'train_cfg.balancing', method)
+    return cls
+
+
 class Balancer:
     """One method of torchjd with all it keeps between updates.
 
@@ -79,14 +93,8 @@ class Balancer:
         device: torch.device | str = 'cpu',
         **kwargs: Any,
     ) -> None:
-        cls = find_method(method)
+        cls = check_method(method, **kwargs)
         parameters = inspect.signature(cls).parameters
-        unknown = [key for key in kwargs if key not in parameters]
-        if unknown:
-            raise ValueError(
-                f'train_cfg.balancing.{unknown[0]}: {method} has no such argument; it has '
-                f'{", ".join(parameters) or "none"}'
-            )
         kwargs = {**DEFAULTS.get(method, {}), **kwargs}
         if 'shape' in parameters:
             kwargs.setdefault('shape', num_tasks)
@@ -179,37 +187,56 @@ class Balancer:
 
     def state_dict(self) -> dict[str, Any]:
         """All that is kept between updates, as tensors and plain values."""
-        state = dict(method=self.method.state_dict(), last_losses=self.last_losses)
+        state = dict(
+            method=self.method.state_dict(),
+            last_losses=self.last_losses,
+            memory=_memory(self.method),
+            inner=[optimizer.state_dict() for optimizer in _inner_optimizers(self.method)],
+        )
         if self.optimizer is not None:
             state['optimizer'] = self.optimizer.state_dict()
-        memory = {}
-        for key, value in vars(self.method).items():
-            if isinstance(value, torch.optim.Optimizer):
-                state['inner_optimizer'] = value.state_dict()
-            elif key in _MEMORY:
-                memory[key] = value
-        return dict(state, memory=memory)
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a ``state_dict``."""
-        self.method.load_state_dict(state['method'])
         self.last_losses = state['last_losses'].to(self.last_losses)
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state['optimizer'])
-        for key, value in state['memory'].items():
-            setattr(self.method, key, value)
-        if 'inner_optimizer' in state:
-            inner = torch.optim.Adam(
-                list(self.method.parameters()),
-                lr=self.method.lr,
-                weight_decay=self.method.weight_decay,
-            )
-            inner.load_state_dict(state['inner_optimizer'])
-            self.method._optimizer = inner
+        if state['inner'] and not _inner_optimizers(self.method):
+            # FAMO makes its optimizer in its first update
+            self.method(torch.ones_like(self.last_losses))
+            self.method.update(torch.ones_like(self.last_losses))
+        for optimizer, inner in zip(_inner_optimizers(self.method), state['inner']):
+            optimizer.load_state_dict(inner)
+        self.method.load_state_dict(state['method'])
+        modules = dict(self.method.named_modules())
+        for name, values in state['memory'].items():
+            for key, value in values.items():
+                setattr(modules[name], key, value)
 
 
-# attributes in which torchjd's DWA keeps the losses of the last two passes
-_MEMORY = ('_loss_sum', '_n_batches', '_previous_averages')
+def _memory(method: nn.Module) -> dict[str, dict[str, Any]]:
+    """Plain attributes by module: what a method keeps beside parameters and buffers.
+
+    torchjd's methods have no state of their own to save (DWA's losses of the last two passes).
+    """
+    known = vars(nn.Module())
+    found = {}
+    for name, module in method.named_modules():
+        values = {k: v for k, v in vars(module).items() if k not in known and _is_plain(v)}
+        if values:
+            found[name] = values
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, Tensor))
+
+
+def _inner_optimizers(method: nn.Module) -> list[torch.optim.Optimizer]:
+    return [v for v in vars(method).values() if isinstance(v, torch.optim.Optimizer)]
 
 
 def _is_scalarizer(cls: type) -> bool:

@@ -12,6 +12,7 @@ from bmtas.datasets.preflight import check_datasets
 from bmtas.engine.config import load_config
 from bmtas.engine.dist import init_distributed
 from bmtas.engine.runner import MultiTaskRunner
+from bmtas.engine.work_dir import WorkDir
 from bmtas.plug_ins import plug_in_arguments
 from bmtas.registry import MODELS
 from bmtas.resources import ResourceTable, table_from_cfg
@@ -29,6 +30,7 @@ def config_from_args(args: Namespace) -> Config:
     cfg = load_config(args.config, args.cfg_options, args.data_root, args.work_dir)
     cfg.launcher = getattr(args, 'launcher', 'none')
     cfg.resume = getattr(args, 'resume', False)
+    cfg.overwrite = getattr(args, 'overwrite', False)
     for plug_in in plug_in_arguments():
         cfg = plug_in.apply(args, cfg)
     if getattr(args, 'amp', False):
@@ -110,9 +112,18 @@ def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
     for key in dropped:
         cfg.pop(key, None)
     check_data(cfg, purpose)
+    claim = WorkDir(cfg.work_dir)
+    if purpose == 'train':
+        claim.claim(cfg, cfg.get('resume', False), cfg.get('overwrite', False))
     try:
-        return MultiTaskRunner.from_cfg(cfg)
+        runner = MultiTaskRunner.from_cfg(cfg)
     except TypeError as error:  # a class lacks an argument that no default stands for
+        claim.release()
         if 'required' not in str(error):
             raise
         raise ValueError(f'{cfg.filename}: {error}') from error
+    except BaseException:
+        claim.release()
+        raise
+    runner.claim = claim
+    return runner

@@ -1,13 +1,10 @@
-"""Checkpoints that survive a kill and load without trusting a pickle.
-
-Importing this module replaces three parts of mmengine: the loader of local files and the loader of
-URLs (both now with ``weights_only=True``) and the local file back-end (writes become atomic).
-"""
+"""Checkpoints that survive a kill, carry a checksum and load without trusting a pickle."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +14,25 @@ from mmengine.dist import get_dist_info
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
+from torch import nn
 
+from bmtas.engine.dist import unwrap
+from bmtas.engine.finite import check_finite
 from bmtas.files import load_state, seal, write_bytes
 from bmtas.registry import HOOKS
 
 HISTORY = 1000
 """Values per logged scalar that a checkpoint keeps; the windows of the log must not be longer."""
 
+BACKEND = 'bmtas'
+"""Name of the file back-end that checkpoints are written through."""
+
 _STEP = re.compile(r'(?:iter|epoch)_(\d+)\.pth$')
+_CHECKPOINT = re.compile(r'((iter|epoch)_\d+|best_.*)\.pth')
 
 
 class AtomicLocalBackend(LocalBackend):
-    """Local files that are either the old or the new version, never a part.
-
-    ``bmtas.files`` writes them.
-    """
+    """Local files that are either the old or the new version, never a part; see ``bmtas.files``."""
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
         """Write bytes to a file; a checkpoint gets its checksum."""
@@ -43,26 +43,80 @@ class AtomicLocalBackend(LocalBackend):
         self.put(obj.encode(encoding), filepath)
 
 
-def load_from_http(filename: str, map_location: Any = None) -> Any:
-    """Load a checkpoint from a URL: rank 0 downloads it, the others read its copy."""
+register_backend(BACKEND, AtomicLocalBackend, force=True)
+
+
+def read_checkpoint(source: str, map_location: Any = 'cpu') -> Mapping[str, Any]:
+    """A checkpoint from a file or a URL, tensors and plain values only; see ``load_state``.
+
+    From a URL rank 0 downloads it, the others read its copy.
+    """
+    if not str(source).startswith(('http://', 'https://')):
+        return load_state(source, map_location)
     rank, world_size = get_dist_info()
-
-    def load() -> Any:
-        return torch.hub.load_state_dict_from_url(
-            filename, map_location=map_location, weights_only=True, progress=rank == 0
-        )
-
-    checkpoint = load() if rank == 0 else None
-    if world_size > 1:
+    if rank > 0:
         torch.distributed.barrier()
-    return load() if checkpoint is None else checkpoint
+    content = torch.hub.load_state_dict_from_url(
+        source, map_location=map_location, weights_only=True, progress=rank == 0
+    )
+    if rank == 0 and world_size > 1:
+        torch.distributed.barrier()
+    return content
 
 
-def install_files() -> None:
-    """Let mmengine read and write checkpoints our way; a runner does so when it is made."""
-    CheckpointLoader.register_scheme('', load_state, force=True)
-    CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
-    register_backend('local', AtomicLocalBackend, force=True, prefixes='')
+@dataclass(frozen=True)
+class Fit:
+    """How the weights of a file fit a model: names of tensors.
+
+    Args:
+        loaded: Those that were copied.
+        missing: Of the model, not in the file.
+        misshapen: In both, with different shapes.
+        unused: Of the file, not in the model.
+    """
+
+    loaded: list[str]
+    missing: list[str]
+    misshapen: list[str]
+    unused: list[str]
+
+    def describe(self) -> str:
+        """One line; the first of each list as an example."""
+        total = len(self.loaded) + len(self.missing) + len(self.misshapen)
+        parts = [f'{len(self.loaded)} of {total} tensors loaded']
+        for text, names in (
+            ('not in the file', self.missing),
+            ('of another shape', self.misshapen),
+            ('of the file unused', self.unused),
+        ):
+            if names:
+                parts.append(f'{len(names)} {text}, e.g. {names[0]}')
+        return '; '.join(parts)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether file and model hold the same tensors."""
+        return not (self.missing or self.misshapen or self.unused)
+
+
+def load_fitting(model: nn.Module, state: Mapping[str, Any], partly: bool) -> Fit:
+    """Copy the tensors of a state dict into a model.
+
+    Args:
+        model: The model.
+        state: Tensors by name; a leading ``module.`` of a distributed run is dropped.
+        partly: Copy those that fit; else copy all or none.
+    """
+    state = {str(key).removeprefix('module.'): value for key, value in state.items()}
+    own = model.state_dict()
+    both = [key for key in own if key in state]
+    shapes = {key: tuple(getattr(state[key], 'shape', ())) for key in both}
+    fits = [key for key in both if shapes[key] == tuple(own[key].shape)]
+    wrong = [f'{k}: {shapes[k]} there, {tuple(own[k].shape)} here' for k in both if k not in fits]
+    fit = Fit(fits, [k for k in own if k not in state], wrong, [k for k in state if k not in own])
+    if partly or fit.is_complete:
+        model.load_state_dict({key: state[key] for key in fits}, strict=False)
+    return fit
 
 
 def checkpoints_of(work_dir: str | Path) -> list[Path]:
@@ -75,8 +129,18 @@ def checkpoints_of(work_dir: str | Path) -> list[Path]:
     return [path for _, path in sorted(found, reverse=True)]
 
 
-def find_resumable(work_dir: str | Path) -> tuple[Path | None, list[str]]:
+def checkpoint_files(folder: str | Path) -> list[Path]:
+    """All checkpoints in a folder, those of the best scores too."""
+    found = Path(folder).glob('*.pth')
+    return sorted(path for path in found if _CHECKPOINT.fullmatch(path.name))
+
+
+def find_resumable(work_dir: str | Path, run: str = '') -> tuple[Path | None, list[str]]:
     """The newest checkpoint of a run that loads.
+
+    Args:
+        work_dir: Folder of the run.
+        run: Name of the run; checkpoints of others are passed over.
 
     Returns:
         Its path, None if there is none; and a note about each newer one that did not load.
@@ -88,9 +152,13 @@ def find_resumable(work_dir: str | Path) -> tuple[Path | None, list[str]]:
         except ValueError as error:
             notes.append(str(error))
             continue
-        if {'meta', 'state_dict'} <= checkpoint.keys():
-            return path, notes
-        notes.append(f'checkpoint {path} is not one of a run')
+        meta = checkpoint.get('meta')
+        if isinstance(meta, Mapping) and 'state_dict' in checkpoint:
+            if run in ('', meta.get('run')):
+                return path, notes
+            notes.append(f'checkpoint {path} is of another run')
+        else:
+            notes.append(f'checkpoint {path} is not one of a run')
     return None, notes
 
 
@@ -120,32 +188,40 @@ def pack_history(buffer: HistoryBuffer) -> dict[str, list]:
     return dict(values=values[-HISTORY:].tolist(), counts=counts[-HISTORY:].tolist())
 
 
+def _is_path(key: str) -> bool:
+    return key == 'last_ckpt' or key.startswith('best_ckpt')
+
+
 @HOOKS.register_module()
 class PlainCheckpointHook(Hook):
-    """Turns mmengine's log buffers into plain lists in a checkpoint, and back.
+    """Makes checkpoints plain, whole and independent of where they lie. Every run has it.
 
-    Acts last before a checkpoint is written and first after one is loaded. Every run has it.
+    Acts last before a checkpoint is written and first after one is loaded: log buffers become plain
+    lists and come back, paths are kept relative to the work dir, the name and the length of the run
+    and what its encoder is rebuilt from are added. Weights that are not finite are not written.
     """
 
     priority = 'LOWEST'
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Make all but the tensors' containers plain."""
+        model = unwrap(runner.model)
+        check_finite(model, runner.iter)
         hub = checkpoint['message_hub']
+        info = {k: Path(v).name if _is_path(k) else v for k, v in hub['runtime_info'].items()}
         checkpoint['message_hub'] = dict(
             log_scalars={key: pack_history(value) for key, value in hub['log_scalars'].items()},
-            runtime_info=to_plain(hub['runtime_info']),
+            runtime_info=to_plain(info),
             resumed_keys=to_plain(hub['resumed_keys']),
         )
-        checkpoint['meta'] = to_plain(checkpoint['meta'])
+        checkpoint['meta'] = to_plain({**checkpoint['meta'], **runner.run_info()})
         schedulers = checkpoint.get('param_schedulers') or []
         for states in schedulers.values() if isinstance(schedulers, Mapping) else [schedulers]:
             for state in states:  # OneCycleLR keeps its function; a resumed one has its own
                 for key in [key for key, value in state.items() if callable(value)]:
                     del state[key]
-        model = getattr(runner.model, 'module', runner.model)
         encoder = getattr(model, 'encoder', None)
-        if encoder is not None:  # what tools/test.py rebuilds the network from
+        if encoder is not None:  # what a test rebuilds the network from
             checkpoint['encoder'] = encoder.checkpoint_state()
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict) -> None:
@@ -157,6 +233,14 @@ class PlainCheckpointHook(Hook):
                 for key, value in hub['log_scalars'].items()
                 if isinstance(value, Mapping)
             }
+            info = hub['runtime_info']
+            for key in [key for key in info if _is_path(key)]:
+                # files beside it that a run writes; whatever else is named is not touched
+                name = Path(str(info[key])).name
+                if _CHECKPOINT.fullmatch(name):
+                    info[key] = str(Path(runner.work_dir) / name)
+                else:
+                    del info[key]
         meta = checkpoint.get('meta', {})
         meta.pop('config', None)  # mmengine would execute it
         # only a training loop resumes; what it compares is the object itself, not its copy

@@ -146,12 +146,24 @@ def select_tasks(cfg: Config, names: Sequence[str]) -> None:
 
 
 def _check_checkpoints(cfg: Config) -> None:
-    keep = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('max_keep_ckpts', -1)
+    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    keep = checkpoint.get('max_keep_ckpts', -1)
     if keep in (0, 1):
         raise ValueError(
             f'default_hooks.checkpoint.max_keep_ckpts: {keep} leaves no checkpoint while the next '
             'one is written; take 2 or more, or -1 for all'
         )
+    counts = (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
+    intervals = {
+        'default_hooks.checkpoint.interval': checkpoint.get('interval', -1),
+        'train_cfg.val_interval': (cfg.get('train_cfg') or {}).get('val_interval', 1000),
+    }
+    for key, interval in intervals.items():
+        if counts > 1 and interval > 0 and interval % counts:
+            raise ValueError(
+                f'{key}: must be a multiple of optim_wrapper.accumulative_counts={counts}: a '
+                'checkpoint holds no gradients, a run could not be resumed exactly'
+            )
 
 
 def _fit_workers(cfg: Config) -> None:

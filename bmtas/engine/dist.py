@@ -6,9 +6,10 @@ import os
 import subprocess
 
 import torch
+from mmengine.dist import all_reduce, get_world_size, is_distributed
 from mmengine.dist import init_dist as init_nccl
-from mmengine.dist import is_distributed
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce as all_reduce_with_gradient
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
@@ -44,27 +45,19 @@ def init_distributed(launcher: str) -> None:
         return
     for target, name in zip(('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), names):
         os.environ[target] = os.environ.get(name, '0')
-    os.environ.setdefault('MASTER_PORT', '29500')
+    port = os.environ.setdefault('MASTER_PORT', '29500')
     if 'MASTER_ADDR' not in os.environ:
         nodes = os.environ.get('SLURM_NODELIST')
         os.environ['MASTER_ADDR'] = _first_host(nodes) if nodes else '127.0.0.1'
-    torch.distributed.init_process_group('gloo')
-
-
-class _SumOverProcesses(torch.autograd.Function):
-    """Sum of a tensor over all processes; its gradient is the sum of theirs."""
-
-    @staticmethod
-    def forward(ctx, local: Tensor) -> Tensor:
-        total = local.clone()
-        torch.distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        total = gradient.contiguous().clone()
-        torch.distributed.all_reduce(total)
-        return total
+    try:
+        torch.distributed.init_process_group('gloo')
+    except RuntimeError as error:
+        if 'EADDRINUSE' not in str(error):
+            raise
+        raise ValueError(
+            f'port {port} is in use, by another run perhaps; choose one with PORT=29501 (in front '
+            'of tools/dist_*.sh) or MASTER_PORT=29501'
+        ) from None
 
 
 class GlooSyncBatchNorm(_BatchNorm):
@@ -86,7 +79,7 @@ class GlooSyncBatchNorm(_BatchNorm):
         wide = inputs.double()
         count = inputs.new_full((1,), inputs.numel() / inputs.shape[1], dtype=torch.float64)
         local = torch.cat([wide.sum(axes), wide.square().sum(axes), count])
-        total = _SumOverProcesses.apply(local)
+        total = all_reduce_with_gradient(local)
         sums, squares, count = total.split([self.num_features, self.num_features, 1])
         mean = sums / count
         variance = (squares / count - mean.square()).clamp_min(0)
@@ -128,6 +121,24 @@ def convert_sync_batchnorm(model: nn.Module) -> nn.Module:
         else:
             convert_sync_batchnorm(child)
     return model
+
+
+def average_statistics(model: nn.Module) -> None:
+    """Give every process the mean of all processes' batch norm statistics.
+
+    Without synchronised batch norm each process sees its own images; what is validated and saved
+    would be that of one of them.
+    """
+    if get_world_size() == 1:
+        return
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
+    buffers = [buffer for norm in norms for buffer in (norm.running_mean, norm.running_var)]
+    if not buffers:
+        return
+    flat = torch.cat([buffer.flatten() for buffer in buffers])
+    all_reduce(flat, op='mean')
+    for buffer, mean in zip(buffers, flat.split([buffer.numel() for buffer in buffers])):
+        buffer.copy_(mean)
 
 
 def unwrap(model: nn.Module) -> nn.Module:

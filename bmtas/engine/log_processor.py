@@ -50,6 +50,8 @@ class CompactLogProcessor(LogProcessor):
     ) -> tuple[dict, str]:
         """Values for the back-ends and a line with each task's score."""
         tag, line = super().get_log_after_epoch(runner, batch_idx, mode, with_non_scalar)
+        # a score without a single label is no number, and JSON has none for it
+        tag = {key: value for key, value in tag.items() if value == value}
         values = {key.removeprefix(f'{mode}/'): value for key, value in tag.items()}
         tasks = build_tasks(runner.cfg.tasks) if 'tasks' in runner.cfg else ()
         scores = {task.name: f'{task.name}/{task.score}' for task in tasks}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
+import warnings
 from collections.abc import Mapping
-from contextlib import redirect_stdout
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -14,11 +14,19 @@ from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapperDict, ReduceOnPlateauParamScheduler
 from mmengine.runner import Runner
 from torch import nn
 
-from bmtas.engine.checkpoint import PlainCheckpointHook, find_resumable, install_files
-from bmtas.engine.dist import convert_sync_batchnorm
+from bmtas.engine.checkpoint import (
+    BACKEND,
+    PlainCheckpointHook,
+    find_resumable,
+    load_fitting,
+    read_checkpoint,
+)
+from bmtas.engine.dist import convert_sync_batchnorm, unwrap
+from bmtas.engine.work_dir import WorkDir
 from bmtas.registry import LOOPS
 
 # what the file keeps and the console need not show
@@ -49,17 +57,17 @@ class MultiTaskRunner(Runner):
     - keeps the environment, the config and the list of hooks out of the console (they stay in the
       log file);
     - runs distributed on a CPU;
-    - writes plain checkpoints (PlainCheckpointHook), resumes from the newest one that loads, and
-      refuses a checkpoint of another network or another seed.
+    - writes plain checkpoints (PlainCheckpointHook), resumes from the newest one of its own that
+      loads, and refuses a checkpoint of another network, seed or number of images.
 
-    ``loop_arguments`` are arguments of the training loop that no config can hold.
+    Attributes:
+        loop_arguments: Arguments of the training loop that no config can hold.
+        claim: The claim to the work dir, given back when a training ends.
     """
 
     loop_arguments: Mapping[str, Any] = {}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        install_files()
-        super().__init__(*args, **kwargs)
+    claim: WorkDir | None = None
+    _loaded_meta: Mapping[str, Any] = {}
 
     def build_train_loop(self, loop: Any) -> Any:
         """mmengine's loop, with ``loop_arguments``."""
@@ -102,46 +110,124 @@ class MultiTaskRunner(Runner):
         super().register_hooks(*args, **kwargs)
         self.register_hook(PlainCheckpointHook())
 
+    def train(self) -> nn.Module:
+        """Launch the training; the work dir is given back at the end."""
+        try:
+            return super().train()
+        finally:
+            if self.claim is not None:
+                self.claim.release()
+
+    def run_info(self) -> dict[str, Any]:
+        """What a checkpoint says of its run: name, length in updates, images that it trains on."""
+        return dict(
+            run=self.claim.run if self.claim is not None else '',
+            length=self.max_iters,
+            images=len(self.train_loop.dataloader.dataset),
+        )
+
+    def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Save through bmtas.files: whole or not at all, with a checksum."""
+        kwargs['backend_args'] = dict(backend=BACKEND)
+        super().save_checkpoint(*args, **kwargs)
+
     def load_or_resume(self) -> None:
-        """Load ``load_from``, or go on from the newest checkpoint of the work dir that loads."""
-        if self._resume and self._load_from is None and not self._has_loaded:
+        """Go on from the newest checkpoint of this run that loads; else load ``load_from``."""
+        if self._has_loaded:
+            return
+        if self._resume:
             found = [None]
             if is_main_process():
-                path, notes = find_resumable(self.work_dir)
+                run = self.claim.run if self.claim is not None else ''
+                path, notes = find_resumable(self.work_dir, run)
                 for note in notes:
                     self.logger.warning(f'{note}; trying an older one')
                 found = [None if path is None else str(path)]
             broadcast_object_list(found)
-            if found[0] is None:
-                self.logger.info(f'no checkpoint in {self.work_dir}: starting from the beginning')
+            if found[0] is not None:
+                self.resume(found[0])
                 return
-            self.resume(found[0])
-            self.logger.info(f'resumed {found[0]} at update {self.iter}')
-            return
-        super().load_or_resume()
+            self.logger.info(f'no checkpoint in {self.work_dir}: starting from the beginning')
+            self._resume = False
+        if self._load_from is not None:
+            self.load_checkpoint(self._load_from)
 
-    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict:
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Go on from a checkpoint, along the schedules of this run's length.
+
+        Raises:
+            ValueError: Damaged file, or a checkpoint of another network, seed or number of images.
+        """
+        super().resume(filename, *args, **kwargs)
+        self.logger.info(f'resumed {filename} at update {self.iter}')
+        before, now = self._loaded_meta.get('length', self.max_iters), self.max_iters
+        if now < self.iter:
+            raise ValueError(
+                f'{filename} is of update {self.iter}, the config ends after {now} updates'
+            )
+        if before != now:
+            self.logger.info(f'{now} updates instead of {before}: the schedules are those of {now}')
+            self._restart_schedules()
+
+    def _restart_schedules(self) -> None:
+        """Bring learning rates where the schedules of this config have them at this update."""
+        wrappers = self.optim_wrapper
+        wrappers = wrappers.values() if isinstance(wrappers, OptimWrapperDict) else [wrappers]
+        for group in (group for w in wrappers for group in w.optimizer.param_groups):
+            for key in [key for key in group if key.startswith('initial_')]:
+                group[key.removeprefix('initial_')] = group[key]
+        if self.param_schedulers is None:
+            return
+        self.param_schedulers = self.build_param_scheduler(deepcopy(self.cfg.param_scheduler))
+        found = self.param_schedulers
+        lists = found.values() if isinstance(found, Mapping) else [found]
+        schedulers = [scheduler for entry in lists for scheduler in entry]
+        if any(isinstance(s, ReduceOnPlateauParamScheduler) for s in schedulers):
+            raise ValueError(
+                'param_scheduler: a schedule that follows scores cannot be continued with another '
+                'number of updates'
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # no optimizer steps in between
+            for _ in range(self.iter):
+                for scheduler in schedulers:
+                    if not scheduler.by_epoch:
+                        scheduler.step()
+
+    def load_checkpoint(
+        self, filename: str, map_location: Any = 'cpu', strict: bool = True, **kwargs: Any
+    ) -> Mapping[str, Any]:
         """Load weights; all of them must fit unless they only initialise a training.
 
         Raises:
             FileNotFoundError: No such file.
-            ValueError: Damaged file, or a checkpoint of another network or another seed.
+            ValueError: Damaged file, or a checkpoint of another network or another run.
         """
+        checkpoint = dict(read_checkpoint(filename, map_location))
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        state = checkpoint.get('state_dict', checkpoint)
+        if not isinstance(state, Mapping):
+            raise ValueError(f'checkpoint {filename}: state_dict holds no weights')
         initialises = self._train_loop is not None and not self._resume
-        kwargs.setdefault('strict', not initialises)
-        try:
-            # mmengine prints the path, past every logger
-            with redirect_stdout(io.StringIO()):
-                checkpoint = super().load_checkpoint(filename, *args, **kwargs)
-        except RuntimeError as error:
-            lines = [line.strip() for line in str(error).split('\n') if line.strip()]
-            raise ValueError(
-                f'checkpoint {filename} does not fit the model: {" ".join(lines[1:])[:300]}'
-            ) from error
-        seed = checkpoint.get('meta', {}).get('seed') if isinstance(checkpoint, dict) else None
-        if self._resume and seed is not None and seed != self.seed:
-            raise ValueError(
-                f'randomness.seed: {self.seed}, but {filename} was made with {seed}; '
-                'resume with the same seed'
-            )
+        fit = load_fitting(unwrap(self.model), state, partly=initialises)
+        if not fit.loaded or not (initialises or fit.is_complete):
+            raise ValueError(f'checkpoint {filename} does not fit the model: {fit.describe()}')
+        if initialises:
+            self.logger.info(f'load_from {filename}: {fit.describe()}')
+        self._has_loaded = True
+        self._loaded_meta = checkpoint.get('meta') or {}
+        if self._resume:
+            self._compare_with(filename, self._loaded_meta)
         return checkpoint
+
+    def _compare_with(self, filename: str, meta: Mapping[str, Any]) -> None:
+        images = len(self.train_loop.dataloader.dataset)
+        for key, there, here in (
+            ('randomness.seed', meta.get('seed', self.seed), self.seed),
+            ('train_dataloader: number of images', meta.get('images', images), images),
+        ):
+            if there != here:
+                raise ValueError(
+                    f'{key}: {here}, but {filename} was made with {there}; a run is resumed with '
+                    'the config and the data that it was begun with'
+                )

@@ -69,10 +69,13 @@ def step_weights(
 
 
 def report(values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The losses, averaged over the processes, and before them their sum."""
+    """Values averaged over the processes, and before them the sum of those that are losses."""
     if not values:
         return {}
-    losses = torch.stack([value.float() for value in values.values()])
+    numbers = torch.stack([value.float() for value in values.values()])
     if get_world_size() > 1:
-        all_reduce(losses, op='mean')
-    return {'loss': losses.sum(), **dict(zip(values, losses))}
+        all_reduce(numbers, op='mean')
+    shown = dict(zip(values, numbers))
+    # what mmengine's parse_losses adds up, and the gradient is of
+    losses = [number for name, number in shown.items() if 'loss' in name]
+    return {'loss': sum(losses, start=numbers.new_zeros(())), **shown}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.dist import get_world_size
+from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
@@ -32,7 +32,6 @@ class TaskMetric(BaseMetric):
         kind: Kind of the task, or its config.
         label: Key of the label map; the task's name by default.
         prefix: Prefix of the results' keys; the task's name by default.
-        collect_device: ``'cpu'`` or ``'gpu'``, how the processes exchange their sums.
 
     Subclasses set ``scores`` and implement ``measure`` and ``summarize``.
     """
@@ -47,9 +46,8 @@ class TaskMetric(BaseMetric):
         kind: Kind | str | Mapping[str, Any],
         label: str | None = None,
         prefix: str | None = None,
-        collect_device: str = 'cpu',
     ) -> None:
-        super().__init__(collect_device=collect_device, prefix=prefix or task)
+        super().__init__(prefix=prefix or task)
         self.task = task
         self.kind = build_kind(kind, f'metric of task {task!r}')
         self.label = label or task
@@ -79,10 +77,11 @@ class TaskMetric(BaseMetric):
             size: Number of images of the data set.
         """
         self._size = size
-        if not self.results:
-            self.results.append({'seen': torch.tensor(0)})
-        # one record from each process, whatever the number of images
-        return super().evaluate(get_world_size())
+        records = all_gather_object(self.results[0] if self.results else {'seen': torch.tensor(0)})
+        values = [self.compute_metrics(records) if is_main_process() else {}]
+        broadcast_object_list(values)
+        self.results.clear()
+        return {f'{self.prefix}/{key}': value for key, value in values[0].items()}
 
     def local_results(self, size: int) -> dict[str, float]:
         """Results of what this process has seen, keys without prefix; nothing is exchanged.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,9 +172,13 @@ def count_table(
         backbone=network.structure(),
     )
     if path is not None and Path(path).is_file():
-        table = ResourceTable.from_file(path)
-        if table.identity() == identity and tuple(network.heads) == table.tasks:
-            return table
+        try:
+            table = ResourceTable.from_file(path)
+        except ValueError as error:
+            warnings.warn(f'{error}; it is counted again', stacklevel=2)
+        else:
+            if table.identity() == identity and tuple(network.heads) == table.tasks:
+                return table
     costs = Counter(unit, identity['convention']).costs(network)
     table = ResourceTable(
         stem=costs.stem,

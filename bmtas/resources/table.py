@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -79,8 +81,9 @@ class ResourceTable(Costs):
         return {key: getattr(self, key) for key in IDENTITY}
 
     def to_file(self, path: str | os.PathLike) -> None:
-        """Write as JSON."""
-        write_json(path, dict(version=VERSION, **asdict(self)))
+        """Write as JSON, with a checksum of the content."""
+        content = dict(version=VERSION, **asdict(self))
+        write_json(path, dict(content, checksum=_checksum(content)))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike) -> ResourceTable:
@@ -92,6 +95,8 @@ class ResourceTable(Costs):
         """
         data = read_json(path, 'resource table')
         try:
+            if data.pop('checksum') != _checksum(data):
+                raise ValueError('the checksum is wrong, the file was damaged or changed')
             params = data['params']
             return cls(
                 stem=int(data['stem']),
@@ -108,3 +113,9 @@ class ResourceTable(Costs):
             raise ValueError(f'{path}: not a resource table, key {error} is missing') from None
         except (ValueError, TypeError, AttributeError) as error:
             raise ValueError(f'{path}: not a resource table ({error})') from None
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    """Of the content as it is read back: a cost that was changed by hand is not believed."""
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

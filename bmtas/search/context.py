@@ -55,9 +55,11 @@ class Strategy(ABC):
 
     Attributes:
         distributed: Whether several processes can work on one search.
+        builds_runner: Whether a runner does the work, which then claims the work dir.
     """
 
     distributed = False
+    builds_runner = False
 
     @abstractmethod
     def run(self, context: SearchContext) -> SearchResult:

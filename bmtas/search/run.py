@@ -14,10 +14,11 @@ from mmengine.dist import is_main_process
 from bmtas.branching import BranchingTree
 from bmtas.engine.jobs import Executor, Here
 from bmtas.engine.record import record_command
+from bmtas.engine.work_dir import WorkDir
 from bmtas.files import read_json, write_json
 from bmtas.registry import STRATEGIES
 from bmtas.resources import ResourceTable, unit_named
-from bmtas.search.context import BRANCHING, PICTURES, SearchContext, SearchResult
+from bmtas.search.context import BRANCHING, PICTURES, SearchContext, SearchResult, Strategy
 from bmtas.search.front import FRONT, Front
 from bmtas.visualization import draw_front, draw_tree
 
@@ -59,13 +60,24 @@ def run_search(cfg: Config, executor: Executor | None = None) -> SearchResult:
     context = SearchContext(cfg, Path(cfg.work_dir), executor=executor or Here())
     result, start = decoded_again(context), time.perf_counter()
     if result is None:
-        result = strategy.run(context)
+        result = _run(strategy, context)
         record_command(context.work_dir)
         spent = dict(result.report.get('spent', {}), seconds=time.perf_counter() - start)
         result = replace(result, report={**result.report, 'spent': spent})
     if result.tree is not None and is_main_process():
         _write(context, result)
     return result
+
+
+def _run(strategy: Strategy, context: SearchContext) -> SearchResult:
+    """Search in a work dir that belongs to this search alone."""
+    claim, cfg = WorkDir(context.work_dir), context.cfg
+    if not strategy.builds_runner:
+        claim.claim(cfg, cfg.get('resume', False), cfg.get('overwrite', False))
+    try:
+        return strategy.run(context)
+    finally:
+        claim.release()
 
 
 def _identity(cfg: Config) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def test_resumed_equals_uninterrupted(tmp_path):
     stop = {'custom_hooks': [dict(type='StopAfterTwo')]}
     torch.manual_seed(0)
     run('halves', stop)
-    resumed = run('halves', {}, resume=True)
+    resumed = run('halves', stop, resume=True)
     for key, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[key], value), key
 

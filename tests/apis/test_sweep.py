@@ -1,6 +1,5 @@
 """A sweep whose tools are replaced by a script that writes what they would write."""
 
-import fcntl
 import json
 import shlex
 import sys
@@ -12,6 +11,7 @@ from bmtas.apis import sweep
 from bmtas.apis.sweep import Point, make_points, parse_grid, run_point, stages
 from bmtas.cli.base import run_tool
 from bmtas.cli.sweep import main as command
+from bmtas.files import FolderLock
 
 ROOT = Path(__file__).parents[2]
 SEARCH = str(ROOT / 'configs' / 'bmtas' / 'mobilenetv2_shapescenes.py')
@@ -138,10 +138,10 @@ def test_other_options_do_not_take_over_what_was_run(tools, main, capsys):
 def test_two_processes_do_not_run_one_point(tools):
     point = make_points(SHARED, {}, tools)[0]
     point.to_file()
-    with open(Path(point.folder) / sweep.LOCK, 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match='run: another process is running it'):
-            run_point(point.folder)
+    lock = FolderLock(point.folder)
+    with pytest.raises(ValueError, match='run: process .* is running in this folder'):
+        run_point(point.folder)
+    lock.release()
     run_point(point.folder)
     assert point.is_finished()
 

@@ -128,7 +128,9 @@ def test_missing_and_damaged_checkpoint(fails, config, tmp_path):
     fails('test', [path, tmp_path / 'empty.pth'], 'empty.pth holds no routes')
     shared = config('shared')
     work = ['--work-dir', tmp_path / 'work']
-    fails('test', [shared, tmp_path / 'empty.pth', *work], 'empty.pth does not fit', 'missing keys')
+    fails(
+        'test', [shared, tmp_path / 'empty.pth', *work], 'empty.pth does not fit', 'not in the file'
+    )
     (tmp_path / 'base.json').write_text('{}')
     baseline = ['--baseline', tmp_path / 'base.json']
     fails('test', [shared, tmp_path / 'empty.pth', *baseline], 'base.json', 'scores')

@@ -5,7 +5,6 @@ import torch
 from mmengine.hooks import Hook
 
 from bmtas.engine.checkpoint import checkpoints_of
-from bmtas.registry import HOOKS
 
 pytest.importorskip('torchjd')
 
@@ -14,7 +13,6 @@ class Interrupt(Exception):
     """Stands for a kill."""
 
 
-@HOOKS.register_module()
 class StopBalancedHook(Hook):
     """Stops in front of update 5."""
 
@@ -54,8 +52,7 @@ def test_resumed_equals_uninterrupted(name, train_config, run, tmp_path):
     options = {**balanced(name), 'train_dataloader.dataset.length': 4}
     run(train_config, 'whole', 'train', options)
     with pytest.raises(Interrupt):
-        stop = {**options, 'custom_hooks': [dict(type='StopBalancedHook')]}
-        run(train_config, 'stopped', 'train', stop)
+        run(train_config, 'stopped', 'train', options, hooks=[StopBalancedHook()])
     run(train_config, 'stopped', 'train', options, resume=True)
     first, second = weights(tmp_path / 'whole'), weights(tmp_path / 'stopped')
     assert all(torch.equal(first[key], second[key]) for key in first)
@@ -120,6 +117,7 @@ def test_mistakes_are_named(train_config, run):
     with pytest.raises(ValueError, match='shared_lr: must be False with MGDA'):
         run(train_config, 'b', 'train', wrong)
     wrong = {**balanced('MGDA'), 'optim_wrapper.accumulative_counts': 2}
+    wrong['default_hooks.checkpoint.interval'] = 4
     with pytest.raises(ValueError, match='accumulative_counts: must be 1 with MGDA'):
         run(train_config, 'd', 'train', wrong)
     with pytest.raises(ValueError, match="train_cfg.balancing: must be a dict, got 'UW'"):

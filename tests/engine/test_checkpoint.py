@@ -7,10 +7,11 @@ import signal
 import numpy as np
 import pytest
 import torch
-from mmengine.fileio import dump, get_file_backend
+from mmengine.fileio import LocalBackend, dump, get_file_backend
 from mmengine.logging import HistoryBuffer
 
 from bmtas.engine.checkpoint import (
+    BACKEND,
     AtomicLocalBackend,
     find_resumable,
     pack_history,
@@ -24,8 +25,11 @@ def save(path, value=1.0):
 
 
 def test_mmengine_writes_through_the_atomic_backend(tmp_path):
-    assert isinstance(get_file_backend(str(tmp_path / 'x.pth')), AtomicLocalBackend)
-    dump({'a': 1}, tmp_path / 'x.json')
+    arguments = dict(backend=BACKEND)
+    backend = get_file_backend(str(tmp_path / 'x.pth'), backend_args=arguments)
+    assert isinstance(backend, AtomicLocalBackend)
+    assert type(get_file_backend(str(tmp_path / 'x.pth'))) is LocalBackend  # mmengine's stands
+    dump({'a': 1}, tmp_path / 'x.json', backend_args=arguments)
     assert (tmp_path / 'x.json').read_text() == '{"a": 1}'
 
 

@@ -90,6 +90,7 @@ GOOD = f"_base_ = ['{ROOT}/configs/shared/mobilenetv2_shapescenes.py']\n"
         ({'default_hooks.loger.interval': 3}, "default_hooks.loger: did you mean 'logger'"),
         ({'resources.convention': 'macs'}, "resources.convention: 'macs' is none of"),
         ({'work_dir': 3}, 'work_dir: must be a text'),
+        ({'optim_wrapper.accumulative_counts': 7}, 'must be a multiple of .*counts=7'),
     ],
 )
 def test_mistakes_are_one_line_with_a_hint(tmp_path, options, message):

@@ -14,7 +14,7 @@ from bmtas.tasks import MultiTaskSample, TaskMaps
 METRIC_CFGS = (
     dict(type='MeanIoU', task='semseg', kind=Classes(4)),
     dict(type='SaliencyIoU', task='sal', kind='mask'),
-    dict(type='EdgeFMeasure', task='edge', kind='mask', collect_device='gpu'),
+    dict(type='EdgeFMeasure', task='edge', kind='mask'),
     dict(type='NormalsError', task='normals', kind='normals'),
     dict(type='DepthError', task='depth', kind='depth'),
     dict(type='MeanIoU', task='parts', kind=Classes(4)),

@@ -1,5 +1,6 @@
 """The table's arithmetic, its file, and when a stored table is counted again."""
 
+import dataclasses
 import json
 
 import pytest
@@ -114,17 +115,29 @@ def test_stored_table_is_used_only_for_the_same_request(tmp_path, change):
     path = tmp_path / 'resources.json'
     request = dict(model=model(), input_size=(16, 24))
     count_table(**request, path=path)
-    marked = json.loads(path.read_text())
-    marked['stem'] = 1
-    path.write_text(json.dumps(marked))
+    dataclasses.replace(ResourceTable.from_file(path), stem=1).to_file(path)
     assert count_table(**request, path=path).stem == 1
     fresh = count_table(**{**request, **change}, path=path)
     assert fresh == count_table(**{**request, **change}) and fresh.stem != 1
 
 
+@pytest.mark.parametrize('value', [-5, 0, 1e9, None, True])
+def test_a_cost_that_was_changed_is_not_believed(tmp_path, value):
+    path = tmp_path / 'resources.json'
+    right = count_table(model(), (16, 24), path=path)
+    changed = json.loads(path.read_text())
+    changed['layers'][1] = value
+    path.write_text(json.dumps(changed))
+    with pytest.raises(ValueError, match=r'resources\.json: .*checksum is wrong'):
+        ResourceTable.from_file(path)
+    with pytest.warns(UserWarning, match='it is counted again'):
+        assert count_table(model(), (16, 24), path=path) == right
+    assert ResourceTable.from_file(path) == right
+
+
 @pytest.mark.parametrize(
     'text, message',
-    [('{"stem": 3}', "key 'params' is missing"), ('[]', 'not a resource'), ('{', 'is not JSON')],
+    [('{"stem": 3}', "key 'checksum' is missing"), ('[]', 'not a resource'), ('{', 'is not JSON')],
 )
 def test_broken_file_is_named(tmp_path, text, message):
     path = tmp_path / 'resources.json'

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,8 +11,9 @@ from mmengine.dist import get_world_size
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from bmtas.engine.balancing import Balancer, BalancerStateHook, kept_buffers
+from bmtas.engine.balancing import Balancer, BalancerStateHook, check_method, kept_buffers
 from bmtas.engine.dist import unwrap
+from bmtas.engine.loops.base import accumulates
 from bmtas.engine.loops.train_loop import PositionTrainLoop
 from bmtas.engine.seeding import BALANCING, position_seed
 from bmtas.engine.updates import active_tasks, report
@@ -47,12 +49,10 @@ class BalancedTrainLoop(PositionTrainLoop):
     ) -> None:
         super().__init__(runner, dataloader, max_iters, val_interval, val_begin)
         model = unwrap(runner.model)
-        if not isinstance(balancing, Mapping) or 'method' not in balancing:
-            raise ValueError("train_cfg.balancing: must be dict(method='UW') or the like")
         device = next(model.parameters()).device
         self.balancer = Balancer(len(model.tasks), device=device, **balancing)
         runner.register_hook(BalancerStateHook(self.balancer))
-        if self.balancer.is_aggregator and _accumulates(runner.optim_wrapper):
+        if self.balancer.is_aggregator and accumulates(runner.optim_wrapper) > 1:
             raise ValueError(
                 f'optim_wrapper.accumulative_counts: must be 1 with {self.balancer.name}, which '
                 'combines the gradients of one batch'
@@ -61,6 +61,14 @@ class BalancedTrainLoop(PositionTrainLoop):
             switch_off_shared_lr(runner, self.balancer.name)
         batch_size = self.dataloader.batch_size * get_world_size()
         self.updates_per_pass = max(1, len(self.dataloader.dataset) // batch_size)
+
+    @staticmethod
+    def check_config(arguments: Mapping[str, Any], path: str) -> None:
+        """See that method and arguments exist, before anything is built."""
+        balancing = arguments.get('balancing')
+        if not balancing or 'method' not in balancing:
+            raise ValueError(f"{path}.balancing: must be dict(method='UW') or the like")
+        check_method(**balancing)
 
     def update(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """One step on one batch."""
@@ -72,14 +80,10 @@ class BalancedTrainLoop(PositionTrainLoop):
         device = self.balancer.last_losses.device
         present = torch.tensor([task.name in names for task in core.tasks], device=device)
         data = core.data_preprocessor(batch, True)
-        # what a method draws is the same on every rank
-        with torch.random.fork_rng():
-            torch.manual_seed(position_seed(self.runner.seed, BALANCING, self._iter))
-            draws = torch.random.get_rng_state()
         if self.balancer.is_aggregator:
-            losses = self._aggregate(core, data, present, draws)
+            losses = self._aggregate(core, data, present)
         else:
-            losses = self._scalarize(model, data, present, draws)
+            losses = self._scalarize(model, data, present)
         self._finish(core, data, present)
         shown = {f'loss_{t.name}': x for t, x in zip(core.tasks, losses) if t.name in names}
         return report(shown)
@@ -90,21 +94,26 @@ class BalancedTrainLoop(PositionTrainLoop):
             losses = model(**data, mode='loss')
         return [losses[f'loss_{task.name}'] for task in unwrap(model).tasks]
 
-    def _scalarize(self, model: Any, data: Mapping, present: Tensor, draws: Tensor) -> Tensor:
-        losses = torch.stack(self._losses(model, data))
+    @contextmanager
+    def _equal_draws(self) -> Iterator[None]:
+        """What a method draws inside, on CPU and GPU, is the same on every rank."""
         with torch.random.fork_rng():
-            torch.random.set_rng_state(draws)
+            torch.manual_seed(position_seed(self.runner.seed, BALANCING, self._iter))
+            yield
+
+    def _scalarize(self, model: Any, data: Mapping, present: Tensor) -> Tensor:
+        losses = torch.stack(self._losses(model, data))
+        with self._equal_draws():
             total = self.balancer.scalarize(losses, present)
         self.runner.optim_wrapper.update_params(total)
         return losses.detach()
 
-    def _aggregate(self, core: Any, data: Mapping, present: Tensor, draws: Tensor) -> Tensor:
+    def _aggregate(self, core: Any, data: Mapping, present: Tensor) -> Tensor:
         # the model itself, not its distributed wrapper: the balancer exchanges the gradients
         losses = self._losses(core, data)
         wrapper = self.runner.optim_wrapper
         wrapper.zero_grad()
-        with torch.random.fork_rng():
-            torch.random.set_rng_state(draws)
+        with self._equal_draws():
             self.balancer.aggregate(losses, present, core.parameters())
         wrapper.step()
         wrapper.zero_grad()
@@ -119,10 +128,6 @@ class BalancedTrainLoop(PositionTrainLoop):
         self.balancer.step(losses_again, present)
         if (self._iter + 1) % self.updates_per_pass == 0:
             self.balancer.end_pass()
-
-
-def _accumulates(wrapper: Any) -> bool:
-    return isinstance(wrapper, Mapping) and wrapper.get('accumulative_counts', 1) != 1
 
 
 def switch_off_shared_lr(runner: Any, method: str) -> None:

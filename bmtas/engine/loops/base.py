@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from mmengine.dist import get_world_size
+from mmengine.hooks import CheckpointHook
 from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
 
 from bmtas.datasets.samplers import PositionSampler
+from bmtas.engine.dist import average_statistics, unwrap
+from bmtas.engine.finite import GradientGuard, check_finite
 from bmtas.engine.seeding import seed_update
+from bmtas.engine.stop import DeafWorker, StopRequest
 from bmtas.typed import Count, Natural
+
+VALIDATED = 'validated'
+"""In the message hub: the last update that was validated."""
 
 
 class UpdateLoop(BaseLoop):
@@ -42,11 +51,14 @@ class UpdateLoop(BaseLoop):
     ) -> None:
         super().__init__(runner, dataloader)
         check_sampler(self.dataloader)
+        self.dataloader.worker_init_fn = DeafWorker(self.dataloader.worker_init_fn)
         self._max_iters = int(max_iters)
         self._iter = 0
         self._epoch = 0
         self.val_interval = val_interval
         self.val_begin = val_begin
+        # a checkpoint between two steps would lose the gradients added up so far
+        self._step = accumulates(runner.optim_wrapper)
         self.stop_training = False  # set by mmengine's EarlyStoppingHook
         self._iterators: dict[int, Iterator] = {}
         if hasattr(self.dataloader.dataset, 'metainfo'):
@@ -99,35 +111,85 @@ class UpdateLoop(BaseLoop):
         return next(self._iterators[id(loader)])
 
     def run(self) -> Any:
-        """Launch the run."""
-        self._iterators.clear()
-        self.runner.call_hook('before_train')
-        self.runner.call_hook('before_train_epoch')
-        while self._iter < self._max_iters and not self.stop_training:
-            self.runner.model.train()
-            batch = self.next_batch()
-            self.run_update(batch)
-            if self._validates():
-                self.runner.val_loop.run()
-        self.runner.call_hook('after_train_epoch')
-        self.runner.call_hook('after_train')
-        self._iterators.clear()
-        return self.runner.model
+        """Launch the run.
 
-    def run_update(self, batch: Mapping[str, Any]) -> None:
+        Raises:
+            SystemExit: A signal asked to stop; a checkpoint was written, the code is 128 and the
+                number of the signal.
+            ValueError: A loss, a gradient or a weight is not finite any more.
+        """
+        runner = self.runner
+        self._iterators.clear()
+        guard = GradientGuard(runner.optim_wrapper)
+        runner.call_hook('before_train')
+        runner.call_hook('before_train_epoch')
+        with guard, StopRequest() as stop:
+            # a run that was killed between a checkpoint and the validation after it
+            self._validate()
+            while self._iter < self._max_iters and not self.stop_training:
+                runner.model.train()
+                self.run_update(self.next_batch(), guard)
+                signum = stop.at(self._iter) if self._iter % self._step == 0 else 0
+                if signum:
+                    self._leave(signum)
+                self._validate()
+        check_finite(unwrap(runner.model), self._iter)
+        runner.call_hook('after_train_epoch')
+        runner.call_hook('after_train')
+        self._iterators.clear()
+        return runner.model
+
+    def run_update(self, batch: Mapping[str, Any], guard: GradientGuard) -> None:
         """One update with the hooks around it."""
         index = self._iter
         hook_args = dict(batch_idx=index, data_batch=batch)
         seed_update(self.runner.seed, index, self.runner.rank)
         self.runner.call_hook('before_train_iter', **hook_args)
         outputs = self.update(batch)
+        guard.check(outputs, index)
+        if not self.runner.cfg.get('sync_bn'):
+            average_statistics(self.runner.model)
         self.runner.call_hook('after_train_iter', **hook_args, outputs=outputs)
         self._iter += 1
 
+    def _validate(self) -> None:
+        """Validate if it is time and was not yet done for this update.
+
+        A checkpoint knows which validation it has seen, so that a resumed run makes up for one that
+        was cut off, and repeats none.
+        """
+        hub = self.runner.message_hub
+        if self._validates() and hub.get_info(VALIDATED, 0) != self._iter:
+            hub.update_info(VALIDATED, self._iter)
+            self.runner.val_loop.run()
+
     def _validates(self) -> bool:
-        if self.runner.val_loop is None or self._iter < self.val_begin:
+        if self.runner.val_loop is None or self._iter < max(self.val_begin, 1):
             return False
         return self._iter % self.val_interval == 0 or self._iter == self._max_iters
+
+    def _leave(self, signum: int) -> NoReturn:
+        """Write a checkpoint and end the program."""
+        runner = self.runner
+        name = signal.Signals(signum).name
+        hook = next((h for h in runner.hooks if isinstance(h, CheckpointHook)), None)
+        saved = 'the config has no CheckpointHook, nothing was saved'
+        if hook is not None:
+            file = hook.filename_tmpl.format(self._iter)
+            if Path(hook.last_ckpt or '').name != file:
+                meta = dict(epoch=self._epoch, iter=self._iter)
+                hook._save_checkpoint_with_step(runner, self._iter, meta=meta)
+            saved = f'{file} is written; the same command with --resume goes on'
+        runner.logger.error(f'stopped by {name} after {self._iter} updates: {saved}')
+        self._iterators.clear()  # ends the workers
+        raise SystemExit(128 + signum)
+
+
+def accumulates(wrapper: Any) -> int:
+    """Updates whose gradients an optimizer wrapper, or its config, adds up before a step."""
+    if isinstance(wrapper, Mapping):
+        return wrapper.get('accumulative_counts', 1)
+    return getattr(wrapper, '_accumulative_counts', 1)
 
 
 def check_sampler(loader: DataLoader) -> None:

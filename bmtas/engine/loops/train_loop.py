@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from torch.utils.data import DataLoader
 
-from bmtas.engine.loops.base import UpdateLoop
+from bmtas.engine.loops.base import UpdateLoop, accumulates
 from bmtas.engine.updates import active_tasks, report, step_weights
 from bmtas.registry import LOOPS
 from bmtas.typed import Count, Natural
@@ -35,6 +35,11 @@ class PositionTrainLoop(UpdateLoop):
     ) -> None:
         super().__init__(runner, dataloader, max_iters, val_interval, val_begin)
         self.order = order
+        if order == 'sequential' and accumulates(runner.optim_wrapper) > 1:
+            raise ValueError(
+                "optim_wrapper.accumulative_counts: must be 1 with train_cfg.order='sequential', "
+                'which steps once for each task'
+            )
 
     @staticmethod
     def averages_gradients(train_cfg: Mapping[str, Any]) -> bool:

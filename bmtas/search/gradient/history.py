@@ -6,30 +6,46 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bmtas.files import write_text
+from bmtas.files import append_line, read_text, write_text
 
 FILE = 'history.jsonl'
 
 
 def read_history(path: str | Path) -> list[dict[str, Any]]:
-    """Rows of a history file in order; a last line that was cut off by a kill is dropped."""
+    """Rows of a history file in order; a last line that was cut off by a kill is dropped.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: A row in the middle is damaged.
+    """
     rows = []
-    for line in Path(path).read_text().splitlines():
+    lines = read_text(path, 'history').splitlines()
+    for number, line in enumerate(lines, 1):
         try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
+            row = json.loads(line)
+            if not isinstance(row, dict) or not isinstance(row.get('update'), int):
+                raise ValueError('no row of a search')
+        except (ValueError, RecursionError):
+            if number == len(lines):
+                break
+            raise ValueError(f'history {path}: line {number} is damaged') from None
+        rows.append(row)
     return rows
 
 
-def trim_history(path: str | Path, update: int) -> None:
-    """Forget the rows from an update on: a resumed run writes them again."""
-    if Path(path).is_file():
-        rows = [row for row in read_history(path) if row['update'] < update]
-        write_text(path, ''.join(json.dumps(row) + '\n' for row in rows))
+def trim_history(path: str | Path, update: int) -> bool:
+    """Forget the rows from an update on: a resumed run writes them again.
+
+    Returns:
+        Whether there is a file, as there must be if ``update`` is not 0.
+    """
+    if not Path(path).is_file():
+        return update == 0
+    rows = [row for row in read_history(path) if row['update'] < update]
+    write_text(path, ''.join(json.dumps(row) + '\n' for row in rows))
+    return True
 
 
 def append_history(path: str | Path, row: dict[str, Any]) -> None:
     """Add a row."""
-    with open(path, 'a') as stream:
-        stream.write(json.dumps(row) + '\n')
+    append_line(path, json.dumps(row, allow_nan=False))

@@ -75,7 +75,9 @@ class BranchingLogHook(Hook):
 
     @master_only
     def _trim(self, runner: Any) -> None:
-        trim_history(Path(runner.work_dir) / FILE, runner.iter)
+        path = Path(runner.work_dir) / FILE
+        if not trim_history(path, runner.iter):
+            runner.logger.warning(f'{path} is missing: the course of earlier updates is lost')
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Name the phase for the log line."""

@@ -66,6 +66,7 @@ class GradientSearch(Strategy):
     """
 
     distributed = True
+    builds_runner = True
 
     def __init__(
         self,

@@ -1,0 +1,158 @@
+"""A work dir belongs to one run: what the run is, who is writing there, whether it may go on."""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import broadcast_object_list, is_main_process
+
+from bmtas.engine.checkpoint import checkpoint_files
+from bmtas.files import FolderLock, make_folder, read_json, remove_leftovers, write_json
+
+RUN = 'run.json'
+VERSION = 1
+_MISSING = '(none)'
+
+# what a run may be continued with: lengths, workers, intervals, device, places, the log, tests
+_MAY_CHANGE = (
+    *('work_dir', 'data_root', 'load_from', 'resume', 'overwrite', 'source', 'cache'),
+    *('launcher', 'device', 'env_cfg', 'model_wrapper_cfg', 'find_unused_parameters', 'compile'),
+    *('activation_checkpointing', 'custom_imports', 'log_processor', 'log_level', 'visualizer'),
+    *('experiment_name', 'method', 'draw', 'test_dataloader', 'test_cfg', 'test_evaluator'),
+    *('num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory', 'timeout'),
+    *('interval', 'val_interval', 'val_begin', 'max_keep_ckpts', 'heat_maps'),
+    *('max_iters', 'weight_updates'),
+    # a finished search is decoded for other budgets
+    *('budget', 'decode'),
+)
+
+
+def identity_of(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a run this run: every value of its config by dotted key.
+
+    Lengths, workers, intervals, device and places are left out; of a path its last part is kept.
+    """
+    return dict(_flatten(dict(cfg.items()), ''))
+
+
+def _flatten(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key not in _MAY_CHANGE and not str(key).startswith('_'):
+                yield from _flatten(value, f'{path}.{key}' if path else str(key))
+    elif isinstance(node, (list, tuple)):
+        yield path, len(node)
+        for index, value in enumerate(node):
+            yield from _flatten(value, f'{path}.{index}')
+    elif node is None or isinstance(node, (bool, int)):
+        yield path, node
+    elif isinstance(node, float):
+        yield path, node if math.isfinite(node) else str(node)
+    elif isinstance(node, (str, Path)):
+        yield path, Path(node).name if os.sep in str(node) else str(node)
+    else:  # a class or function of a Python config
+        yield path, getattr(node, '__qualname__', type(node).__qualname__)
+
+
+def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """``optimizer.lr was 0.1, now it is 0.2`` for the first key that differs; '' if none does."""
+    # a short key is nearer to what was changed: others are derived from it
+    for key in sorted({**new, **old}, key=len):
+        before, now = old.get(key, _MISSING), new.get(key, _MISSING)
+        if before != now:
+            return f'{key} was {before!r}, now it is {now!r}'
+    return ''
+
+
+class WorkDir:
+    """The claim of a run to its folder, from ``claim`` until ``release``.
+
+    Attributes:
+        folder: The folder.
+        run: Name of the run, stands in its checkpoints; '' on all but the main process.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.run = ''
+        self._lock: FolderLock | None = None
+
+    def claim(self, cfg: Mapping[str, Any], resume: bool = False, overwrite: bool = False) -> None:
+        """Take the folder for the run of a config; all processes of a run call it.
+
+        What is left of files that a killed process was writing is removed.
+
+        Args:
+            cfg: The complete config.
+            resume: Go on with the run that is there, if there is one.
+            overwrite: Give up the run that is there: its checkpoints are deleted.
+
+        Raises:
+            ValueError: Another process is writing there; or the folder holds another run, or this
+                one and nothing was said of going on with it.
+        """
+        message: list[str | None] = [None]
+        if is_main_process():
+            try:
+                self._claim(cfg, resume, overwrite)
+            except (ValueError, OSError) as error:
+                self.release()
+                message = [str(error)]
+        broadcast_object_list(message)  # else the other processes would wait for ever
+        if message[0] is not None:
+            raise ValueError(message[0])
+
+    def _claim(self, cfg: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
+        make_folder(self.folder)
+        self._lock = FolderLock(self.folder)
+        remove_leftovers(self.folder)
+        path, identity = self.folder / RUN, identity_of(cfg)
+        if overwrite:
+            for file in checkpoint_files(self.folder):
+                file.unlink()
+        elif path.is_file():
+            self._compare(_read(path), identity, resume)
+            if resume:
+                return
+        elif checkpoint_files(self.folder):
+            raise ValueError(
+                f'{self.folder}: holds checkpoints of a run without {RUN}; choose another '
+                '--work-dir, or --overwrite deletes them'
+            )
+        self.run = secrets.token_hex(8)
+        write_json(path, dict(version=VERSION, run=self.run, identity=identity))
+
+    def _compare(self, found: Mapping[str, Any], identity: Mapping[str, Any], resume: bool) -> None:
+        difference = first_difference(found['identity'], identity)
+        if difference:
+            raise ValueError(
+                f'{self.folder}: belongs to a run of another config: {difference}; choose another '
+                '--work-dir, or --overwrite deletes that run'
+            )
+        files = checkpoint_files(self.folder)
+        if files and not resume:
+            raise ValueError(
+                f'{self.folder}: holds {len(files)} checkpoints of this run; --resume goes on with '
+                'it, --overwrite deletes it, another --work-dir keeps it'
+            )
+        self.run = found['run']
+
+    def release(self) -> None:
+        """Give the folder back."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    content = read_json(path, 'identity of the run')
+    if not isinstance(content, dict) or not isinstance(content.get('identity'), dict):
+        raise ValueError(f'{path}: is not what a run writes; --overwrite starts anew')
+    if not isinstance(content.get('run'), str):
+        raise ValueError(f'{path}: run: must be a text; --overwrite starts anew')
+    return content

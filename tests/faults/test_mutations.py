@@ -1,0 +1,310 @@
+"""Every reader against damaged files: it reads what is right, or one line says which file is not.
+
+A traceback of another kind, a message without the file's name and a wrong acceptance are failures.
+"""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mutations import WEIRD, mutated
+from PIL import Image
+
+from bmtas.branching import BranchingTree
+from bmtas.datasets.files import read_array, read_split
+from bmtas.engine.checkpoint import find_resumable
+from bmtas.engine.config import load_config
+from bmtas.engine.work_dir import WorkDir, identity_of
+from bmtas.evaluation import load_results
+from bmtas.files import load_state, save_state, write_json
+from bmtas.ncp.codes import NetworkCode
+from bmtas.ncp.data import RecordTable
+from bmtas.resources import Costs, ResourceTable
+from bmtas.search.affinity_file import read_affinity
+from bmtas.search.gradient import append_history, read_history
+
+USER_ERRORS = (ValueError, FileNotFoundError, OSError)
+TABLE = ResourceTable(
+    stem=5,
+    layers=(10, 20),
+    heads={'a': 3, 'b': 4},
+    layer_names=('one', 'two'),
+    unit='MAdds',
+    convention='mac',
+    input_size=(8, 8),
+    backbone='abc',
+    params=Costs(1, (2, 3), {'a': 1, 'b': 1}),
+)
+TREE = BranchingTree.from_routes([[0, 0], [0, 1]], ['a', 'b'], ['one', 'two'])
+STATE = {'meta': {'iter': 3}, 'state_dict': {'w': torch.arange(40.0)}}
+
+
+def branching(path):
+    TREE.to_file(path, TABLE)
+
+
+def check_branching(path):
+    tree = BranchingTree.from_file(path, ['a', 'b'], 2)
+    assert tree.routes.shape == (2, 2) and tree.routes.min() >= 0
+    assert list(tree.tasks) == ['a', 'b']
+
+
+def table(path):
+    TABLE.to_file(path)
+
+
+def check_table(path):
+    assert ResourceTable.from_file(path) == TABLE
+
+
+def results(path):
+    names = dict.fromkeys('ab', 'mIoU')
+    scores = dict(a=50.0, b=60.0)
+    write_json(
+        path, dict(scores=scores, score_names=names, higher_is_better=dict.fromkeys('ab', True))
+    )
+
+
+def check_results(path):
+    content = load_results(path)
+    for task, score in content['scores'].items():
+        assert isinstance(score, (int, float)) and math.isfinite(score)
+        assert not isinstance(score, bool)
+        assert isinstance(content['score_names'][task], str)
+        assert isinstance(content['higher_is_better'][task], bool)
+
+
+def history(path):
+    for update in range(3):
+        append_history(path, dict(update=update, losses=dict(loss_a=1.0)))
+
+
+def check_history(path):
+    assert all(isinstance(row['update'], int) for row in read_history(path))
+
+
+def checkpoint(path):
+    save_state(path, STATE)
+
+
+def check_checkpoint(path):
+    state = load_state(path)
+    assert torch.equal(state['state_dict']['w'], STATE['state_dict']['w'])
+
+
+def foreign_checkpoint(path):
+    torch.save(STATE, path)
+
+
+def check_resumable(path):
+    newest = path.with_name('iter_7.pth')
+    newest.write_bytes(path.read_bytes())
+    save_state(path.with_name('iter_5.pth'), STATE)
+    found, notes = find_resumable(path.parent)
+    assert found.name in ('iter_5.pth', 'iter_7.pth')
+    if found.name == 'iter_5.pth':
+        assert len(notes) == 1 and 'iter_7.pth' in notes[0] and '\n' not in notes[0]
+    newest.unlink()
+
+
+def split(path):
+    path.write_text('img_1\nimg_2\nimg_3\n')
+
+
+def check_split(path):
+    ids = read_split(path)
+    assert ids and len(set(ids)) == len(ids)
+    for name in ids:
+        assert '..' not in name.split('/') and not name.startswith('/') and '\0' not in name
+
+
+def label_npy(path):
+    with open(path, 'wb') as stream:
+        np.save(stream, np.arange(12.0).reshape(3, 4))
+
+
+def label_png(path):
+    Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(path, format='png')
+
+
+def check_label(path):
+    array = read_array(path)
+    assert array.dtype.kind in 'buif' and 0 < array.size < 10**9
+
+
+def code(path):
+    write_json(path, {'chosen': {'code': [3] * 27}})
+
+
+def check_code(path):
+    assert all(isinstance(value, int) for value in NetworkCode.from_file(path))
+
+
+def records(path):
+    columns = {'madds_g': np.array([1.0, 2.0]), 'mIoU': np.array([50.0, 60.0])}
+    RecordTable(np.array([[1, 2], [3, 4]]), columns).to_json(path)
+
+
+def check_records(path):
+    found = RecordTable.from_file(path)
+    assert found.codes.ndim == 2
+    assert all(len(column) == len(found.codes) for column in found.columns.values())
+
+
+def affinity(path):
+    write_json(
+        path, dict(version=1, tasks=['a', 'b'], locations=['x'], affinity=[[[1, 0], [0, 1]]])
+    )
+
+
+def check_affinity(path):
+    found = read_affinity(path, ['a', 'b'])
+    assert found.shape[1:] == (2, 2) and np.isfinite(found).all()
+
+
+def identity(path):
+    cfg = {'model': {'type': 'A', 'width': 3}, 'tasks': ['a']}
+    write_json(path, dict(version=1, run='r', identity=identity_of(cfg)))
+
+
+def check_identity(path):
+    claim = WorkDir(path.parent)
+    try:
+        claim.claim({'model': {'type': 'A', 'width': 3}, 'tasks': ['a']}, resume=True)
+        assert isinstance(claim.run, str)
+    finally:
+        claim.release()
+
+
+def config_file(path):
+    write_json(path, dict(method='mine', train_cfg=dict(type='PositionTrainLoop', max_iters=3)))
+
+
+def check_config_file(path):
+    load_config(path)
+
+
+READERS = {
+    'branching.json': (branching, check_branching),
+    'resources.json': (table, check_table),
+    'results.json': (results, check_results),
+    'history.jsonl': (history, check_history),
+    'own.pth': (checkpoint, check_checkpoint),
+    'foreign.pth': (foreign_checkpoint, check_checkpoint),
+    'resumed.pth': (checkpoint, check_resumable),
+    'split.txt': (split, check_split),
+    'label.npy': (label_npy, check_label),
+    'label.png': (label_png, check_label),
+    'code.json': (code, check_code),
+    'records.json': (records, check_records),
+    'affinity.json': (affinity, check_affinity),
+    'run.json': (identity, check_identity),
+    'config.json': (config_file, check_config_file),
+}
+
+
+def assert_one_line(error, name):
+    text = str(error)
+    assert name in text, f'the message does not name {name}: {text}'
+    assert '\n' not in text, text
+
+
+def run_mutations(name, tmp_path_factory, examples):
+    folder = tmp_path_factory.mktemp('mutations')
+    path = folder / name
+    make, check = READERS[name]
+    make(path)
+    check(path)
+    good = path.read_bytes()
+
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(mutated(good))
+    def attack(content):
+        path.write_bytes(content)
+        try:
+            check(path)
+        except USER_ERRORS as error:
+            assert_one_line(error, name)
+
+    attack()
+
+
+@pytest.mark.parametrize('name', READERS)
+def test_some_mutations(name, tmp_path_factory):
+    run_mutations(name, tmp_path_factory, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', READERS)
+def test_many_mutations(name, tmp_path_factory):
+    run_mutations(name, tmp_path_factory, 80)
+
+
+OPTIONS = [
+    *('tasks', 'tasks.semseg', 'tasks.semseg.kind', 'tasks.semseg.weight', 'tasks.semseg.loss'),
+    *('tasks.semseg.loss.type', 'tasks.semseg.metric', 'input_size', 'model', 'model.type'),
+    *('model.encoder', 'model.encoder.type', 'model.encoder.backbone', 'model.head.width'),
+    *('model.encoder.backbone.arch', 'model.encoder.backbone.output_stride', 'model.head'),
+    *('train_dataloader', 'train_dataloader.batch_size', 'train_dataloader.num_workers'),
+    *('train_dataloader.dataset', 'train_dataloader.dataset.type', 'train_dataloader.sampler'),
+    *('train_dataloader.dataset.pipeline', 'train_dataloader.dataset.pipeline.0'),
+    *('train_cfg', 'train_cfg.type', 'train_cfg.max_iters', 'train_cfg.val_interval'),
+    *('train_cfg.order', 'val_cfg', 'optim_wrapper', 'optim_wrapper.optimizer'),
+    *('optim_wrapper.optimizer.lr', 'optim_wrapper.clip_grad', 'optim_wrapper.constructor'),
+    *('param_scheduler', 'param_scheduler.0', 'param_scheduler.0.power', 'default_hooks'),
+    *('default_hooks.checkpoint', 'default_hooks.checkpoint.interval', 'custom_hooks'),
+    *('default_hooks.checkpoint.max_keep_ckpts', 'randomness', 'randomness.seed', 'env_cfg'),
+    *('log_processor', 'visualizer', 'work_dir', 'load_from', 'resume', 'launcher', 'search'),
+    *('search.type', 'resources', 'resources.quantity', 'sync_bn', 'custom_imports', 'method'),
+    *('a.b.c', '', '.', 'tasks.9', 'default_scope', 'data_root', 'compile'),
+]
+
+
+def run_options(examples):
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.sampled_from(OPTIONS), st.sampled_from([*WEIRD, -0.5, 'high', float('nan'), [180]]))
+    def attack(key, value):
+        try:
+            load_config('shared/mobilenetv2_shapescenes', {key: value})
+        except USER_ERRORS as error:
+            text = str(error)
+            assert '\n' not in text, text
+            assert 'mobilenetv2_shapescenes' in text or '--cfg-options' in text, text
+
+    attack()
+
+
+def test_some_options():
+    run_options(15)
+
+
+@pytest.mark.slow
+def test_many_options():
+    run_options(250)
+
+
+def test_json_that_is_deep_is_one_line(tmp_path):
+    for name in ('branching.json', 'results.json', 'run.json', 'config.json', 'code.json'):
+        path = tmp_path / name
+        path.write_text('[' * 100_000)
+        with pytest.raises(ValueError, match=name) as caught:
+            READERS[name][1](path)
+        assert_one_line(caught.value, name)
+        assert json.dumps(str(caught.value))
+        path.unlink()
