@@ -137,6 +137,7 @@ REGISTRY_OF_KEY: Mapping[str, Registry] = {
     'log_processor': bmtas_registry.LOG_PROCESSORS,
     'model_wrapper_cfg': mmengine_registry.MODEL_WRAPPERS,
     'init_cfg': mmengine_registry.WEIGHT_INITIALIZERS,
+    **dict.fromkeys(('kind', 'kinds'), bmtas_registry.KINDS),
     'search': bmtas_registry.STRATEGIES,
 }
 
