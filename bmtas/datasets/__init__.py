@@ -10,6 +10,7 @@ from .folder import MultiTaskFolder
 from .label_file import LabelFile
 from .label_table import LabelColumn
 from .nyud import NYUD
+from .nyud_video import NYUDVideo
 from .pascal_context import PascalContext
 from .samplers import PositionSampler
 from .shapescenes import ShapeScenes
@@ -21,6 +22,7 @@ __all__ = [
     'Digits',
     'IdxImages',
     'LabelColumn',
+    'NYUDVideo',
     'LabelFile',
     'MultiTaskDataset',
     'MultiTaskFolder',

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 from bmtas.kinds import Kind, build_kind
@@ -60,7 +62,8 @@ class MultiTaskDataset(Dataset):
 
         Returns:
             dict with ``img`` (H, W, 3) uint8 RGB; ``labels``: name -> array as its kind decodes
-            it; ``img_id``; ``img_path`` or None.
+            it; ``img_id``; ``img_path`` or None; maybe ``frames``, images of the same clip and
+            size, which every transform treats as the image.
         """
         raise NotImplementedError
 
@@ -78,5 +81,32 @@ class MultiTaskDataset(Dataset):
         results['kinds'] = self.kinds
         results['ori_shape'] = results['img'].shape[:2]
         for transform in self.pipeline:
-            results = transform(results, rng)
+            if results.get('frames'):
+                results = _with_frames(transform, results, rng)
+            else:
+                results = transform(results, rng)
         return results
+
+
+def _with_frames(
+    transform: Callable, results: dict[str, Any], rng: np.random.Generator
+) -> dict[str, Any]:
+    """Apply a transform to a sample and, with the same draws, to its frames.
+
+    Raises:
+        ValueError: A frame of another size than the image.
+    """
+    frames = results['frames']
+    odd = [f.shape for f in frames if f.shape != results['img'].shape]
+    if odd:
+        raise ValueError(
+            f'image {results.get("img_id")!r} of {results["img"].shape[:2]} has a frame of '
+            f'{odd[0][:2]}; all frames of a clip must be of one size'
+        )
+    alone = {key: value for key, value in results.items() if key != 'frames'}
+    twins = [transform(dict(alone, img=frame), copy.deepcopy(rng)) for frame in frames]
+    done = transform(alone, rng)
+    # the last transform packs
+    key = 'img' if 'img' in done else 'inputs'
+    frames = [twin[key] for twin in twins]
+    return dict(done, frames=frames if key == 'img' else torch.stack(frames))

@@ -88,7 +88,7 @@ class MultiTaskFolder(MultiTaskDataset):
         self.readers = {name: readers[name] for name in labels}
         self.known_kinds = {name: reader.kind for name, reader in self.readers.items()}
         try:
-            self.ids = read_split(self.split_path)
+            self.ids = self.read_ids()
         except FileNotFoundError as error:
             raise FileNotFoundError(f'{error}; {self.how_to_get}') from None
         super().__init__(labels, pipeline, augmentation_seed, kinds)
@@ -103,6 +103,10 @@ class MultiTaskFolder(MultiTaskDataset):
                 labels = (reader.read(self.data_root, img_id) for img_id in self.ids)
                 found[name] = np.array([-1 if label is None else int(label) for label in labels])
         return found
+
+    def read_ids(self) -> list[str]:
+        """The ids of the split."""
+        return read_split(self.split_path)
 
     @property
     def how_to_get(self) -> str:

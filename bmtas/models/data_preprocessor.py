@@ -54,11 +54,13 @@ class MultiTaskPreprocessor(BaseDataPreprocessor):
 
         Args:
             data: ``inputs``, a list of (3, H, W) images or a batch (N, 3, H, W) with intensities
-                0 ... 255, and ``data_samples``, a list of samples or None.
+                0 ... 255; ``data_samples``, a list of samples or None; maybe ``frames``, one
+                (F, 3, H, W) for each image.
             training: Not used.
 
         Returns:
-            ``inputs`` (N, 3, H, W) float32 and ``data_samples``.
+            ``inputs`` (N, 3, H, W) float32, ``data_samples``, and ``frames`` (N, F, 3, H, W) where
+            there are some.
 
         Raises:
             ValueError: Empty batch, images of different sizes, or a faulty label.
@@ -79,7 +81,16 @@ class MultiTaskPreprocessor(BaseDataPreprocessor):
         if not isinstance(images, Tensor):
             images = torch.stack(list(images))
         images, samples = self.cast_data(images), self.cast_data(samples)
-        return dict(inputs=(images.float() - self.mean) / self.std, data_samples=samples)
+        prepared = dict(inputs=self._normalised(images), data_samples=samples)
+        if data.get('frames') is not None:
+            frames = self.cast_data(torch.stack(list(data['frames'])))
+            prepared['frames'] = self._normalised(frames.flatten(0, 1)).unflatten(
+                0, frames.shape[:2]
+            )
+        return prepared
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return (images.float() - self.mean) / self.std
 
     def _check_labels(self, samples: Sequence[Any]) -> None:
         for name, kind in self._kinds.items():

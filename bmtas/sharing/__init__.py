@@ -5,6 +5,7 @@ Shoouri et al., "Efficient Computation Sharing for Multi-Task Visual Scene Under
 """
 
 from bmtas.engine.config_check import add_section
+from bmtas.sharing.clips import ClipTestLoop
 from bmtas.sharing.deltas import LowRankDelta, SparseDelta
 from bmtas.sharing.encoder import DeltaEncoder
 from bmtas.sharing.loops import SharingTestLoop, SharingTrainLoop
@@ -14,6 +15,7 @@ from bmtas.sharing.stages import sharing_section
 from bmtas.sharing.video import VideoState
 
 __all__ = [
+    'ClipTestLoop',
     'DeltaEncoder',
     'LowRankDelta',
     'SharingModel',

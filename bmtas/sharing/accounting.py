@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from bmtas.engine.results import plain_number
 from bmtas.resources import count_madds, measure_latency
 from bmtas.sharing.delta_file import sizes
 from bmtas.sharing.encoder import DeltaEncoder, Place
@@ -203,7 +204,21 @@ def report(model: Any, meter: Meter, size: Sequence[int], images: torch.Tensor) 
         madds_by_task=by_task,
         density=densities(encoder, meter),
         delta_bytes=stored_bytes(encoder),
+        head_bytes=4 * sum(p.numel() for p in model.heads.parameters()),
         latency_ms=latencies(model, images),
         cache_bytes=meter.cache_bytes,
         cache_bytes_all=meter.all_bytes,
     )
+
+
+def clip_report(
+    model: Any, scores: Mapping[str, Mapping[str, float]], meters: list[Meter], size: Sequence[int]
+) -> dict[str, Any]:
+    """Scores of key frames and of the others, and multiply-adds by frame of a clip."""
+    heads = head_costs(model, size)
+    by_kind = {
+        kind: {task.name: plain_number(found[f'{task.name}/{task.score}']) for task in model.tasks}
+        for kind, found in scores.items()
+    }
+    totals = [total_madds(model.encoder, meter, heads, size) for meter in meters]
+    return dict(scores=by_kind, madds={kind: [t[kind] for t in totals] for kind in KINDS})

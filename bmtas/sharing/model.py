@@ -11,7 +11,7 @@ from torch import Tensor
 from bmtas.engine.results import results_of
 from bmtas.models import MultiTaskModel
 from bmtas.registry import MODELS
-from bmtas.sharing.accounting import report
+from bmtas.sharing.accounting import clip_report, report
 from bmtas.sharing.delta_file import base_hash
 from bmtas.sharing.meter import Meter
 
@@ -22,9 +22,11 @@ class SharingModel(MultiTaskModel):
 
     Attributes:
         measured: What the last test counted, and an image; set by the loop of the test.
+        clips: Scores of key frames and others and the meters of a clip's frames, if it had clips.
     """
 
     measured: tuple[Meter, Tensor] | None = None
+    clips: tuple[dict[str, dict], list[Meter]] | None = None
 
     @property
     def network(self) -> str:
@@ -41,4 +43,6 @@ def _(model: SharingModel, metrics: Mapping[str, Any], cfg: Config) -> dict[str,
     results = results_of.dispatch(MultiTaskModel)(model, metrics, cfg)
     if model.measured is not None:
         results |= report(model, model.measured[0], cfg.input_size, model.measured[1])
+    if model.clips is not None:
+        results['clips'] = clip_report(model, *model.clips, cfg.input_size)
     return results

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -106,7 +105,7 @@ def load_thresholds(source: Any) -> Thresholds | None:
     if source is None or isinstance(source, Thresholds):
         return source
     if not isinstance(source, (str, Path)):
-        return Thresholds(math.inf if source == 'inf' else source)
+        return Thresholds(source)
     data = read_json(source, 'thresholds')
     if not isinstance(data, Mapping) or not {'version', 'network', 'rows', 'thresholds'} <= {*data}:
         raise ValueError(f'{source}: thresholds: not a file of bmtas calibrate')

@@ -12,6 +12,7 @@ from bmtas.registry import DATASETS
 
 from ..base import MultiTaskDataset
 from .attributes import ATTRIBUTES, CATEGORIES, Maps, attributes
+from .motion import Motion
 from .render import View, camera_normals, edges, picture
 from .scene import CLASSES, PARTS, Scene, compose
 
@@ -63,6 +64,11 @@ class ShapeScenes(MultiTaskDataset):
             smoothed.
         shadow_samples: Points of the lamp that are tested; 1 gives hard shadows.
         cache: Keep rendered scenes in memory, per process.
+        clip: Frames of each scene, in which camera and the thing in front move; index i is frame
+            i % clip of scene i // clip, frame 0 the scene as it is without clips.
+        motion: Strength of the movement; 0 gives equal frames.
+        neighbours: Offsets of frames of the same clip that come along as ``frames``, e.g. (-1, 1);
+            beyond the ends the first or the last frame.
         pipeline, augmentation_seed, kinds: See ``MultiTaskDataset``.
     """
 
@@ -81,6 +87,9 @@ class ShapeScenes(MultiTaskDataset):
         antialias: int = 2,
         shadow_samples: int = 1,
         cache: bool = False,
+        clip: int = 1,
+        motion: float = 1.0,
+        neighbours: Sequence[int] = (),
         pipeline: Sequence[Mapping[str, Any] | Callable] = (),
         augmentation_seed: int = 0,
         kinds: Mapping[str, Any] | None = None,
@@ -104,23 +113,39 @@ class ShapeScenes(MultiTaskDataset):
         self.figure_probability = figure_probability
         self.parts_without_figure = parts_without_figure
         self.antialias, self.shadow_samples = antialias, shadow_samples
+        _within('clip', clip, 1, 10**4)
+        if not motion >= 0:
+            raise ValueError(f'ShapeScenes: motion must be at least 0, got {motion!r}')
+        self.clip, self.motion, self.neighbours = clip, motion, tuple(neighbours)
         self._cache: dict[int, dict[str, Any]] | None = {} if cache else None
 
     def __len__(self) -> int:
-        return self.length
+        return self.length * self.clip
 
     def scene(self, index: int) -> Scene:
         """The scene itself, before it is rendered.
 
         Raises:
-            IndexError: No such index in this split.
+            IndexError: No such image in this split.
         """
-        if not 0 <= index < self.length:
-            raise IndexError(f'ShapeScenes {self.split} has {self.length} scenes, no {index}')
-        rng = np.random.default_rng((self.seed, SPLITS.index(self.split), index))
-        return compose(rng, self.figure_probability)
+        if not 0 <= index < len(self):
+            raise IndexError(f'ShapeScenes {self.split} has {len(self)} images, no {index}')
+        number, frame = divmod(index, self.clip)
+        key = (self.seed, SPLITS.index(self.split), number)
+        motion = Motion.draw(np.random.default_rng((*key, 1)), self.motion)
+        return compose(np.random.default_rng(key), self.figure_probability, motion, frame)
 
     def load(self, index: int) -> dict[str, Any]:
+        sample = self._rendered(index)
+        if self.clip > 1:
+            number, frame = divmod(index, self.clip)
+            near = [min(max(frame + step, 0), self.clip - 1) for step in self.neighbours]
+            frames = [self._rendered(number * self.clip + other)['img'] for other in near]
+            sample.update(clip=number, frame=frame, frames=frames)
+        return sample
+
+    def _rendered(self, index: int) -> dict[str, Any]:
+        """A rendered image with its labels, from memory if it is kept there."""
         if self._cache is None:
             return self._render(index)
         if index not in self._cache:

@@ -10,6 +10,7 @@ import numpy as np
 from . import figures, objects
 from .geometry import Camera, Room
 from .materials import Material, MaterialTable
+from .motion import Motion
 from .objects import Builder, hsv
 from .raycast import World
 
@@ -199,10 +200,16 @@ class _Stage:
             self.put(above, (*origin[:2], top), salient)
 
 
-def compose(rng: np.random.Generator, figure_probability: float) -> Scene:
+def compose(
+    rng: np.random.Generator,
+    figure_probability: float,
+    motion: Motion | None = None,
+    frame: int = 0,
+) -> Scene:
     """Draw a scene: one to three salient things in front, up to four others behind them.
 
     With ``figure_probability`` the first salient thing is a person; other persons may stand behind.
+    With a ``motion`` it is the scene of a later frame.
     """
     camera, room = _camera(rng), _room(rng)
     stage = _Stage(rng, camera, room)
@@ -216,6 +223,8 @@ def compose(rng: np.random.Generator, figure_probability: float) -> Scene:
     for _ in range(rng.integers(1, 5)):
         stage.add(pool[rng.integers(len(pool))], False)
     lights = _lights(rng, room)
+    if motion is not None:
+        camera, stage.solids = motion.move(frame, camera, stage.solids, stage.instance)
     wall, floor = CLASSES.index('wall'), CLASSES.index('floor')
     count = stage.count
     return Scene(

@@ -13,7 +13,7 @@ from bmtas.tasks import MultiTaskSample, TaskMaps
 
 from .common import map_labels
 
-META_KEYS = ('img_id', 'img_path', 'ori_shape', 'pad', 'predict_at')
+META_KEYS = ('img_id', 'img_path', 'ori_shape', 'pad', 'predict_at', 'clip', 'frame')
 
 
 def _channels_first(array: np.ndarray) -> np.ndarray:
