@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,9 +66,12 @@ def _reading(path: Path, what: str) -> Iterator[None]:
 
 def _open_upright(path: Path) -> Image.Image:
     """An image turned as its EXIF entry says, which phones write instead of turning pixels."""
-    # given a path, Pillow maps plain TIFF files into memory and forgets to turn them
-    with open(path, 'rb') as file, Image.open(file) as img:
-        img.load()  # turns TIFF files by itself and drops their entry
+    source = path
+    if path.suffix.lower() in ('.tif', '.tiff'):
+        # Pillow turns TIFF files itself, but not plain ones that it maps into memory
+        source = io.BytesIO(path.read_bytes())
+    with Image.open(source) as img:
+        img.load()
         if img.getexif().get(_ORIENTATION, 1) != 1:
             return ImageOps.exif_transpose(img)
         return img
