@@ -42,7 +42,7 @@ def _train(
     cfg_options.append(f'train_cfg.max_iters={iters}')
     common = [str(CONFIGS / f'{config}.py'), '--work-dir', str(out)]
     train = ['train', *common, '--resume', *(['--branching', str(tree)] if tree else [])]
-    test = ['test', *common, str(out / f'iter_{iters}.pth')]
+    test = ['test', *common, str(out / f'iter_{iters}.pth'), '--losses']
     if config != 'single':
         test += ['--baseline', str(single / 'results.json')]
     return [[*train, *cfg_options, *options], [*test, *cfg_options, *options]]

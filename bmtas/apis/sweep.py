@@ -212,7 +212,7 @@ def stages(point: Point) -> list[tuple[str, Callable[[], list[str]]]]:
         if not found:
             raise ValueError(f'{folder / "train"}: the training left no checkpoint')
         args = [point.train, str(found[0]), '--work-dir', str(folder / 'train')]
-        args += ['--out', str(folder / f'.{RESULTS}')]
+        args += ['--out', str(folder / f'.{RESULTS}'), '--losses']
         args += ['--baseline', point.baseline] if point.baseline else []
         return tool('test', *args, options=options)
 

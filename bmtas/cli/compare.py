@@ -37,11 +37,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
     from bmtas.apis.comparison import comparison_csv, comparison_table, on_front, read_entries
+    from bmtas.evaluation.elasticity import elasticities, elasticity_lines
     from bmtas.files import write_text
 
     entries, _ = read_entries(args.work_dirs, args.baseline)
     table = comparison_table(entries)
     print(table)
+    found = elasticities([run for entry in entries for run in entry.runs])
+    if found:
+        print(f'\n{elasticity_lines(found)}')
     for path, text in ((args.out, table + '\n'), (args.csv, comparison_csv(entries))):
         if path:
             write_text(path, text)

@@ -28,6 +28,12 @@ def parse_args(argv: Sequence[str] | None) -> object:
         action='store_true',
         help='also score the best constant predictions of the training labels',
     )
+    parser.add_argument(
+        '--losses',
+        action='store_true',
+        help='also the mean loss of each task, from which bmtas compare finds how far scores '
+        'follow losses',
+    )
     add_run_arguments(parser, resume=False)
     return parser.parse_args(argv)
 
@@ -39,4 +45,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     from bmtas.engine.test import run_test
 
     cfg = config_from_args(args)
-    run_test(cfg, args.checkpoint, args.baseline, args.out, args.sheet, args.amp, args.constant)
+    where = (args.checkpoint, args.baseline, args.out)
+    run_test(cfg, *where, args.sheet, args.amp, args.constant, args.losses)

@@ -84,6 +84,22 @@ def draw_sheet(
     return draw_predictions(images, samples, model.select(tasks), path)
 
 
+@torch.no_grad()
+def mean_losses(
+    model: MultiTaskModel, dataset: Any, indices: Sequence[int], batch_size: int = 8
+) -> dict[str, float]:
+    """Mean of each task's weighted loss over batches of some images, weighed by their sizes."""
+    model.eval()
+    sums = {task.name: 0.0 for task in model.tasks}
+    for start in range(0, len(indices), batch_size):
+        chosen = indices[start : start + batch_size]
+        data = model.data_preprocessor(pseudo_collate([dataset[int(i)] for i in chosen]), False)
+        losses = model(**data, mode='loss')
+        for name in sums:
+            sums[name] += float(losses[f'loss_{name}']) * len(chosen) / len(indices)
+    return sums
+
+
 def run_test(
     cfg: Config,
     checkpoint: str | Path,
@@ -92,6 +108,7 @@ def run_test(
     sheet: int = 6,
     amp: bool = False,
     constant: bool = False,
+    losses: bool = False,
 ) -> dict[str, Any]:
     """Test a checkpoint and write ``results.json``.
 
@@ -103,6 +120,7 @@ def run_test(
         sheet: Number of images on the sheet of predictions; 0 for none.
         amp: Run in bfloat16.
         constant: Add the scores of the best constant predictions, key ``constant``.
+        losses: Add the mean loss of each task, key ``losses``.
 
     Returns:
         The content of ``results.json``.
@@ -135,6 +153,9 @@ def run_test(
     )
     if constant:
         results['constant'] = constants_of(model.tasks, train, cfg.test_dataloader.dataset)
+    if losses:
+        images = runner.test_dataloader.dataset
+        results['losses'] = mean_losses(model, images, range(len(images)))
     if is_main_process():
         target = Path(out or Path(cfg.work_dir) / RESULTS)
         write_json(target, results)

@@ -10,6 +10,7 @@ from mmengine.dist import all_reduce, all_reduce_params, get_world_size
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
+from bmtas.engine.log_losses import on_log_scale
 from bmtas.tasks import MultiTaskSample, Task
 
 
@@ -40,15 +41,24 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def summed_losses(
-    model: nn.Module, data: Mapping, **options: Any
+    model: nn.Module,
+    data: Mapping,
+    elasticities: Mapping[str, float] | None = None,
+    **options: Any,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Sum of the losses of a forward pass and each of them, detached."""
-    total, values = model.parse_losses(model(**data, mode='loss', **options))
-    return total, {key: value.detach() for key, value in values.items() if key != 'loss'}
+    """Sum of the losses of a forward pass, or of their logs; and each of them, detached."""
+    losses = model(**data, mode='loss', **options)
+    total = sum(on_log_scale(losses, elasticities).values())
+    return total, {key: value.detach() for key, value in losses.items()}
 
 
 def step_weights(
-    model: nn.Module, wrapper: OptimWrapper, data: Mapping, names: Sequence[str], **routing: Any
+    model: nn.Module,
+    wrapper: OptimWrapper,
+    data: Mapping,
+    names: Sequence[str],
+    elasticities: Mapping[str, float] | None = None,
+    **routing: Any,
 ) -> dict[str, Tensor]:
     """One step of an optimizer on the sum of some tasks' losses; gradients must be clear before.
 
@@ -58,10 +68,11 @@ def step_weights(
         wrapper: The optimizer.
         data: Preprocessed batch.
         names: Tasks.
+        elasticities: By task, for a step on the sum of kappa log L, see ``log_losses``.
         routing: Passed to the encoder.
     """
     with wrapper.optim_context(model):
-        total, values = summed_losses(model, data, tasks=names, **routing)
+        total, values = summed_losses(model, data, elasticities, tasks=names, **routing)
     wrapper.backward(total)
     average_gradients(p for group in wrapper.optimizer.param_groups for p in group['params'])
     wrapper.step()

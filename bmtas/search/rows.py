@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
@@ -31,6 +30,7 @@ from bmtas.engine.build import build_runner
 from bmtas.engine.checkpoint import checkpoints_of
 from bmtas.engine.dist import unwrap
 from bmtas.engine.jobs import Job, run_jobs
+from bmtas.engine.test import mean_losses
 from bmtas.engine.train import set_routes
 from bmtas.files import load_state, read_json, save_state, write_json, write_text
 from bmtas.models.encoders import encoder_class
@@ -39,7 +39,6 @@ from bmtas.search.context import SearchContext
 from bmtas.search.gradient.loop import split_indices
 
 FOLDER, CONFIG, ROW, RESULT, START = 'rows', 'config.py', 'row.json', 'result.json', 'start.pth'
-HELD_OUT_BATCH = 8
 # keys of a config that do not change what a row finds
 _FREE = ('work_dir', 'search', 'budget', 'resume', 'launcher', 'method', 'branching', 'resources')
 _COPY = re.compile(r'^(encoder\.layers\.\d+)\.\d+\.')
@@ -281,25 +280,17 @@ def _plain_images(cfg: Config) -> Any:
     return DATASETS.build(dict(cfg.train_dataloader.dataset, pipeline=plain.dataset.pipeline))
 
 
-@torch.no_grad()
 def held_out_losses(model: nn.Module, dataset: Any, indices: Sequence[int]) -> dict[str, float]:
     """Log of each task's mean loss on some images.
 
     Raises:
         ValueError: A loss that has no logarithm, e.g. of a task without labels there.
     """
-    model.eval()
-    sums = dict.fromkeys([task.name for task in model.tasks], 0.0)
-    for start in range(0, len(indices), HELD_OUT_BATCH):
-        chosen = indices[start : start + HELD_OUT_BATCH]
-        data = model.data_preprocessor(pseudo_collate([dataset[int(i)] for i in chosen]), False)
-        losses = model(**data, mode='loss')
-        for name in sums:
-            sums[name] += float(losses[f'loss_{name}']) * len(chosen) / len(indices)
-    for name, value in sums.items():
+    means = mean_losses(model, dataset, indices)
+    for name, value in means.items():
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f'task {name!r}: its loss on the held-out images is {value}, not > 0')
-    return {name: math.log(value) for name, value in sums.items()}
+    return {name: math.log(value) for name, value in means.items()}
 
 
 def main() -> int:

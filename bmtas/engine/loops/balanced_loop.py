@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from bmtas.engine.balancing import Balancer, BalancerStateHook, check_method, kept_buffers
 from bmtas.engine.dist import unwrap
+from bmtas.engine.log_losses import LogLosses, on_log_scale
 from bmtas.engine.loops.base import accumulates
 from bmtas.engine.loops.train_loop import PositionTrainLoop
 from bmtas.engine.seeding import BALANCING, position_seed
@@ -32,6 +33,7 @@ class BalancedTrainLoop(PositionTrainLoop):
     Args:
         runner, dataloader, max_iters, val_interval, val_begin: As in UpdateLoop.
         balancing: ``dict(method='UW')``: a method of torchjd and its arguments, see Balancer.
+        log_losses: As in PositionTrainLoop, for methods that combine gradients.
 
     Raises:
         ValueError: Unknown method, or ``shared_lr=True`` or gradient accumulation asked for where
@@ -46,8 +48,11 @@ class BalancedTrainLoop(PositionTrainLoop):
         balancing: Mapping[str, Any],
         val_interval: Count = 1000,
         val_begin: Natural = 1,
+        log_losses: LogLosses = False,
     ) -> None:
-        super().__init__(runner, dataloader, max_iters, val_interval, val_begin)
+        super().__init__(
+            runner, dataloader, max_iters, val_interval, val_begin, log_losses=log_losses
+        )
         model = unwrap(runner.model)
         device = next(model.parameters()).device
         self.balancer = Balancer(len(model.tasks), device=device, **balancing)
@@ -56,6 +61,11 @@ class BalancedTrainLoop(PositionTrainLoop):
             raise ValueError(
                 f'optim_wrapper.accumulative_counts: must be 1 with {self.balancer.name}, which '
                 'combines the gradients of one batch'
+            )
+        if self.elasticities is not None and not self.balancer.is_aggregator:
+            raise ValueError(
+                f'train_cfg.log_losses: {self.balancer.name} has a scale of losses of its own; '
+                'only methods that combine gradients take their logs (PCGrad, MGDA, ...)'
             )
         if not self.balancer.is_sum_like:
             switch_off_shared_lr(runner, self.balancer.name)
@@ -94,6 +104,11 @@ class BalancedTrainLoop(PositionTrainLoop):
             losses = model(**data, mode='loss')
         return [losses[f'loss_{task.name}'] for task in unwrap(model).tasks]
 
+    def _scaled(self, losses: list[Tensor]) -> list[Tensor]:
+        """The losses whose gradients are combined."""
+        names = [f'loss_{task.name}' for task in unwrap(self.runner.model).tasks]
+        return list(on_log_scale(dict(zip(names, losses)), self.elasticities).values())
+
     @contextmanager
     def _equal_draws(self) -> Iterator[None]:
         """What a method draws inside, on CPU and GPU, is the same on every rank."""
@@ -114,7 +129,7 @@ class BalancedTrainLoop(PositionTrainLoop):
         wrapper = self.runner.optim_wrapper
         wrapper.zero_grad()
         with self._equal_draws():
-            self.balancer.aggregate(losses, present, core.parameters())
+            self.balancer.aggregate(self._scaled(losses), present, core.parameters())
         wrapper.step()
         wrapper.zero_grad()
         return torch.stack(losses).detach()

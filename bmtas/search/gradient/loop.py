@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from bmtas.datasets.samplers import PositionSampler
+from bmtas.engine.log_losses import LogLosses, SmoothedLogs, elasticities_of
 from bmtas.engine.loops.base import UpdateLoop
 from bmtas.engine.seeding import ALPHA as ALPHA_INIT
 from bmtas.engine.seeding import SPLIT, gumbel_generator, position_rng, position_seed
@@ -68,6 +69,9 @@ class BranchingSearchLoop(UpdateLoop):
         alpha_init_std: Standard deviation of alpha at the start. At alpha = 0 the gradient of the
             resource term is exactly zero, so a little noise lets it act from the first update.
         resource_loss: Arguments of ResourceLoss.
+        log_losses: Put the tasks' losses on one scale: alpha minimises the sum of kappa_t log L_t
+            (averages over about ten updates) and the resource term; True, or kappa by task. Joint
+            weight updates too.
         table: The resource table.
         val_interval, val_begin: As in UpdateLoop; the argmax of alpha is validated.
 
@@ -89,6 +93,7 @@ class BranchingSearchLoop(UpdateLoop):
         skip_below: float = 0.0,
         alpha_init_std: float = 1e-3,
         resource_loss: Mapping[str, Any] | None = None,
+        log_losses: LogLosses = False,
         val_interval: int = 1000,
         val_begin: int = 1,
     ) -> None:
@@ -124,6 +129,11 @@ class BranchingSearchLoop(UpdateLoop):
             raise ValueError(
                 f'search: the resource table has {table.num_layers} layers, the encoder {layers}'
             )
+        names = [task.name for task in runner.model.tasks]
+        self.elasticities = elasticities_of(log_losses, names, 'search.log_losses')
+        self.logs = None
+        if self.elasticities is not None:
+            self.logs = SmoothedLogs(names, self.elasticities, self.memory)
         self.resource = ResourceTerm(table, ResourceLoss(**(resource_loss or {})))
         self._init_alpha(alpha_init_std)
         self._announce()
@@ -138,7 +148,8 @@ class BranchingSearchLoop(UpdateLoop):
     def _announce(self) -> None:
         term, schedule = self.resource, self.schedule
         tasks = len(self.runner.model.tasks)
-        given = 'GFLOP' if term.loss.unit == 'gflops' else term.unit_name
+        given = dict(gflops='GFLOP', shared='cost of the shared network')
+        given = given.get(term.loss.unit, term.unit_name)
         self.runner.logger.info(
             f'search: {schedule.warmup_updates} warm-up updates, then cycles of '
             f'{schedule.alpha_phase} alpha and {schedule.weight_phase} weight updates, '
@@ -164,17 +175,19 @@ class BranchingSearchLoop(UpdateLoop):
         model, optimizers = self.runner.model, self.runner.optim_wrapper
         phase = self.schedule.phase(self._iter)
         if phase == WARMUP:
-            return warmup_update(model, batch, optimizers, self.joint)
+            return warmup_update(model, batch, optimizers, self.joint, self.elasticities)
         device = model.encoder.alpha.device
         generator = gumbel_generator(self.runner.seed, self._iter, device)
         if phase == ALPHA:
             weights = self._sample(generator, self.hard is True)
             return self._skipped(weights) | alpha_update(
-                model, batch, optimizers, weights, self.resource, generator
+                model, batch, optimizers, weights, self.resource, generator, self.logs
             )
         with torch.no_grad():
             weights = self._sample(generator, bool(self.hard))
-        return self._skipped(weights) | weight_update(model, batch, optimizers, weights, self.joint)
+        return self._skipped(weights) | weight_update(
+            model, batch, optimizers, weights, self.joint, self.elasticities
+        )
 
     def _sample(self, generator: torch.Generator, hard: bool) -> Tensor:
         encoder = self.runner.model.encoder

@@ -22,7 +22,8 @@ class ResourceLoss:
     Args:
         weight: lambda, per GMAdd (or the scaled unit of the table, see ``bmtas.resources.units``).
         mode: 'exact', 'paper' or 'sampled', see ``bmtas.branching.expected_cost``.
-        unit: 'gflops' if lambda is given per GFLOP, as in the public code: 1 GMAdd = 2 GFLOPs.
+        unit: 'gflops' if lambda is given per GFLOP, as in the public code: 1 GMAdd = 2 GFLOPs;
+            'shared' if it is given per cost of the whole shared network.
         per_task: Add the term once for each task of the batch, as the public code does, instead of
             once for each update.
         num_samples: Draws of the sampled mode.
@@ -33,13 +34,15 @@ class ResourceLoss:
 
     weight: NonNegative = 0.1
     mode: Literal[MODES] = 'exact'
-    unit: Literal['gflops'] | None = None
+    unit: Literal['gflops', 'shared'] | None = None
     per_task: bool = False
     num_samples: Count = 16
 
     def __post_init__(self) -> None:
-        if self.unit not in (None, 'gflops'):
-            raise ValueError(f"search.resource_loss.unit: {self.unit!r}, it may only be 'gflops'")
+        if self.unit not in (None, 'gflops', 'shared'):
+            raise ValueError(
+                f"search.resource_loss.unit: {self.unit!r}, choose from 'gflops', 'shared'"
+            )
         if self.mode not in MODES:
             raise ValueError(f'search.resource_loss.mode: {self.mode!r}, choose from {MODES}')
         for key, low in (('weight', 0), ('num_samples', 1)):
@@ -77,7 +80,7 @@ class ResourceTerm:
 
     def factor(self, num_tasks: int) -> float:
         """lambda in effect, per ``unit_name``, in an update with this number of tasks."""
-        scale = 2.0 if self.loss.unit == 'gflops' else 1.0
+        scale = dict(gflops=2.0, shared=self.scale / self.table.shared).get(self.loss.unit, 1.0)
         return self.loss.weight * scale * (num_tasks if self.loss.per_task else 1)
 
     def cost(

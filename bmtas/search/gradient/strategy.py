@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 
 from bmtas.branching import BranchingTree
 from bmtas.engine.build import build_runner
+from bmtas.engine.log_losses import LogLosses
 from bmtas.engine.runner import MultiTaskRunner
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import HOOKS, STRATEGIES
@@ -51,6 +52,8 @@ class GradientSearch(Strategy):
         reset_optimizer: Arguments of ``ResetOptimizerStateHook``.
         log: Arguments of ``BranchingLogHook``.
         save: Arguments of ``SaveBranchingHook``.
+        log_losses: See ``BranchingSearchLoop``. lambda is then free of units: 1 means that twice
+            the shared network's cost must buy 1/T relative loss in every task.
         average: See ``MemoryHook``.
         decode: How the tree is read from alpha: 'argmax' takes every task's largest logit (paper)
             and meets no budget; 'risk' takes the tree of the least expected number of wrong
@@ -85,11 +88,14 @@ class GradientSearch(Strategy):
         reset_optimizer: Annotated[Options, ArgumentsOf(ResetOptimizerStateHook)] = None,
         log: Annotated[Options, ArgumentsOf(BranchingLogHook)] = None,
         save: Annotated[Options, ArgumentsOf(SaveBranchingHook)] = None,
+        log_losses: LogLosses = False,
         average: Fraction = 1 / 3,
         decode: Literal['argmax', 'risk'] | None = None,
         val_interval: Count = 1000,
         val_begin: Natural = 1,
     ) -> None:
+        if log_losses:
+            resource_loss = {'unit': 'shared', **(resource_loss or {})}
         made(ResourceLoss, 'resource_loss', resource_loss)
         self.loop = dict(
             type='BranchingSearchLoop',
@@ -103,6 +109,7 @@ class GradientSearch(Strategy):
             skip_below=skip_below,
             alpha_init_std=alpha_init_std,
             resource_loss=dict(resource_loss or {}),
+            log_losses=log_losses,
             val_interval=val_interval,
             val_begin=val_begin,
         )

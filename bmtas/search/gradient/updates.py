@@ -15,6 +15,7 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
+from bmtas.engine.log_losses import SmoothedLogs
 from bmtas.engine.updates import active_tasks, report, step_weights, summed_losses
 from bmtas.search.gradient.resource_loss import ResourceTerm
 
@@ -51,6 +52,7 @@ def weight_update(
     optimizers: OptimWrapperDict,
     weights: Tensor,
     joint: bool = False,
+    elasticities: Mapping[str, float] | None = None,
 ) -> dict[str, Tensor]:
     """Train the weights on one batch, the tasks in turn, for given mixing weights.
 
@@ -60,6 +62,7 @@ def weight_update(
         optimizers: Wrappers named 'weights' and 'alpha'; only the first steps.
         weights: (L, T, K) mixing weights of the candidates; no gradient flows into them.
         joint: One step on the sum of all tasks' losses instead of one step per task.
+        elasticities: By task, for steps on the sum of kappa log L, see ``log_losses``.
 
     Returns:
         ``loss_<task>`` of the tasks that are labelled in the batch, and their sum ``loss``.
@@ -70,17 +73,21 @@ def weight_update(
     for group in [names] if joint and names else [[name] for name in names]:
         clear_gradients(optimizers)
         wrapper = optimizers['weights']
-        values |= step_weights(model, wrapper, data, group, weights=weights.detach())
+        values |= step_weights(model, wrapper, data, group, elasticities, weights=weights.detach())
     clear_gradients(optimizers)
     return report(values)
 
 
 def warmup_update(
-    model: nn.Module, batch: Mapping[str, Any], optimizers: OptimWrapperDict, joint: bool = False
+    model: nn.Module,
+    batch: Mapping[str, Any],
+    optimizers: OptimWrapperDict,
+    joint: bool = False,
+    elasticities: Mapping[str, float] | None = None,
 ) -> dict[str, Tensor]:
     """Train each candidate on its own task only; see ``weight_update``."""
     weights = model.encoder.warmup_weights()
-    return weight_update(model, batch, optimizers, weights, joint)
+    return weight_update(model, batch, optimizers, weights, joint, elasticities)
 
 
 def alpha_update(
@@ -90,6 +97,7 @@ def alpha_update(
     weights: Tensor,
     resource: ResourceTerm | None = None,
     generator: torch.Generator | None = None,
+    logs: SmoothedLogs | None = None,
 ) -> dict[str, Tensor]:
     """One step of alpha on the sum of the tasks' losses and the resource term.
 
@@ -101,6 +109,7 @@ def alpha_update(
         weights: (L, T, K) mixing weights, differentiable in alpha.
         resource: The resource term, if any.
         generator: Random numbers of a sampled resource term.
+        logs: Factors that put the tasks' losses on one scale; None takes them as they are.
 
     Returns:
         ``alpha/loss_<task>`` of the labelled tasks, ``alpha/loss`` their sum, ``loss_resource``.
@@ -116,6 +125,8 @@ def alpha_update(
         for name in names:
             with wrapper.optim_context(model):
                 total, losses = summed_losses(model, data, tasks=[name], weights=mixing)
+            if logs is not None:
+                total = total * logs.factor(name, losses[f'loss_{name}'])
             wrapper.backward(total)
             values |= losses
     if mixing.grad is not None:
