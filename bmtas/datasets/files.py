@@ -72,7 +72,7 @@ def _open_upright(path: Path) -> Image.Image:
         source = io.BytesIO(path.read_bytes())
     with Image.open(source) as img:
         img.load()
-        if img.getexif().get(_ORIENTATION, 1) != 1:
+        if img.info and img.getexif().get(_ORIENTATION, 1) != 1:
             return ImageOps.exif_transpose(img)
         return img
 

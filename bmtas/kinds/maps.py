@@ -111,7 +111,9 @@ def pad_array(array: np.ndarray, pad: Sequence[int], fill: float | Sequence[floa
         array = array.astype(np.float32)
     if array.ndim == 3:  # OpenCV fills the first channel alone with a single number
         fill = tuple(np.broadcast_to(np.asarray(fill, float), array.shape[2]).tolist())
-    return mmcv.impad(np.ascontiguousarray(array), padding=(left, top, right, bottom), pad_val=fill)
+    if min(array.strides) < 0:  # OpenCV takes windows, but nothing mirrored
+        array = np.ascontiguousarray(array)
+    return mmcv.impad(array, padding=(left, top, right, bottom), pad_val=fill)
 
 
 def warp(
