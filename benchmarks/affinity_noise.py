@@ -56,7 +56,7 @@ def main() -> None:
 
 def _read(parser: argparse.ArgumentParser, file: Path) -> dict:
     if not file.is_file():
-        parser.error(f'{file}: not found; tools/search.py with BMN or FAFS writes it')
+        parser.error(f'{file}: not found; bmtas search with BMN or FAFS writes it')
     return json.loads(file.read_text())
 
 

@@ -6,7 +6,7 @@ Processor time, best of three, of one thread; no records and no trained predicto
 weights do not change the time. Propagation asks an ensemble of the shipped size (eight members of
 128 and 64 units, costs as features) and keeps two hard budgets. Goals: a code's cost in at most
 1 ms, 70 steps in at most 1 s, 70 steps from 32 starts in at most 5 s. Training a predictor may
-take 60 s: ``time python tools/train.py configs/ncp/predictor_seg.py --data-root DIR``.
+take 60 s: ``time bmtas train configs/ncp/predictor_seg.py --data-root DIR``.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def find_results(path: str | Path) -> list[Path]:
         raise FileNotFoundError(f'{path}: no such work dir')
     found = sorted(path.rglob(RESULTS))
     if not found:
-        raise FileNotFoundError(f'{path}: no {RESULTS} in it; tools/test.py writes it')
+        raise FileNotFoundError(f'{path}: no {RESULTS} in it; bmtas test writes it')
     return found
 
 

@@ -52,8 +52,9 @@ def export_model(
     input_size: Sequence[int],
     batch_size: int = 1,
     tasks: Sequence[str] | None = None,
+    dynamic: bool = False,
 ) -> dict[str, float]:
-    """Export a network for one input size and compare it with the original on random images.
+    """Export a network and compare the export with the original on random images.
 
     Args:
         model: A ``MultiTaskModel`` with weights; it is moved to the CPU.
@@ -62,6 +63,7 @@ def export_model(
         input_size: (H, W) of the images.
         batch_size: Number of images in a batch.
         tasks: Names of the tasks that the export predicts; all by default.
+        dynamic: ONNX for batches and images of any size; compared at a second size, too.
 
     Returns:
         Largest difference of each task's output; of class ids the part that differs.
@@ -73,17 +75,25 @@ def export_model(
         raise ValueError(f'--format: unknown {fmt!r}, choose from {list(FORMATS)}')
     if fmt == 'onnx':
         _require_onnx()
+    elif dynamic:
+        raise ValueError('--dynamic: sizes that vary are for --format onnx')
     network = Deployed(model.cpu().eval(), tasks).eval()
     generator = torch.Generator().manual_seed(0)
     shape = (batch_size, 3, *input_size)
     images = 255 * torch.rand(shape, generator=generator)
+    batches = [images]
+    if dynamic:
+        other = (batch_size + 1, 3, input_size[0] + 17, input_size[1] + 34)
+        batches.append(255 * torch.rand(other, generator=generator))
     path = Path(path)
     with torch.no_grad(), atomic_path(path) as part:
-        expected = network(images)
-        run = (_export_onnx if fmt == 'onnx' else _export_program)(network, images, part)
-        found = run(images)
+        if fmt == 'onnx':
+            run = _export_onnx(network, images, part, dynamic)
+        else:
+            run = _export_program(network, images, part)
         # a file that computes something else does not replace one that does not
-        return _compare(network, expected, found, path)
+        found = [_compare(network, network(batch), run(batch), path) for batch in batches]
+    return {name: max(part[name] for part in found) for name in found[0]}
 
 
 def _export_program(network: Deployed, images: Tensor, path: Path) -> Callable:
@@ -101,7 +111,8 @@ def _require_onnx() -> None:
         )
 
 
-def _export_onnx(network: Deployed, images: Tensor, path: Path) -> Callable:
+def _export_onnx(network: Deployed, images: Tensor, path: Path, dynamic: bool) -> Callable:
+    any_size = torch.export.Dim.DYNAMIC
     program = torch.onnx.export(
         network,
         (images,),
@@ -109,6 +120,7 @@ def _export_onnx(network: Deployed, images: Tensor, path: Path) -> Callable:
         opset_version=OPSET,
         input_names=['images'],
         output_names=network.names,
+        dynamic_shapes=({0: any_size, 2: any_size, 3: any_size},) if dynamic else None,
         verbose=False,
     )
     program.save(str(path))

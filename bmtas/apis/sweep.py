@@ -6,6 +6,7 @@ import ast
 import itertools
 import shlex
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -219,10 +220,14 @@ def stages(point: Point) -> list[tuple[str, Callable[[], list[str]]]]:
     return [*([('search', search)] if point.search else []), ('train', train), ('test', test)]
 
 
-def run_point(folder: str | Path) -> None:
+def run_point(folder: str | Path, say: Callable[[str], Any] = print) -> None:
     """Run what is left of a point; a stage that has ended well is not run again.
 
     The tools' output goes to ``sweep.log``. The results get the point's method and name.
+
+    Args:
+        folder: The point's.
+        say: Takes a line before and after each stage.
 
     Raises:
         ValueError: A stage failed; the message names it and the log. Or another process is
@@ -233,18 +238,19 @@ def run_point(folder: str | Path) -> None:
         return
     lock = FolderLock(folder)
     try:
-        _run_stages(point, Path(folder))
+        _run_stages(point, Path(folder), say)
     finally:
         lock.release()
 
 
-def _run_stages(point: Point, folder: Path) -> None:
+def _run_stages(point: Point, folder: Path, say: Callable[[str], Any]) -> None:
     log = folder / LOG
     for name, command in stages(point):
         marker = folder / f'{name}.done'
         if marker.is_file() and name != 'test':
             continue
-        arguments = command()
+        arguments, start = command(), time.monotonic()
+        say(f'{name}: running, its output is in {shlex.quote(str(log))}')
         with open(log, 'a') as stream:
             stream.write(f'\n$ {shlex.join(arguments)}\n')
             stream.flush()
@@ -253,6 +259,7 @@ def _run_stages(point: Point, folder: Path) -> None:
             ).returncode
         if code:
             raise ValueError(f'{point.name}: {name} ended with code {code}, see {log}')
+        say(f'{name}: done in {time.monotonic() - start:.0f} s')
         marker.touch()
     results = read_json(folder / f'.{RESULTS}', 'results file')
     results.update(method=point.method, sweep=dict(name=point.name, options=list(point.options)))

@@ -69,7 +69,7 @@ def read_tree(path: Path, tasks: Sequence[str] | None, num_layers: int | None) -
 def _load(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(
-            f'branching file {path} does not exist; tools/search.py writes one as branching.json'
+            f'branching file {path} does not exist; bmtas search writes one as branching.json'
         )
     content = read_json(path, 'branching file')
     if not isinstance(content, dict) or 'config' not in content:

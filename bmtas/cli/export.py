@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from bmtas.cli.base import Options, ToolParser
@@ -31,6 +32,16 @@ def parse_args(argv: Sequence[str] | None) -> Any:
     parser.add_argument(
         '--task', action='append', metavar='NAME', help='export this task only; may be repeated'
     )
+    parser.add_argument(
+        '--dynamic', action='store_true', help='ONNX for batches and images of any size'
+    )
+    parser.add_argument(
+        '--int8',
+        type=int,
+        metavar='N',
+        help='ONNX: also write FILE.int8.onnx, its ranges measured on N training images, and the '
+        'scores of both files on N test images',
+    )
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='images in a batch')
     parser.add_argument(
         '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override the config'
@@ -50,7 +61,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     size = args.input_size or cfg.get('input_size')
     if not size:
         raise ValueError(f'{args.config}: input_size: missing, give --input-size H W')
-    differences = export_model(model, args.out, args.format, size, args.batch_size, args.task)
-    print(f'{args.out}: {args.format}, input ({args.batch_size}, 3, {size[0]}, {size[1]})')
+    if args.int8 is not None and args.format != 'onnx':
+        raise ValueError('--int8 is for --format onnx')
+    dynamic = args.dynamic or args.int8 is not None
+    options = (size, args.batch_size, args.task, dynamic)
+    differences = export_model(model, args.out, args.format, *options)
+    shape = '(N, 3, H, W)' if dynamic else f'({args.batch_size}, 3, {size[0]}, {size[1]})'
+    print(f'{args.out}: {args.format}, input {shape}')
     for name, value in differences.items():
         print(f'  {name:<14}differs from the original by at most {value:.2g}')
+    if args.int8 is not None:
+        _quantize(cfg, Path(args.out), args.int8)
+
+
+def _quantize(cfg: Any, path: Path, count: int) -> None:
+    """Write the file in eight bits and print the scores of both."""
+    from bmtas.apis.quantize import data_of, onnx_scores, quantize
+
+    if count < 1:
+        raise ValueError(f'--int8 must be positive, got {count}')
+    images = (item['inputs'].float().numpy() for item in data_of(cfg, 'train', count))
+    small = quantize(path, path.with_suffix('.int8.onnx'), images)
+    before, after = (onnx_scores(file, cfg, count) for file in (path, small))
+    sizes = [file.stat().st_size / 1e6 for file in (path, small)]
+    print(f'{small}: {sizes[1]:.2f} MB, {path.name}: {sizes[0]:.2f} MB')
+    for name, value in before.items():
+        print(f'  {name:<14}{value:.4g} in 32 bits, {after[name]:.4g} in 8 ({count} test images)')

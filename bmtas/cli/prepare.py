@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def obtain(args, source, target: Path, console) -> Path:
             console.print(f'no answer: {reason}', markup=False, highlight=False)
         raise FileNotFoundError(
             f'none of the addresses of {args.name} works; by hand: {source.by_hand}; then run '
-            f'bmtas prepare {args.name} --data-root {target} --archive FILE'
+            f'bmtas prepare {args.name} --data-root {shlex.quote(str(target))} --archive FILE'
         )
     return path
 
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if target.is_dir() and any(target.iterdir()):
         raise ValueError(
             f'{target}: exists already; check it with bmtas check {source.config} '
-            f'--data-root {target}, or remove it'
+            f'--data-root {shlex.quote(str(target))}, or remove it'
         )
     archive = obtain(args, source, target, console)
     checksum = sha256(archive)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -93,4 +94,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     if failed:
         raise ValueError(f'{len(failed)} of {len(points)} points failed: {failed[0]}')
     if not args.launcher_template:
-        print(f'compare them with: bmtas compare {work_dir}')
+        print(f'compare them with: bmtas compare {shlex.quote(str(work_dir))}')

@@ -34,6 +34,14 @@ def parse_args(argv: Sequence[str] | None) -> object:
         help='also the mean loss of each task, from which bmtas compare finds how far scores '
         'follow losses',
     )
+    parser.add_argument('--flip', action='store_true', help='average with the mirrored image')
+    parser.add_argument(
+        '--scales',
+        type=float,
+        nargs='+',
+        metavar='S',
+        help='average over these sizes of the image, e.g. 0.75 1 1.25',
+    )
     add_run_arguments(parser, resume=False)
     return parser.parse_args(argv)
 
@@ -45,5 +53,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     from bmtas.engine.test import run_test
 
     cfg = config_from_args(args)
-    where = (args.checkpoint, args.baseline, args.out)
-    run_test(cfg, *where, args.sheet, args.amp, args.constant, args.losses)
+    test_time = None
+    if args.flip or args.scales:
+        from bmtas.models.test_time import TestTime
+
+        test_time = TestTime(args.flip, args.scales or (1.0,))
+    options = (args.baseline, args.out, args.sheet, args.amp, args.constant)
+    run_test(cfg, args.checkpoint, *options, args.losses, test_time)

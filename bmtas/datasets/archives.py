@@ -30,7 +30,7 @@ class Source:
         urls: Addresses of its archives, in the order in which they are tried.
         by_hand: What to do when none of them answers.
         files: Suffix -> number of files in the unpacked archive, where it is known.
-        config: Config for ``tools/data/check.py``.
+        config: Config for bmtas check.
     """
 
     folder: str
@@ -228,9 +228,7 @@ def unpack(
             device, or the target exists.
     """
     if target.exists() and any(target.iterdir()):
-        raise ValueError(
-            f'{target}: exists already; remove it or check it with tools/data/check.py'
-        )
+        raise ValueError(f'{target}: exists already; remove it or check it with bmtas check')
     scratch = target.with_name(target.name + '.unpacking')
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)

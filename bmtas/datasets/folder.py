@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ class MultiTaskFolder(MultiTaskDataset):
     """Number of ids in each split of a published data set."""
 
     published = ''
-    """Name of a published data set for ``tools/data/prepare.py``."""
+    """Name of a published data set for bmtas prepare."""
 
     def __init__(
         self,
@@ -117,8 +118,8 @@ class MultiTaskFolder(MultiTaskDataset):
                 '(docs/data.md), or point --data-root at it'
             )
         return (
-            f'get it with `python tools/data/prepare.py {self.published} --data-root '
-            f'{self.data_root}`, or point --data-root at it'
+            f'get it with `bmtas prepare {self.published} --data-root '
+            f'{shlex.quote(str(self.data_root))}`, or point --data-root at it'
         )
 
     def size_problems(self, sizes: Collection[tuple[int, int]]) -> list[str]:

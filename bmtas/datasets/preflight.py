@@ -57,7 +57,7 @@ def check_datasets(cfg: Mapping[str, Any], dataloaders: Sequence[str] = DATALOAD
     """End at once where the data of a run is missing or incomplete.
 
     Tools call this before any model is built. Only names of files are looked at, each folder
-    is listed once; ``tools/data/check.py`` also reads every file.
+    is listed once; bmtas check also reads every file.
 
     Args:
         cfg: The config of the run.

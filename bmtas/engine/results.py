@@ -49,6 +49,12 @@ def results_table(results: Mapping[str, Any]) -> str:
         constant = line.value(results.get('constant') or {})
         beside = '' if constant is None else f'; the best constant gets {constant:.4g}'
         rows.append(f'  {line.label:<14} {line.score:<10}{shown:>10}   ({arrow} is better{beside})')
+    for task, entry in (results.get('classes') or {}).items():
+        if len(entry['names']) < 3:
+            continue  # of two classes the score says it
+        pairs = zip(entry['names'], entry['scores'])
+        shown = ', '.join(f'{name} {value:.4g}' for name, value in pairs if value is not None)
+        rows.append(f'  {entry["score"]} of the classes of {task}: {shown}')
     cost = f'{results["params"] / 1e6:.4g} M parameters'
     if 'madds' in results:
         height, width = results['input_size']

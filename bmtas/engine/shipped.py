@@ -20,7 +20,8 @@ def config_names(pattern: str = '*') -> list[str]:
     if not any(letter in pattern for letter in '*?['):
         pattern = f'*{pattern}*'
     names = (path.relative_to(CONFIGS).with_suffix('').as_posix() for path in CONFIGS.rglob('*.py'))
-    return sorted(n for n in names if n[0] != '_' and fnmatch.fnmatchcase(n, pattern))
+    shown = (n for n in names if not any(part[0] == '_' for part in n.split('/')))
+    return sorted(n for n in shown if fnmatch.fnmatchcase(n, pattern))
 
 
 def find_config(path: str | Path) -> Path:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from bmtas.evaluation import compare_results, constant_scores, load_results, sho
 from bmtas.files import load_state, write_json
 from bmtas.models import MultiTaskModel
 from bmtas.models.encoders import encoder_class
+from bmtas.models.test_time import TestTime
 from bmtas.registry import DATASETS
 from bmtas.resources import count_model, is_open, without_weights
 from bmtas.tasks import Task
@@ -67,6 +69,24 @@ def constants_of(
     return {task: plain_number(score) for task, score in scores.items()}
 
 
+def classes_of(tasks: Sequence[Task], metrics: Iterable[Any]) -> dict[str, Any]:
+    """Scores of each class and confusion matrices, by task; see ``TaskMetric.classes``."""
+    draw = {task.name: task.draw for task in tasks}
+    found = {}
+    for metric in metrics:
+        if getattr(metric, 'classes', None) is None:
+            continue
+        scores = metric.classes['scores'].tolist()
+        names = [str(n) for n in draw[metric.task].get('names') or range(len(scores))]
+        found[metric.task] = dict(
+            score=metric.classes['score'],
+            names=names,
+            scores=[plain_number(score) for score in scores],
+            confusion=metric.classes['confusion'].tolist(),
+        )
+    return found
+
+
 def draw_sheet(
     runner: Any, count: int, path: Path, tasks: Sequence[str] | None = None
 ) -> Path | None:
@@ -109,6 +129,7 @@ def run_test(
     amp: bool = False,
     constant: bool = False,
     losses: bool = False,
+    test_time: TestTime | None = None,
 ) -> dict[str, Any]:
     """Test a checkpoint and write ``results.json``.
 
@@ -121,6 +142,7 @@ def run_test(
         amp: Run in bfloat16.
         constant: Add the scores of the best constant predictions, key ``constant``.
         losses: Add the mean loss of each task, key ``losses``.
+        test_time: Flips and scales over which predictions are averaged.
 
     Returns:
         The content of ``results.json``.
@@ -138,6 +160,8 @@ def run_test(
     cfg.model = without_weights(cfg.model)
     runner = build_runner(cfg, 'test')
     record_command(cfg.work_dir)
+    if test_time is not None:
+        unwrap(runner.model).test_time = test_time
     context = torch.autocast(get_device(), torch.bfloat16) if amp else nullcontext()
     with context:
         metrics = runner.test()
@@ -151,6 +175,10 @@ def run_test(
         config=str(cfg.filename),
         checkpoint=str(checkpoint),
     )
+    if isinstance(model, MultiTaskModel):
+        results['classes'] = classes_of(model.tasks, runner.test_loop.evaluator.metrics)
+        if test_time is not None:
+            results['test_time'] = asdict(test_time)
     if constant:
         results['constant'] = constants_of(model.tasks, train, cfg.test_dataloader.dataset)
     if losses:

@@ -40,6 +40,11 @@ class TaskMetric(BaseMetric):
     """Names of the results, without prefix, and whether more is better; the first is the main one.
     """
 
+    classes: Mapping[str, Any] | None = None
+    """After ``summarize``, of kinds with classes: ``score`` (its name), ``scores`` (C,) in percent,
+    NaN for a class that does not occur, and ``confusion`` (C, C), counts of true class, predicted
+    class."""
+
     def __init__(
         self,
         task: str,

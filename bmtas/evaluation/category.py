@@ -26,21 +26,20 @@ class CategoryScores(TaskMetric):
     scores = dict(accuracy=True, balanced_accuracy=True, precision=True, recall=True, F1=True)
 
     def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        counts = torch.zeros(3, len(prediction), dtype=torch.int64)
+        confusion = torch.zeros(len(prediction), len(prediction), dtype=torch.int64)
         if self.kind.labelled(target):
             self.kind.check(target, f'task {self.task!r}: label')
-            best = int(prediction.argmax())
-            counts[0, best] = best == int(target)
-            counts[1, int(target)] = 1
-            counts[2, best] = 1
-        return {'counts': counts}
+            confusion[int(target), int(prediction.argmax())] = 1
+        return {'confusion': confusion}
 
     def summarize(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
-        hit, labelled, predicted = sums['counts']
+        confusion = sums['confusion']
+        hit, labelled, predicted = confusion.diag(), confusion.sum(1), confusion.sum(0)
         present = labelled > 0
         recall = ratio(hit, labelled)
         precision = ratio(hit, predicted.clamp(min=1))
         f1 = ratio(2 * hit, labelled + predicted)
+        self.classes = dict(score='F1', scores=100 * f1, confusion=confusion)
         chosen = torch.tensor([False, True]) if len(hit) == 2 else present
         accuracy = ratio(hit.sum(), labelled.sum())
         means = {

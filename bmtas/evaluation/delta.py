@@ -92,13 +92,13 @@ def load_results(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f'{path}: no such results file; tools/test.py writes it for the single-task networks'
+            f'{path}: no such results file; bmtas test writes it for the single-task networks'
         )
     results = read_json(path, 'results file')
     for key in ('scores', 'score_names', 'higher_is_better'):
         if not isinstance(results, dict) or not isinstance(results.get(key), dict):
             raise ValueError(
-                f'{path}: key {key!r} is missing; give the results.json that tools/test.py wrote'
+                f'{path}: key {key!r} is missing; give the results.json that bmtas test wrote'
             )
     for task, value in results['scores'].items():
         if not isinstance(value, (int, float)) or not math.isfinite(value):

@@ -34,13 +34,13 @@ class MeanIoU(TaskMetric):
                     f'task {self.task!r}: {name} holds class ids {int(ids.min())} to '
                     f'{int(ids.max())}, the task has {classes} classes'
                 )
-        hit = prediction[prediction == target]
-        return {
-            name: torch.bincount(ids, minlength=classes)
-            for name, ids in (('hit', hit), ('predicted', prediction), ('labelled', target))
-        }
+        pairs = torch.bincount(target * classes + prediction, minlength=classes**2)
+        return {'confusion': pairs.view(classes, classes)}
 
     def summarize(self, sums: Mapping[str, Tensor]) -> dict[str, float]:
-        iou = ratio(sums['hit'], sums['predicted'] + sums['labelled'] - sums['hit'])
-        accuracy = ratio(sums['hit'].sum(), sums['labelled'].sum())
+        confusion = sums['confusion']
+        hit, labelled, predicted = confusion.diag(), confusion.sum(1), confusion.sum(0)
+        iou = ratio(hit, predicted + labelled - hit)
+        self.classes = dict(score='IoU', scores=100 * iou, confusion=confusion)
+        accuracy = ratio(hit.sum(), labelled.sum())
         return {'mIoU': 100 * float(iou.nanmean()), 'pixel_acc': 100 * float(accuracy)}

@@ -10,6 +10,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from bmtas.models.encoders import encoder_class
+from bmtas.models.test_time import TestTime
 from bmtas.registry import MODELS
 from bmtas.tasks import MultiTaskSample, Task, TaskMaps, build_tasks
 
@@ -34,6 +35,7 @@ class MultiTaskModel(BaseModel):
         encoder: The encoder.
         heads: Heads by task name.
         losses: Losses by task name.
+        test_time: Copies of an image over which ``predict`` averages; None for the image alone.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class MultiTaskModel(BaseModel):
         self.losses = nn.ModuleDict(
             {t.name: MODELS.build(dict(t.loss, kind=t.kind)) for t in self.tasks}
         )
+        self.test_time: TestTime | None = None
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
 
@@ -132,7 +135,12 @@ class MultiTaskModel(BaseModel):
         **routing: Any,
     ) -> list[MultiTaskSample]:
         """Set ``predictions`` of the samples, new ones if there are none; see MultiTaskSample."""
-        logits = self._logits(inputs, tasks, routing)
+        if self.test_time is None:
+            logits = self._logits(inputs, tasks, routing)
+        else:
+            logits = self.test_time.logits(
+                lambda images: self._logits(images, tasks, routing), inputs, self.select(tasks)
+            )
         samples = [MultiTaskSample() for _ in inputs] if data_samples is None else data_samples
         for index, sample in enumerate(samples):
             size = sample.get('predict_at')

@@ -19,7 +19,7 @@ class PredictorHook(Hook):
     Before the first update: mean and deviation of codes and metrics, of the training rows only.
     After the last: the error on the validation rows, if the run has any, as the noise of the
     predictions; and ``predictor.pth`` in the work dir, configuration and weights in one file, which
-    propagation reads and ``tools/test.py`` tests.
+    propagation reads and ``bmtas test`` tests.
 
     Args:
         filename: Name of the exported file.

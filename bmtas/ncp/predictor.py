@@ -208,7 +208,7 @@ def load_predictor(path: str | Path, device: str = 'cpu') -> CodePredictor:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f'{path}: no such predictor; train it with tools/train.py configs/ncp/predictor_*.py'
+            f'{path}: no such predictor; train it with bmtas train configs/ncp/predictor_*.py'
         )
     try:
         content = load_state(path, device, 'predictor')

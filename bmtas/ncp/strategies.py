@@ -1,4 +1,4 @@
-"""Searches of codes as registered strategies: what ``tools/search.py`` runs."""
+"""Searches of codes as registered strategies: what ``bmtas search`` runs."""
 
 from __future__ import annotations
 

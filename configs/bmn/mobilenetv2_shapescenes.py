@@ -1,4 +1,4 @@
-# Reads the networks that tools/train.py configs/single/mobilenetv2_shapescenes.py has trained.
+# Reads the networks that bmtas train configs/single/mobilenetv2_shapescenes.py has trained.
 _base_ = '../branched/mobilenetv2_shapescenes.py'
 search = dict(
     type='BMNSearch',

@@ -1,4 +1,4 @@
-# Reads the network that tools/train.py configs/shared/mobilenetv2_shapescenes.py has trained.
+# Reads the network that bmtas train configs/shared/mobilenetv2_shapescenes.py has trained.
 _base_ = '../branched/mobilenetv2_shapescenes.py'
 search = dict(
     type='FAFSSearch',

@@ -1,6 +1,6 @@
 # What the public tool of the paper does: L1 criterion, predicted cost, values 8..128. Its predictor
 # is one network: configs/ncp/predictor_seg_reference.py, or the public tool's own weights, which
-# tools/ncp.py import reads.
+# bmtas ncp import reads.
 _base_ = ['./propagate_seg.py']
 search = dict(
     _delete_=True,

@@ -2,11 +2,16 @@
 
 import importlib.util
 
+import numpy as np
 import pytest
 import torch
+from mmengine.evaluator import Evaluator
 
 from bmtas.apis.deploy import Deployed, _compare, export_model
 from bmtas.apis.inference import load_model, predict
+from bmtas.apis.quantize import data_of, onnx_scores, quantize
+from bmtas.engine.config import load_config
+from bmtas.tasks import TaskMaps
 
 ONNX = all(importlib.util.find_spec(name) for name in ('onnx', 'onnxscript'))
 
@@ -36,7 +41,7 @@ def test_onnx_agrees(model, network, tmp_path):
 
 @pytest.mark.skipif(ONNX, reason='onnx is installed')
 def test_onnx_names_the_extra(model, tmp_path):
-    with pytest.raises(ValueError, match=r"pip install 'bmtas\[export\]'"):
+    with pytest.raises(ValueError, match=r"pip install '.\[export\]'"):
         export_model(model, tmp_path / 'net.onnx', 'onnx', (64, 64))
     assert not list(tmp_path.iterdir())
 
@@ -57,3 +62,35 @@ def test_another_function_is_noticed(model, tmp_path):
 def test_unknown_format(model, tmp_path):
     with pytest.raises(ValueError, match='tflite'):
         export_model(model, tmp_path / 'x', 'tflite', (64, 64))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not ONNX, reason='onnx and onnxscript are not installed')
+def test_int8_and_sizes_that_vary(model, network, tmp_path):
+    onnxruntime = pytest.importorskip('onnxruntime')
+    path = tmp_path / 'net.onnx'
+    assert max(export_model(model, path, 'onnx', (64, 64), dynamic=True).values()) < 1e-3
+    image = torch.randint(0, 256, (3, 45, 70)).float()
+    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+    found = session.run(None, {'images': image[None].numpy()})
+    for name, values in zip(network.names, found):
+        expected = predict(network.model, image)[name].numpy()
+        np.testing.assert_allclose(values[0], expected, rtol=1e-3, atol=1e-3)
+    cfg = load_config(
+        network.config, {f'{s}_dataloader.dataset.length': 4 for s in ('train', 'test')}
+    )
+    images = (item['inputs'].float().numpy() for item in data_of(cfg, 'train', 4))
+    small = quantize(path, tmp_path / 'net.int8.onnx', images)
+    assert small.stat().st_size < 0.6 * path.stat().st_size
+    before, after = (onnx_scores(file, cfg, 4) for file in (path, small))
+    assert list(before) == network.names
+    # the scores of the exported file are those of the network itself
+    evaluator = Evaluator([dict(metric) for metric in cfg.test_evaluator])
+    for item in data_of(cfg, 'test', 4):
+        item['data_samples'].predictions = TaskMaps(predict(network.model, item['inputs']))
+        evaluator.process(data_samples=[item['data_samples']], data_batch=None)
+    metrics = evaluator.evaluate(4)
+    for task in network.model.tasks:
+        expected = metrics[f'{task.name}/{task.score}']
+        assert before[task.name] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+        assert after[task.name] == pytest.approx(expected, rel=0.5, abs=5)

@@ -93,7 +93,7 @@ def test_published_sets_name_the_command(name, tmp_path):
     target = tmp_path / 'none'
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         cfg[loader].dataset.data_root = str(target)
-    command = f'python tools/data/prepare.py {name} --data-root {target}`'
+    command = f'bmtas prepare {name} --data-root {target}`'
     fails(cfg, 'none: data folder', command)
     target.mkdir()
     # an empty folder; for nyud the layout cannot be told
@@ -134,7 +134,7 @@ def test_tools_end_before_a_model_is_built(command, tmp_path, monkeypatch, capsy
     options = ['--data-root', str(tmp_path / 'none'), '--work-dir', str(work)]
     assert run_tool(module.main, [str(ROOT / config), *rest, *options]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f'{tmp_path}/none: data folder' in line and 'tools/data/prepare.py' in line
+    assert f'{tmp_path}/none: data folder' in line and 'bmtas prepare' in line
     assert not work.exists()
 
 

@@ -255,3 +255,16 @@ def test_prefix_and_kind():
     run(metric, [(torch.zeros(2, 2).long(), torch.zeros(2, 2).long())])
     with pytest.raises(ValueError, match='num_classes'):
         MeanIoU('semseg', dict(type='classes', num_classes=0))
+
+
+def test_scores_of_the_classes_and_the_confusion_matrix():
+    metric = METRICS.build(
+        dict(type='MeanIoU', task='seg', kind=dict(type='classes', num_classes=3))
+    )
+    prediction, label = torch.tensor([[0, 0, 1, 1]]), torch.tensor([[0, 1, 1, 255]])
+    sample = dict(labels=dict(seg=label), predictions=dict(seg=prediction))
+    metric.process(None, [sample])
+    metric.evaluate(1)
+    assert metric.classes['confusion'].tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
+    scores = metric.classes['scores'].tolist()
+    assert scores[:2] == [50, 50] and scores[2] != scores[2]

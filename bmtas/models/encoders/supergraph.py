@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -53,6 +54,12 @@ class SupergraphEncoder(SearchableEncoder):
         self.num_candidates = len(self.tasks) if num_candidates is None else num_candidates
         if self.num_candidates < 1:
             raise ValueError(f'num_candidates must be positive, got {num_candidates}')
+        if self.num_candidates == 1 and len(self.tasks) > 1:
+            warnings.warn(
+                'model.encoder.num_candidates: 1 leaves nothing to choose, all tasks share all '
+                'layers; leave it out for one candidate for each task',
+                stacklevel=2,
+            )
         self.stem = backbone.copy_stem()
         self.layers = nn.ModuleList(
             nn.ModuleList(
