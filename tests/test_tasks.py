@@ -157,4 +157,3 @@ def test_kinds_of_the_package():
     assert {'classes', 'mask', 'depth', 'normals', 'category'} <= set(kind_names())
     for kind in (Classes(3), Mask(), Depth(scale=2.0), Normals(flip=(1, -1, 1)), Category(2)):
         assert type(kind)(**{k: v for k, v in kind.config().items() if k != 'type'}) == kind
-

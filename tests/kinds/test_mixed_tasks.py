@@ -1,6 +1,7 @@
 """Maps and classes of the whole image in one table: every encoder, every tool."""
 
 import csv
+import importlib
 import json
 from pathlib import Path
 
@@ -59,6 +60,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 {extra}
 """
+CODE = '16_8-1_1_1_16-1_2_1_1_8_24-1_3_1_2_1_16_24_32-1_4_1_1_1_1_24_16_8_16-40'
 ENCODERS = {
     'branched': dict(type='BranchedEncoder', routes=[[0, 0, 0], [0, 0, 1], [0, 1, 2], [0, 1, 2]]),
     'supergraph': dict(type='SupergraphEncoder'),
@@ -67,6 +69,10 @@ ENCODERS = {
     'cross_stitch': dict(type='CrossStitchEncoder', init_from=None),
     'nddr': dict(type='NDDREncoder', init_from=None),
     'routed': dict(type='RoutedEncoder', keep_ratio=0.5),
+    'delta': dict(type='DeltaEncoder', stage='support'),
+    'network_code': dict(
+        type='MultiResolutionEncoder', backbone=dict(type='MultiResolutionNetwork', code=CODE)
+    ),
 }
 BACKBONE = dict(
     type='LayeredBackbone',
@@ -96,14 +102,15 @@ def sample(animal, lit, seed):
 @pytest.mark.parametrize('encoder', ENCODERS)
 def test_every_encoder_learns_both(encoder):
     init_default_scope('bmtas')
-    import bmtas.task_routing  # noqa: F401
+    for plug_in in ('ncp', 'sharing', 'task_routing'):
+        importlib.import_module(f'bmtas.{plug_in}')
 
     torch.manual_seed(0)
     model = MODELS.build(
         dict(
             type='MultiTaskModel',
             tasks=TASKS,
-            encoder=dict(ENCODERS[encoder], backbone=BACKBONE),
+            encoder=dict(backbone=BACKBONE) | ENCODERS[encoder],
             head=dict(type='DeepLabV3PlusHead', low_proj=8, width=8),
         )
     )
