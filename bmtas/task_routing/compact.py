@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from bmtas.models.backbones import LayeredBackbone
 from bmtas.models.encoders import STEM, Encoder, Features, Part
 from bmtas.registry import MODELS
-from bmtas.task_routing.routed import Routed, RoutedEncoder
+from bmtas.task_routing.routed import RoutedEncoder, plain_head
 from bmtas.task_routing.slicing import slice_module
 
 
@@ -94,9 +93,6 @@ class CompactEncoder(Encoder):
 
     def slice_head(self, head: nn.Module, task: str) -> nn.Module:
         """A copy of a head that reads the kept channels alone."""
-        head = copy.deepcopy(head)
-        for name, module in list(head.named_modules()):
-            if isinstance(module, Routed):
-                head.set_submodule(name, module.inner)
+        head = plain_head(head)
         sites = self.plan.head_sites(head)
         return slice_module(head, sites, self.plan.spread(self.masks)[self.tasks.index(task)])

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from bmtas.resources.counting import plain_evaluation
 from bmtas.task_routing.channels import Site
 from bmtas.task_routing.norms import TaskBatchNorm
-from bmtas.task_routing.routed import RoutedEncoder
+from bmtas.task_routing.routed import RoutedEncoder, plain_head
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ def routed_costs(
         masked, shared = masked + full * len(nodes), shared + full
     known: dict[str, dict[str, int]] = {}
     for index, task in enumerate(encoder.tasks):
-        head = heads[task]
+        head = plain_head(heads[task])
         sites = encoder.plan.head_sites(head)
-        kept_here = encoder.plan.spread(encoder.masks)
+        kept = encoder.plan.spread(encoder.masks)  # anew: following a head may open units
         if (key := repr(head)) not in known:
             known[key] = _run(copy.deepcopy(head).to('meta'), sites, x, low)[1]
-        cost = usage(head, sites, kept_here[index : index + 1], known[key])
-        full = usage(head, sites, np.ones_like(kept_here[:1]), known[key])
+        cost = usage(head, sites, kept[index : index + 1], known[key])
+        full = usage(head, sites, np.ones_like(kept[:1]), known[key])
         by_task.madds[index] += cost.madds[0]
         by_task.params[index] += cost.params[0]
         total += int(cost.madds[0])

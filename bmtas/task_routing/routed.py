@@ -257,6 +257,15 @@ class RoutedEncoder(Encoder):
         return CompactEncoder(tasks=tasks, fold=fold, routed=self)
 
 
+def plain_head(head: nn.Module) -> nn.Module:
+    """A copy of a head without masks."""
+    head = copy.deepcopy(head)
+    for name, module in list(head.named_modules()):
+        if isinstance(module, Routed):
+            head.set_submodule(name, module.inner)
+    return head
+
+
 def make_masks(
     plan: ChannelPlan,
     tasks: Sequence[str],
