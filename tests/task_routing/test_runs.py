@@ -135,9 +135,9 @@ def test_statistics_of_one_task_are_those_of_a_plain_batch_norm(config):
     assert torch.allclose(layer(conv(x)), expected, atol=1e-6)
 
 
-def test_roaming_keeps_its_invariants(trained):
-    begun = load_model_masks(trained / 'iter_4.pth')
-    ended = load_model_masks(trained / 'iter_8.pth')
+def test_roaming_keeps_its_invariants(config, trained):
+    begun = load_masks(config, trained / 'iter_4.pth')
+    ended = load_masks(config, trained / 'iter_8.pth')
     state = torch.load(trained / 'iter_8.pth', weights_only=True)['roaming']
     for name, mask in ended.items():
         assert (mask.sum(1) == begun[name].sum(1)).all()
@@ -152,10 +152,8 @@ def test_roaming_keeps_its_invariants(trained):
     assert (trained / 'masks.png').stat().st_size > 5000
 
 
-def load_model_masks(path):
-    config = next(path.parent.glob('*.py'))
-    _, model = load_model(config, path, device='cpu')
-    return model.encoder.masks.layers
+def load_masks(config, checkpoint):
+    return load_model(config, checkpoint, device='cpu')[1].encoder.masks.layers
 
 
 def test_a_run_that_is_cut_and_resumed_equals_the_whole_one(config, trained, tmp_path):
