@@ -304,7 +304,8 @@ class DeltaEncoder(Encoder):
             else:
                 handle = partial(self._kept, place, task, state, cache)
             watched = is_reference or video is not None or self.meter is not None
-            with intercepted(place.ops if watched else [], handle):
+            points = penalised(module, self.align_on) if self.training else place.ops
+            with intercepted(points if watched else [], handle):
                 now[task] = module(now[task])
             if before and not is_reference:
                 before[task] = module(before[task])

@@ -115,8 +115,9 @@ def stage_config(cfg: Config, stage: str, task: str) -> Config:
         encoder = part.pop('encoder', {})
         own.merge_from_dict(copy.deepcopy(dict(part, model=dict(encoder=dict(encoder)))))
     own.model.encoder.update(stage=stage, base_task=section['base_task'])
+    changed = {'model', *changes, *by_task.get(task, {})} - {'encoder'}
     try:
-        check_config(own)
+        check_config({key: own[key] for key in changed})
     except ValueError as error:
         raise ValueError(f'{cfg.filename}: sharing.stages.{stage}: {error}') from None
     own.work_dir = str(Path(cfg.work_dir) / task / stage)

@@ -1,0 +1,180 @@
+"""What sharing computation costs and saves: ratios of one run, one thread.
+
+    OMP_NUM_THREADS=1 python benchmarks/sharing.py [--quick]
+
+Each row prints a ratio and its bound; unstructured deltas are printed without one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bmtas.models.backbones import LayeredViT
+from bmtas.sharing import DeltaEncoder
+from bmtas.sharing.calibrate import thresholds_for
+from bmtas.sharing.delta_file import base_hash, read_delta, write_delta
+from bmtas.sharing.merge import merged_state
+from bmtas.sharing.meter import Meter
+from bmtas.sharing.thresholds import Thresholds
+
+SIZE = (256, 256)  # 256 tokens of 16x16
+LOW_RANK = dict(type='LowRankDelta', rank=8)
+SPARSE = dict(type='SparseDelta')
+
+
+def encoder(delta: dict, tasks: tuple = ('base', 'a'), depth: int = 12, **options: Any):
+    """A ViT with D = 384 and random deltas."""
+    torch.manual_seed(0)
+    network = DeltaEncoder(
+        LayeredViT(dim=384, depth=depth, heads=6, patch=16), tasks, 'base', delta, **options
+    )
+    with torch.no_grad():
+        for _, d in network.deltas.named_parameters():
+            nn.init.normal_(d, std=0.02)
+    return network
+
+
+def thin(network: DeltaEncoder, density: float) -> None:
+    """Keep a random share of each sparse delta."""
+    for name, buffer in network.deltas.named_buffers():
+        if name.endswith('support'):
+            buffer.copy_(torch.rand(buffer.shape) < density)
+
+
+def fastest(call: Callable, repeats: int) -> float:
+    """Seconds of the fastest of some calls, after one to warm up."""
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def report(name: str, value: float, bound: float | None) -> None:
+    """One line of the table."""
+    state = '' if bound is None else f'   bound {bound:g} {"ok" if value <= bound else "MISSED"}'
+    print(f'{name:<72}{value:8.3f}{state}', flush=True)
+
+
+@torch.no_grad()
+def rows(delta: dict, label: str, bounds: dict[float, float | None], repeats: int) -> None:
+    """Sub-task's encoder with a share of the rows changed, against the dense encoder."""
+    network, images = encoder(delta, rows=True).eval(), torch.randn(1, 3, *SIZE)
+    if delta is SPARSE:
+        thin(network, float(label.split()[0]) / 100)
+    dense = fastest(lambda: network(images, ['base']), repeats)
+    for share, bound in bounds.items():
+        found, _ = thresholds_for(network, [images], dict.fromkeys(network.tasks, 1 - share))
+        network.thresholds = Thresholds(found.values, True)
+        network.train().eval()
+        # interleaved, so that the load of the machine falls on both
+        own = [_pair(network, images) for _ in range(repeats)]
+        both, alone = min(o[0] for o in own), min(o[1] for o in own)
+        network.thresholds = None
+        report(f'{label}, {share:.0%} of rows changed / dense', (both - alone) / dense, bound)
+
+
+def _pair(network: DeltaEncoder, images: torch.Tensor) -> tuple[float, float]:
+    times = []
+    for tasks in (['base', 'a'], ['base']):
+        start = time.perf_counter()
+        network(images, tasks)
+        times.append(time.perf_counter() - start)
+    return tuple(times)
+
+
+@torch.no_grad()
+def prefix(repeats: int) -> None:
+    """Half of the layers shared exactly."""
+    network, images = encoder(LOW_RANK, from_layer=6).eval(), torch.randn(1, 3, *SIZE)
+    dense = fastest(lambda: network(images, ['base']), repeats)
+    both = fastest(lambda: network(images, ['base', 'a']), repeats)
+    report('from_layer 6 of 12, tau 0: base and sub-task / two dense', both / (2 * dense), 0.80)
+
+
+def training(stage: str, bound: float, repeats: int) -> None:
+    """A training step of a stage against a plain one."""
+    images, times, states = torch.randn(8, 3, *SIZE), {}, {}
+    for name, tasks in (('base', ('base',)), (stage, ('a',))):
+        network = encoder(SPARSE, tasks, 4, stage=name, gate_weight=1e-6, align_weight=1.0).train()
+        network.generator_seed = 0
+        trained = [p for p in network.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(trained)
+
+        def step(network=network, optimizer=optimizer, tasks=tasks) -> None:
+            optimizer.zero_grad()
+            features = network(images, tasks)
+            loss = features[tasks[0]][0].square().mean() + sum(network.extra_losses().values())
+            loss.backward()
+            optimizer.step()
+
+        times[name] = fastest(step, repeats)
+        kept = [*network.parameters(), *network.buffers()]
+        kept += [p.grad for p in trained]
+        kept += [v for s in optimizer.state.values() for v in s.values() if torch.is_tensor(v)]
+        states[name] = sum(t.numel() * t.element_size() for t in kept)
+    report(f'{stage} stage / plain step, time', times[stage] / times['base'], bound)
+    if stage == 'gates':
+        report('gates stage / plain step, bytes of parameters and states',
+               states[stage] / states['base'], 4)  # fmt: skip
+
+
+@torch.no_grad()
+def caches() -> None:
+    """References alive at once."""
+    network = encoder(LOW_RANK).eval()
+    network.thresholds, network.meter = Thresholds(0.1), Meter()
+    network(torch.randn(1, 3, *SIZE), network.tasks)
+    report('references: one place at a time / all kept',
+           network.meter.cache_bytes / network.meter.all_bytes, 0.2)  # fmt: skip
+
+
+def files() -> None:
+    """Delta file of a ViT-B with 5 % of the weights."""
+    network = DeltaEncoder(LayeredViT(), ['a'], 'base', SPARSE)
+    thin(network, 0.05)
+    state = {f'encoder.{k}': v for k, v in network.state_dict().items()}
+    dense = sum(p.numel() * 4 for part in (network.stem, network.layers) for p in part.parameters())
+    with tempfile.TemporaryDirectory() as folder:
+        path, base, times = Path(folder) / 'a.delta', base_hash(state), {}
+        for name, call in (
+            ('writing', lambda: write_delta(path, state, 'a', base, {})),
+            ('reading', lambda: read_delta(path)),
+            ('merging', lambda: merged_state(network, 'a')),
+        ):
+            start = time.perf_counter()
+            call()
+            times[name] = time.perf_counter() - start
+        report('stored 5 % sparse delta / dense encoder, fp32', path.stat().st_size / dense, 0.085)
+    for name, seconds in times.items():
+        report(f'{name} the delta of a ViT-B, seconds', seconds, 5)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run all."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--quick', action='store_true', help='fewer repeats')
+    repeats = 3 if parser.parse_args(argv).quick else 15
+    torch.set_num_threads(1)
+    rows(LOW_RANK, 'rank 8', {0.3: 0.75, 0.1: 0.55}, repeats)
+    for density in (5, 1):
+        rows(SPARSE, f'{density} % sparse', {0.3: None, 0.1: None}, repeats)
+    prefix(repeats)
+    training('gates', 2.5, max(2, repeats // 5))
+    training('align', 1.8, max(2, repeats // 5))
+    caches()
+    files()
+
+
+if __name__ == '__main__':
+    main()

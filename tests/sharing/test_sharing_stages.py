@@ -1,0 +1,337 @@
+"""Stages: their configs, runs that are killed and resumed, tasks that are added, wrong starts."""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import socket
+from pathlib import Path
+
+import mmengine.config.config
+import pytest
+import torch
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.visualization import Visualizer
+
+from bmtas import plug_ins
+from bmtas.cli.base import run_tool
+from bmtas.datasets import ShapeScenes
+from bmtas.engine.config import load_config
+from bmtas.registry import MODELS
+from bmtas.resources import without_weights
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted((ROOT / 'configs' / 'sharing').glob('*.py'))
+STAGES = ('base', 'gates', 'support', 'align')
+
+TINY = f"""
+_base_ = ['{ROOT}/configs/sharing/NAME.py']
+input_size = (32, 32)
+_data = dict(dataset=dict(size=32), num_workers=0, persistent_workers=False)
+train_dataloader = dict(dataset=dict(size=32, length=8), num_workers=0, persistent_workers=False)
+train_dataloader['batch_size'] = 2
+val_dataloader = dict(dataset=dict(size=32, length=4), num_workers=0, persistent_workers=False)
+test_dataloader = dict(dataset=dict(size=32, length=4), num_workers=0, persistent_workers=False)
+train_cfg = dict(max_iters=3)
+val_cfg = None
+default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2), logger=dict(interval=1))
+model = dict(
+    encoder=dict(backbone=dict(dim=16, depth=2, heads=2)), head=dict(embed_dim=64, depth=1)
+)
+sharing = dict(stages=dict(align=dict(train_cfg=dict(max_iters=3)) EXTRA))
+"""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """No formatted configs; options of the plug-in as if it were installed."""
+    from bmtas.engine import build
+    from bmtas.sharing import arguments
+
+    monkeypatch.setattr(
+        mmengine.config.config, 'FormatCode', lambda text, **_: (text, True), raising=False
+    )
+    for module in (plug_ins, build, __import__('bmtas.cli.base').cli.base):
+        monkeypatch.setattr(module, 'plug_in_arguments', lambda: [arguments])
+
+
+def write_config(folder, name='vit_shapescenes'):
+    gates = ', gates=dict(train_cfg=dict(max_iters=3))' if name == 'vit_shapescenes' else ''
+    path = folder / f'{name}.py'
+    path.write_text(TINY.replace('NAME', name).replace('EXTRA', gates))
+    return path
+
+
+def call(main, *words):
+    """Run a command in this process; returns its exit code."""
+    for singleton in (MessageHub, MMLogger, Visualizer):
+        singleton._instance_dict.clear()
+    return run_tool(main, [str(word) for word in words])
+
+
+def share(config, folder, *words):
+    from bmtas.sharing.share_cli import main
+
+    return call(main, config, '--work-dir', folder, '--sheet', 0, *words)
+
+
+def weights(folder):
+    return torch.load(folder / 'network.pth', weights_only=True)['state_dict']
+
+
+def assert_same(first, second):
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(second[name], value), name
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
+def test_every_stage_of_every_config_runs_one_batch(path):
+    from bmtas.sharing.stages import stage_config, stages_of
+
+    cfg = load_config(path)
+    cfg.model.encoder.backbone.update(dim=16, depth=2, heads=2, patch=8)
+    cfg.model.head.embed_dim = 64
+    for task in cfg.tasks.values():
+        if 'head' in task:
+            task['head']['embed_dim'] = 32
+    base, other = cfg.sharing.base_task, next(t for t in cfg.tasks if t == 'normals')
+    for task in (base, other):
+        for stage in stages_of(cfg, task):
+            own = stage_config(cfg, stage, task)
+            model = MODELS.build(without_weights(own.model)).train()
+            model.encoder.generator_seed = 0
+            data = ShapeScenes(
+                labels=[task], size=32, clip=2, neighbours=(1,), pipeline=[dict(type='PackSample')]
+            )
+            batch = {k: [data[i][k] for i in (0, 1)] for k in data[0]}
+            losses = model(**model.data_preprocessor(batch, True), mode='loss')
+            sum(losses.values()).backward()
+            assert all(bool(v.isfinite()) for v in losses.values())
+            assert ('loss_gates' in losses) == (stage == 'gates'), (stage, losses)
+
+
+def test_share_runs_all_stages_and_adds_a_task(tmp_path, capsys):
+    config, folder = write_config(tmp_path), tmp_path / 'w'
+    assert share(config, folder, '--tasks', 'normals') == 0
+    found = json.loads((folder / 'results.json').read_text())
+    assert found['tasks'] == ['semseg', 'normals']
+    for key in ('madds', 'madds_dense', 'madds_effective', 'cache_bytes'):
+        assert found[key] > 0
+    assert found['density']['normals']['weights'] == pytest.approx(0.05, abs=1e-3)
+    assert set(found['latency_ms']) == set(found['delta_bytes']) == {'semseg', 'normals'}
+    before = hashes(folder)
+    assert share(config, folder, '--tasks', 'depth') == 0
+    after = hashes(folder)
+    joint = {'network.pth', 'results.json'}
+    assert all(after[name] == value for name, value in before.items() if name not in joint)
+    assert 'deltas/depth.delta' in after and 'depth/align/iter_3.pth' in after
+    assert json.loads((folder / 'results.json').read_text())['tasks'] == [
+        'semseg',
+        'normals',
+        'depth',
+    ]
+    check_delta_of_a_new_task(load_config(config), folder)
+    check_calibration_and_export(config, folder, capsys)
+
+
+def hashes(folder):
+    """Hash of every checkpoint, delta and result below a folder."""
+    files = [p for p in folder.rglob('*') if p.suffix in ('.pth', '.delta', '.json')]
+    own = [p for p in files if 'vis_data' not in p.parts and not p.parent.name.startswith('20')]
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in own
+        if p.name in ('network.pth', 'results.json') or p.suffix in ('.delta', '.pth')
+    }
+
+
+def check_delta_of_a_new_task(cfg, folder):
+    """A delta file in a bare network of the base gives the task's network, bit for bit."""
+    from bmtas.sharing.share import add_delta, build_network
+
+    trained = weights(folder)
+    model = build_network(cfg, ['semseg', 'normals'])
+    base = {k: v for k, v in trained.items() if '.deltas.' not in k and '.depth.' not in k}
+    model.load_state_dict({k: v for k, v in base.items() if 'heads.normals' not in k}, strict=False)
+    add_delta(model, folder / 'deltas' / 'normals.delta')
+    images = torch.rand(1, 3, 32, 32)
+    whole = build_network(cfg, ['semseg', 'normals', 'depth'])
+    whole.load_state_dict(trained)
+    with torch.no_grad():
+        found = model.eval()(images)['normals']
+        assert torch.equal(found, whole.eval()(images)['normals'])
+    with torch.no_grad():
+        model.encoder.layers[0].mlp.fc1.weight[0, 0] += 1
+    with pytest.raises(ValueError, match='made for base .* this base is'):
+        add_delta(model, folder / 'deltas' / 'normals.delta')
+
+
+def check_calibration_and_export(config, folder, capsys):
+    from bmtas.cli.export import main as export
+    from bmtas.cli.test import main as test
+    from bmtas.sharing.calibrate_cli import main as calibrate
+
+    network, file = folder / 'network.pth', folder / 't.json'
+    words = (config, network, '--rows', 0.5, '--images', 4, '--out', file)
+    assert call(calibrate, *words, '--work-dir', folder / 'c') == 0
+    rows = ('--cfg-options', 'model.encoder.rows=True')
+    words = (config, network, '--thresholds', file, '--work-dir', folder / 't', '--sheet', 0)
+    assert call(test, *words, *rows) == 0
+    found = json.loads((folder / 't' / 'results.json').read_text())
+    assert found['madds'] < found['madds_dense']
+    assert 0.2 < found['density']['normals']['rows'] < 0.7
+    assert call(test, *words) == 2
+    assert 't.json: made for rows, the encoder thresholds elements' in capsys.readouterr().err
+    content = json.loads(file.read_text()) | dict(network='other')
+    file.write_text(json.dumps(content))
+    assert call(test, *words, *rows) == 2
+    assert 't.json: made for network other, this one is' in capsys.readouterr().err
+    words = (config, network, '--format', 'torch-export', '--out', folder / 'm.pt2')
+    assert call(export, *words) == 2
+    assert '--task: a base with deltas is exported merged' in capsys.readouterr().err
+    assert call(export, *words, '--task', 'normals') == 0
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('stage', STAGES)
+def test_a_kill_in_any_stage_changes_nothing(tmp_path, monkeypatch, stage):
+    from bmtas.sharing.loops import SharingTrainLoop
+
+    config, update = write_config(tmp_path), SharingTrainLoop.update
+    assert share(config, tmp_path / 'whole', '--tasks', 'edge') == 0
+
+    def killed(self, batch):
+        if self.runner.model.encoder.stage == stage and self._iter == 2:
+            raise Stop
+        return update(self, batch)
+
+    monkeypatch.setattr(SharingTrainLoop, 'update', killed)
+    with pytest.raises(Stop):
+        share(config, tmp_path / 'killed', '--tasks', 'edge')
+    monkeypatch.setattr(SharingTrainLoop, 'update', update)
+    assert share(config, tmp_path / 'killed', '--tasks', 'edge') == 2
+    assert share(config, tmp_path / 'killed', '--tasks', 'edge', '--resume') == 0
+    assert_same(weights(tmp_path / 'whole'), weights(tmp_path / 'killed'))
+    first, second = (
+        json.loads((tmp_path / name / 'results.json').read_text()) for name in ('whole', 'killed')
+    )
+    assert first['metrics'] == second['metrics'] and first['density'] == second['density']
+
+
+def train(config, folder, *words):
+    from bmtas.cli.train import main
+
+    return call(main, config, '--work-dir', folder, *words)
+
+
+def test_stages_by_hand_and_their_wrong_starts(tmp_path, capsys):
+    config, folder = write_config(tmp_path), tmp_path / 'w'
+
+    def error(*words):
+        assert train(config, folder, *words) == 2
+        return capsys.readouterr().err
+
+    assert "starts from stage 'base' of 'semseg', which is not finished" in error(
+        '--stage', 'gates', '--task', 'normals'
+    )
+    assert train(config, folder, '--stage', 'base') == 0
+    assert train(config, folder, '--stage', 'gates', '--task', 'normals') == 0
+    assert "stage 'support' of task 'edge' starts from stage 'gates' of 'edge'" in error(
+        '--stage', 'support', '--task', 'edge'
+    )
+    other = folder / 'normals' / 'gates' / 'iter_3.pth'
+    wrong = ('--cfg-options', f'load_from={other}')
+    assert "of stage 'gates' of normals, but stage 'support' of task 'edge'" in error(
+        '--stage', 'support', '--task', 'edge', *wrong
+    )
+    assert 'has been run here; add --resume' in error('--stage', 'gates', '--task', 'normals')
+    assert "no stage 'gates'; it goes through base" in error('--stage', 'gates')
+    assert "there is no task 'normal'; did you mean 'normals'" in error(
+        '--stage', 'gates', '--task', 'normal'
+    )
+    assert share(config, folder, '--tasks', 'semseg') == 2
+    assert "--tasks: 'semseg' is the base task" in capsys.readouterr().err
+    assert train(config, folder, '--stage', 'support', '--task', 'normals') == 0
+    state = torch.load(folder / 'normals' / 'support' / 'iter_3.pth', weights_only=True)
+    masks = [v for k, v in state['state_dict'].items() if k.endswith('.support')]
+    kept, total = sum(int(m.sum()) for m in masks), sum(m.numel() for m in masks)
+    assert kept == round(0.05 * total)
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        ({'sharing.base_task': 'semsegg'}, "base_task: no task 'semsegg'; did you mean 'semseg'"),
+        ({'sharing.density': 1.5}, 'sharing.density: must lie in 0 to 1'),
+        ({'sharing.stages.gate': {}}, "no stage 'gate'; did you mean 'gates'"),
+        ({'sharing.densty': 0.1}, "sharing.densty: unknown key; did you mean 'density'"),
+        ({'sharing.stages.gates.encoder.gate_wight': 1}, "did you mean 'gate_weight'"),
+        ({'sharing.stages.gates.by_task': {'norm': {}}}, "by_task: there is no task 'norm'"),
+    ],
+)
+def test_faulty_sections(tmp_path, change, message):
+    from bmtas.sharing.stages import stage_config
+
+    with pytest.raises(ValueError, match=message):
+        stage_config(load_config(write_config(tmp_path), change), 'gates', 'normals')
+
+
+def test_low_rank_has_no_gates_and_its_rank_must_fit(tmp_path):
+    from bmtas.sharing.stages import stage_config, stages_of
+
+    config = write_config(tmp_path, 'vit_lowrank_shapescenes')
+    assert stages_of(load_config(config), 'edge') == ['support', 'align']
+    own = stage_config(load_config(config, {'model.encoder.delta.rank': 99}), 'support', 'edge')
+    with pytest.raises(ValueError, match='delta.rank: 99 must be 1 to 16'):
+        MODELS.build(own.model)
+
+
+def run_rank(rank, world_size, port, config, work_dir, batch):
+    """One process of a gate stage that starts from the backbone's weights."""
+    if world_size > 1:
+        os.environ.update(
+            RANK=str(rank),
+            WORLD_SIZE=str(world_size),
+            LOCAL_RANK=str(rank),
+            MASTER_ADDR='127.0.0.1',
+            MASTER_PORT=str(port),
+        )
+    torch.set_num_threads(1)
+    from bmtas.engine.train import run_training
+    from bmtas.sharing.stages import stage_config
+
+    cfg = load_config(config, {'train_dataloader.batch_size': batch}, work_dir=work_dir)
+    own = stage_config(cfg, 'gates', 'normals')
+    own.launcher = 'pytorch' if world_size > 1 else 'none'
+    run_training(own)
+    if world_size > 1:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_learn_the_same_gates_as_one(tmp_path):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    config, states = write_config(tmp_path), []
+    context = multiprocessing.get_context('forkserver')
+    for world, batch in ((1, 4), (2, 2)):
+        args = (world, port, config, tmp_path / str(world), batch)
+        ranks = [context.Process(target=run_rank, args=(rank, *args)) for rank in range(world)]
+        for process in ranks:
+            process.start()
+        for process in ranks:
+            process.join(240)
+            assert process.exitcode == 0
+        file = tmp_path / str(world) / 'normals' / 'gates' / 'iter_3.pth'
+        states.append(torch.load(file, weights_only=True)['state_dict'])
+    moved = 0
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=1e-3, atol=2e-4)
+        moved += name.endswith('.alpha') and not torch.all(value == 5.0)
+    assert moved
