@@ -22,7 +22,7 @@ _REMEDIES = (
         'or --amp',
     ),
     (
-        ('DataLoader worker',),
+        ('DataLoader worker (pid',),
         'a worker that reads data has died; if the system killed it for memory, take fewer '
         'num_workers; --resume goes on',
     ),

@@ -27,6 +27,8 @@ _MAY_CHANGE = (
     *('num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory', 'timeout'),
     *('interval', 'val_interval', 'val_begin', 'max_keep_ckpts', 'heat_maps'),
     *('max_iters', 'weight_updates'),
+    # more trained trees for the same question
+    'count',
     # a finished search is decoded for other budgets
     *('budget', 'decode'),
 )

@@ -179,7 +179,8 @@ def test_mistakes(config, fake, monkeypatch):
         run_search(config('y', budget='12.2M', **{'search.elasticities': dict(edge=1.0)}))
     run_search(config('z', budget='12.2M'))
     other = config('z', budget='12.2M', **{'train_dataloader.batch_size': 4})
-    (Path(other.work_dir) / 'search.json').unlink()
+    for name in ('search.json', 'run.json'):
+        (Path(other.work_dir) / name).unlink()
     with pytest.raises(ValueError, match="rows there are of another config, its 'train_data"):
         run_search(other)
 

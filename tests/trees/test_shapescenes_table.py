@@ -89,10 +89,10 @@ def test_losses_are_those_of_the_package():
         'edge': torch.randint(0, 2, (2, 8, 8)).float(),
     }
     expected = [
-        CrossEntropyLoss()(logits['semseg'], labels['semseg']),
-        NormalsL1Loss()(logits['normals'], labels['normals']),
-        DepthL1Loss()(logits['depth'], labels['depth']),
-        WeightedBCELoss(pos_weight=0.95)(logits['edge'], labels['edge'].long()),
+        CrossEntropyLoss(dict(type='classes', num_classes=10))(logits['semseg'], labels['semseg']),
+        NormalsL1Loss('normals')(logits['normals'], labels['normals']),
+        DepthL1Loss('depth')(logits['depth'], labels['depth']),
+        WeightedBCELoss('mask', pos_weight=0.95)(logits['edge'], labels['edge'].long()),
     ]
     torch.testing.assert_close(losses(logits, labels), torch.stack(expected))
 
