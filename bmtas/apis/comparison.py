@@ -19,6 +19,12 @@ from bmtas.resources.report import markdown
 
 RESULTS = 'results.json'
 BASELINE_METHOD = 'single'
+COSTS: Mapping[str, tuple[str, float]] = dict(
+    madds=('GMAdds', 1e9),
+    params=('M parameters', 1e6),
+    madds_one_task=('GMAdds, one task', 1e9),
+)
+"""What gains can be set against: its name in tables and pictures, and the unit."""
 _SEED = re.compile(r'(?<![a-z])(randomness\.)?seed[=_-]?\d+', re.IGNORECASE)
 
 
@@ -62,8 +68,13 @@ class Entry:
     delta_m: Value | None
 
     def value(self, key: str) -> Value | None:
-        """``madds`` or ``params`` over the runs."""
-        return Value.of([run[key] for run in self.runs])
+        """A cost, one of ``COSTS``, over the runs; of one task it is the mean over tasks."""
+        if key != 'madds_one_task':
+            return Value.of([run[key] for run in self.runs])
+        by_task = [run.get('madds_by_task') for run in self.runs]
+        if not all(by_task):
+            raise ValueError(f'{self.name}: key madds_by_task is missing; test the run again')
+        return Value.of([statistics.fmean(found.values()) for found in by_task])
 
     def score(self, task: str) -> Value | None:
         """A task's score over the runs."""
@@ -233,10 +244,10 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     return front
 
 
-def on_front(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries on the Pareto front of mean MAdds and mean Delta_m."""
+def on_front(entries: Sequence[Entry], cost: str = 'madds') -> list[Entry]:
+    """The entries on the Pareto front of a mean cost and mean Delta_m."""
     rated = [entry for entry in entries if entry.delta_m is not None]
-    points = [(entry.value('madds').mean, entry.delta_m.mean) for entry in rated]
+    points = [(entry.value(cost).mean, entry.delta_m.mean) for entry in rated]
     return [rated[index] for index in pareto_front(points)]
 
 
@@ -248,12 +259,15 @@ def shown_lines(entries: Sequence[Entry]) -> list[Line]:
     return digest(means, first['score_names'], first['higher_is_better'])
 
 
-def comparison_table(entries: Sequence[Entry]) -> str:
-    """Markdown; an asterisk marks the Pareto front."""
+def comparison_table(entries: Sequence[Entry], cost: str = 'madds') -> str:
+    """Markdown; an asterisk marks the Pareto front of a cost."""
     lines = shown_lines(entries)
-    front = {entry.name for entry in on_front(entries)}
+    front = {entry.name for entry in on_front(entries, cost)}
+    # MAdds of all tasks and parameters have columns anyway
+    more = [] if cost in ('madds', 'params') else [cost]
     titles = [f'{line.label} {line.score} {"↑" if line.higher else "↓"}' for line in lines]
-    header = ['method', 'runs', 'GMAdds', 'params (M)', *titles, 'Delta_m (%)']
+    costs = ['GMAdds', 'params (M)', *(COSTS[key][0] for key in more)]
+    header = ['method', 'runs', *costs, *titles, 'Delta_m (%)']
     rows = []
     for entry in entries:
         scores = [Value.of([line.value(run['scores']) for run in entry.runs]) for line in lines]
@@ -265,6 +279,7 @@ def comparison_table(entries: Sequence[Entry]) -> str:
                 str(len(entry.runs)),
                 entry.value('madds').text(3, 1e9),
                 entry.value('params').text(3, 1e6),
+                *(entry.value(key).text(3, COSTS[key][1]) for key in more),
                 *('-' if s is None else s.text(4 if abs(s.mean) < 1 else 2) for s in scores),
                 '-' if gain is None else gain.text() + mark,
             ]

@@ -13,7 +13,7 @@ def parse_args(argv: Sequence[str] | None):
         'compare',
         description='Compare the results.json of finished runs. Runs whose folders differ only in '
         'a part like seed0 are one row, mean and deviation. Prints Markdown; an asterisk marks '
-        'the Pareto front of MAdds and Delta_m.',
+        'the Pareto front of cost and Delta_m.',
     )
     parser.add_argument(
         'work_dirs',
@@ -29,19 +29,32 @@ def parse_args(argv: Sequence[str] | None):
     )
     parser.add_argument('--out', metavar='FILE.md', help='write the table')
     parser.add_argument('--csv', metavar='FILE.csv', help='write the figures in full precision')
-    parser.add_argument('--plot', metavar='FILE.png', help='draw Delta_m against MAdds')
+    parser.add_argument('--plot', metavar='FILE.png', help='draw Delta_m against the cost')
+    parser.add_argument(
+        '--cost',
+        choices=('madds', 'params', 'madds_one_task'),
+        default='madds',
+        help='what gains are set against: multiply-adds of all tasks, parameters, or multiply-adds '
+        'of one task alone (mean over tasks)',
+    )
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
-    from bmtas.apis.comparison import comparison_csv, comparison_table, on_front, read_entries
+    from bmtas.apis.comparison import (
+        COSTS,
+        comparison_csv,
+        comparison_table,
+        on_front,
+        read_entries,
+    )
     from bmtas.evaluation.elasticity import elasticities, elasticity_lines
     from bmtas.files import write_text
 
     entries, _ = read_entries(args.work_dirs, args.baseline)
-    table = comparison_table(entries)
+    table = comparison_table(entries, args.cost)
     print(table)
     found = elasticities([run for entry in entries for run in entry.runs])
     if found:
@@ -56,12 +69,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             dict(
                 name=entry.name,
                 method=entry.method,
-                madds=entry.value('madds').mean,
-                madds_std=entry.value('madds').deviation,
+                cost=entry.value(args.cost).mean,
+                cost_std=entry.value(args.cost).deviation,
                 delta_m=entry.delta_m.mean,
                 delta_m_std=entry.delta_m.deviation,
             )
             for entry in entries
             if entry.delta_m is not None
         ]
-        draw_comparison(points, [entry.name for entry in on_front(entries)], args.plot)
+        front = [entry.name for entry in on_front(entries, args.cost)]
+        draw_comparison(points, front, args.plot, *COSTS[args.cost])

@@ -26,6 +26,7 @@ from bmtas.models.encoders import encoder_class
 from bmtas.models.test_time import TestTime
 from bmtas.registry import DATASETS
 from bmtas.resources import count_model, is_open, without_weights
+from bmtas.resources.build import count_run
 from bmtas.tasks import Task
 from bmtas.visualization import draw_predictions
 
@@ -47,6 +48,10 @@ def _(model: MultiTaskModel, metrics: Mapping[str, Any], cfg: Config) -> dict[st
             )
     convention = (cfg.get('resources') or {}).get('convention', 'mac')
     cost = count_model(model, cfg.input_size, convention)
+    if 'madds_by_task' not in cost:  # each task alone, by whatever it runs of the network
+        alone = {t.name: count_run(model, cfg.input_size, convention, tasks=[t.name])
+                 for t in model.tasks}  # fmt: skip
+        cost['madds_by_task'] = {name: found['madds'] for name, found in alone.items()}
     tree = model.encoder.tree
     return dict(
         version=1,

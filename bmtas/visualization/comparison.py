@@ -20,15 +20,23 @@ MARKERS = ('o', 's', '^', 'D')
 _NUMBER = re.compile(r'[_-]\d+$')
 
 
-def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | Path) -> Path:
-    """Draw Delta_m against MAdds.
+def draw_comparison(
+    points: Sequence[Point],
+    front: Sequence[str],
+    path: str | Path,
+    axis: str = 'GMAdds',
+    unit: float = 1e9,
+) -> Path:
+    """Draw Delta_m against a cost.
 
     Args:
         points: Dicts with ``name``, ``method`` (gives the colour; ``bmtas_1`` and ``bmtas_2``
-            share one and differ in the marker), ``madds``, ``delta_m`` and optionally
-            ``madds_std`` and ``delta_m_std`` for error bars.
+            share one and differ in the marker), ``cost``, ``delta_m`` and optionally
+            ``cost_std`` and ``delta_m_std`` for error bars.
         front: Names of the points on the Pareto front, by rising cost; a step line joins them.
         path: PNG to write.
+        axis: Name of the cost.
+        unit: What costs are divided by.
 
     Raises:
         ValueError: Nothing to draw.
@@ -36,6 +44,8 @@ def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | P
     if not points:
         raise ValueError('comparison: no run has a Delta_m; test with --baseline, or add the runs '
                          'of the single-task networks')  # fmt: skip
+    scaled = [(p['cost'] / unit, (p.get('cost_std') or 0) / unit) for p in points]
+    points = [dict(p, cost=c, cost_std=std) for p, (c, std) in zip(points, scaled)]
     figure = new_figure(9.5, 5)
     axes = figure.subplots()
     plain(axes, grid=True)
@@ -43,7 +53,7 @@ def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | P
     families = list(dict.fromkeys(map(_family, methods)))
     colours = dict(zip(families, task_colours(len(families))))
     by_name = {point['name']: point for point in points}
-    x = [by_name[name]['madds'] / 1e9 for name in front]
+    x = [by_name[name]['cost'] for name in front]
     y = [by_name[name]['delta_m'] for name in front]
     axes.step(x, y, where='post', color=FAINT, lw=1.2, zorder=1, label='Pareto front')
     # one family, or two if there are more than colours: told apart by the marker
@@ -54,9 +64,9 @@ def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | P
         looks[colour] += 1
         group = [point for point in points if point['method'] == method]
         axes.errorbar(
-            [p['madds'] / 1e9 for p in group],
+            [p['cost'] for p in group],
             [p['delta_m'] for p in group],
-            xerr=[(p.get('madds_std') or 0) / 1e9 for p in group],
+            xerr=[p['cost_std'] for p in group],
             yerr=[p.get('delta_m_std') or 0 for p in group],
             fmt=marker,
             ms=6,
@@ -69,7 +79,7 @@ def draw_comparison(points: Sequence[Point], front: Sequence[str], path: str | P
         )
     axes.axhline(0, color=FAINT, lw=0.8, ls=':')
     axes.margins(0.12, 0.12)
-    axes.set_xlabel('GMAdds', color=INK)
+    axes.set_xlabel(axis, color=INK)
     axes.set_ylabel('Delta_m (%), higher is better', color=INK)
     figure.legend(frameon=False, fontsize=8, loc='outside right upper')
     figure.draw_without_rendering()  # the names need the final place of the points
@@ -102,13 +112,13 @@ _PLACES = (
 def _name_points(figure, axes, points: Sequence[Point]) -> None:
     """Write each name where it covers the fewest points and names and belongs to its point."""
     renderer = figure.canvas.get_renderer()
-    where = axes.transData.transform([(p['madds'] / 1e9, p['delta_m']) for p in points])
+    where = axes.transData.transform([(p['cost'], p['delta_m']) for p in points])
     taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in where]
     for number, point in enumerate(points):
         texts = [
             axes.annotate(
                 _wrapped(str(point['name'])),
-                (point['madds'] / 1e9, point['delta_m']),
+                (point['cost'], point['delta_m']),
                 xytext=offset,
                 textcoords='offset points',
                 ha=ha,

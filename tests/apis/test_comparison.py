@@ -188,7 +188,7 @@ def drawn(monkeypatch):
 
 
 def test_every_method_of_the_picture_looks_different(tmp_path, drawn):
-    points = [dict(name=f'm{i}', method=f'm{i}', madds=1e9 * i, delta_m=i) for i in range(24)]
+    points = [dict(name=f'm{i}', method=f'm{i}', cost=1e9 * i, delta_m=i) for i in range(24)]
     draw_comparison(points, ['m0', 'm23'], tmp_path / 'c.png')
     assert [label for label, _, _ in drawn] == [f'm{i}' for i in range(24)]
     assert len({(colour, marker) for _, colour, marker in drawn}) == 24
@@ -196,7 +196,7 @@ def test_every_method_of_the_picture_looks_different(tmp_path, drawn):
 
 def test_settings_of_one_method_share_a_colour(tmp_path, drawn):
     names = ['shared', 'bmtas_1', 'fafs-1', 'bmtas_2', 'fafs-2']
-    points = [dict(name=n, method=n, madds=1e9 * i, delta_m=i) for i, n in enumerate(names)]
+    points = [dict(name=n, method=n, cost=1e9 * i, delta_m=i) for i, n in enumerate(names)]
     draw_comparison(points, [], tmp_path / 'c.png')
     colours = {label: colour for label, colour, _ in drawn}
     markers = {label: marker for label, _, marker in drawn}
@@ -210,8 +210,8 @@ def test_a_long_name_leaves_the_axes_their_place(tmp_path, monkeypatch):
     monkeypatch.setattr('bmtas.visualization.comparison.save', lambda f, p: figures.append(f) or p)
     widths = []
     for name in ('short', ','.join(f'train_cfg.option_{i}=1' for i in range(6))):
-        points = [dict(name='a', method='a', madds=1e9, delta_m=0.0)]
-        points.append(dict(name=name, method='b', madds=3e9, delta_m=1.0))
+        points = [dict(name='a', method='a', cost=1e9, delta_m=0.0)]
+        points.append(dict(name=name, method='b', cost=3e9, delta_m=1.0))
         draw_comparison(points, [], tmp_path / 'c.png')
         figures[-1].draw_without_rendering()
         (axes,) = figures[-1].axes
@@ -226,7 +226,7 @@ def test_names_stand_at_their_own_points(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr('bmtas.visualization.comparison.save', lambda f, p: figures.append(f) or p)
     places = dict(bmn=(0.110, 0.09), bmtas=(0.110, 0.53), shared=(0.083, -0.7), far=(0.2, 9.0))
-    points = [dict(name=n, method=n, madds=x * 1e9, delta_m=y) for n, (x, y) in places.items()]
+    points = [dict(name=n, method=n, cost=x * 1e9, delta_m=y) for n, (x, y) in places.items()]
     draw_comparison(points, [], tmp_path / 'c.png')
     (axes,) = figures[0].axes
     centres = dict(zip(places, axes.transData.transform(list(places.values()))))
@@ -260,3 +260,18 @@ def test_tool(runs, capsys):
     (runs / 'empty').mkdir()
     assert run_tool(load_tool('compare'), [str(runs / 'empty')]) == 2
     assert 'no results.json in it' in capsys.readouterr().err
+
+
+def test_gains_are_set_against_the_chosen_cost(tmp_path, capsys):
+    """B costs more for all tasks, less for one: each alone is on its front."""
+    costs = dict(a=(1000, dict(seg=800, dep=900)), b=(2000, dict(seg=100, dep=300)))
+    for name, (madds, by_task) in costs.items():
+        write(tmp_path / name, name, 1.0, 1.0, madds, delta_m=1.0, madds_by_task=by_task)
+    entries = read_entries([str(tmp_path / 'a'), str(tmp_path / 'b')])[0]
+    assert [entry.name for entry in on_front(entries, 'madds')] == ['a']
+    assert [entry.name for entry in on_front(entries, 'madds_one_task')] == ['b']
+    assert entries[1].value('madds_one_task') == Value(200.0)
+    assert 'GMAdds, one task' in comparison_table(entries, 'madds_one_task')
+    del entries[0].runs[0]['madds_by_task']
+    with pytest.raises(ValueError, match='a: key madds_by_task is missing; test the run again'):
+        entries[0].value('madds_one_task')
