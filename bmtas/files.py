@@ -229,6 +229,22 @@ def read_json(path: str | Path, what: str = 'file') -> Any:
         raise ValueError(f'{what} {path} is not JSON: {error}') from None
 
 
+@contextmanager
+def meant_as(what: str, path: str | Path) -> Iterator[None]:
+    """Whatever goes wrong inside, where the content of a file is taken apart, names the file.
+
+    Raises:
+        ValueError: The content is not that of ``what``.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f'{what} {path}: key {error} is missing') from error
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        text = ' '.join(str(error).split())
+        raise ValueError(text if str(path) in text else f'{what} {path}: {text}') from error
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f'{name} is no number of JSON')
 

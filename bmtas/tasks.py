@@ -151,6 +151,8 @@ def build_tasks(entries: Any) -> tuple[Task, ...]:
 
 def task_entries(entries: Any) -> dict[str, Any]:
     """The entries of a task table by name, in order; see ``build_tasks``."""
+    if not isinstance(entries, (Mapping, list, tuple)):
+        raise ValueError(f'tasks: must be a dict by name (or a list), got {entries!r}')
     if isinstance(entries, Mapping):
         pairs = [(name, entry) for name, entry in entries.items() if entry is not None]
     else:

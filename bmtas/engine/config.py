@@ -207,7 +207,10 @@ def load_config(
     cfg = _parse(path)
     if options:
         _override(cfg, options)
-    init_default_scope(cfg.get('default_scope', 'bmtas'))
+    scope = cfg.get('default_scope', 'bmtas')
+    if not isinstance(scope, str) or not scope:
+        raise ValueError(f'{path}: default_scope: must be a text, got {scope!r}')
+    init_default_scope(scope)
     try:
         if 'tasks' in cfg:
             cfg.tasks = task_entries(cfg.tasks)
@@ -219,8 +222,9 @@ def load_config(
             _set_data_root(cfg, str(data_root))
         if tasks:
             spread_tasks(cfg, tasks)
-    except ValueError as error:
-        raise ValueError(f'{path}: {error}') from error
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+        text = error if isinstance(error, ValueError) else f'a value of a wrong form: {error}'
+        raise ValueError(f'{path}: {" ".join(str(text).split())}') from error
     default = Path('work_dirs') / path.resolve().parent.name / path.stem
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or default)
     return cfg

@@ -133,8 +133,8 @@ class WorkDir:
         difference = first_difference(found['identity'], identity)
         if difference:
             raise ValueError(
-                f'{self.folder}: belongs to a run of another config: {difference}; choose another '
-                '--work-dir, or --overwrite deletes that run'
+                f'{self.folder} belongs to a run of another config ({RUN}: {difference}); choose '
+                'another --work-dir, or --overwrite deletes that run'
             )
         files = checkpoint_files(self.folder)
         if files and not resume:

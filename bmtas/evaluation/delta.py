@@ -101,8 +101,11 @@ def load_results(path: str | Path) -> dict[str, Any]:
                 f'{path}: key {key!r} is missing; give the results.json that bmtas test wrote'
             )
     for task, value in results['scores'].items():
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
             raise ValueError(f'{path}: the score of task {task!r} is {value}, not a number')
+        for key, kind in (('score_names', str), ('higher_is_better', bool)):
+            if not isinstance(results[key].get(task), kind):
+                raise ValueError(f'{path}: {key}.{task} is {results[key].get(task)!r}')
     return results
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bmtas.files import read_json
+from bmtas.files import meant_as, read_json
 
 STAGES = 4
 LENGTH = 27
@@ -111,10 +111,15 @@ class NetworkCode:
     def from_file(cls, path: str | Path) -> NetworkCode:
         """Read the chosen code of a propagation's ``ncp.json``."""
         content = read_json(path, 'network code')
-        code = content.get('chosen', content).get('code') if isinstance(content, dict) else content
-        if code is None:
-            raise CodeError(f'{path}: neither chosen.code nor code in this file')
-        return cls.parse(code)
+        with meant_as('network code', path):
+            code = content
+            if isinstance(content, dict):
+                code = content.get('chosen', content).get('code')
+            if code is None:
+                raise CodeError(f'{path}: neither chosen.code nor code in this file')
+            if isinstance(code, str) and code.endswith('.json'):
+                raise CodeError(f'{path}: names another file, {code}')
+            return cls.parse(code)
 
     @classmethod
     def from_text(cls, text: str) -> NetworkCode:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bmtas.files import read_json, write_json
+from bmtas.files import meant_as, read_json, write_json
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     'seg': ('mIoU', 'mAcc', 'aAcc'),
@@ -75,6 +75,8 @@ class RecordTable:
     columns: Mapping[str, np.ndarray]
 
     def __post_init__(self) -> None:
+        if self.codes.ndim != 2:
+            raise ValueError(f'codes must be a table (N, D), not of shape {self.codes.shape}')
         for name, column in self.columns.items():
             if column.shape != (len(self.codes),):
                 raise ValueError(f'column {name!r} has shape {column.shape}, {len(self)} rows')
@@ -107,13 +109,14 @@ class RecordTable:
     @classmethod
     def from_file(cls, path: str | Path) -> RecordTable:
         """Read a file that ``to_npz`` or ``to_json`` wrote."""
-        if Path(path).suffix == '.npz':
-            with np.load(path, allow_pickle=False) as arrays:
-                content = {name: arrays[name] for name in arrays.files}
-            return cls(content.pop('codes'), content)
-        content = read_json(path, 'records')
-        columns = {k: np.array(v, dtype=np.float64) for k, v in content['columns'].items()}
-        return cls(np.array(content['codes'], dtype=np.int64), columns)
+        with meant_as('records', path):
+            if Path(path).suffix == '.npz':
+                with np.load(path, allow_pickle=False) as arrays:
+                    content = {name: arrays[name] for name in arrays.files}
+                return cls(content.pop('codes'), content)
+            content = read_json(path, 'records')
+            columns = {k: np.array(v, dtype=np.float64) for k, v in content['columns'].items()}
+            return cls(np.array(content['codes'], dtype=np.int64), columns)
 
 
 def cost_names(setting: str) -> tuple[str, str]:

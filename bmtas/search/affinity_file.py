@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bmtas.files import read_json
+from bmtas.files import meant_as, read_json
 from bmtas.search.context import SearchContext
 
 
@@ -32,11 +32,9 @@ def read_affinity(path: str | Path, tasks: Sequence[str]) -> np.ndarray:
     """
     path = Path(path)
     content = read_json(path, 'search.affinity:')
-    try:
-        names, affinity = content['tasks'], np.array(content['affinity'], float)
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(f'search.affinity: {path} is no affinity.json') from None
-    if sorted(names) != sorted(tasks) or affinity.shape[1:] != (len(names),) * 2:
-        raise ValueError(f'search.affinity: {path} is for tasks {names}, not {list(tasks)}')
-    order = [names.index(task) for task in tasks]
-    return affinity[:, order][:, :, order]
+    with meant_as('search.affinity:', path):
+        names, affinity = list(content['tasks']), np.array(content['affinity'], float)
+        if sorted(names) != sorted(tasks) or affinity.shape[1:] != (len(names),) * 2:
+            raise ValueError(f'it is for tasks {names}, not {list(tasks)}')
+        order = [names.index(task) for task in tasks]
+        return affinity[:, order][:, :, order]

@@ -40,6 +40,8 @@ TABLE = ResourceTable(
     params=Costs(1, (2, 3), {'a': 1, 'b': 1}),
 )
 TREE = BranchingTree.from_routes([[0, 0], [0, 1]], ['a', 'b'], ['one', 'two'])
+CODE = [16, 64, 1, 3, 128, 3, 3, 3, 32, 48, 2, 2, 3, 2, 16, 32, 16, 1, 2, 4, 1, 1]
+CODE += [96, 112, 48, 80, 112]
 STATE = {'meta': {'iter': 3}, 'state_dict': {'w': torch.arange(40.0)}}
 
 
@@ -137,7 +139,7 @@ def check_label(path):
 
 
 def code(path):
-    write_json(path, {'chosen': {'code': [3] * 27}})
+    write_json(path, {'chosen': {'code': CODE}})
 
 
 def check_code(path):

@@ -234,5 +234,5 @@ def test_faulty_options(make_context, make_checkpoint, tmp_path, with_budget):
     with pytest.raises(ValueError, match=r"is for tasks \['x'\]"):
         run(affinity=str(file))
     file.write_text('[]')
-    with pytest.raises(ValueError, match='is no affinity.json'):
+    with pytest.raises(ValueError, match='affinity.json: list indices'):
         run(affinity=str(file))
