@@ -222,7 +222,7 @@ def load_config(
             _set_data_root(cfg, str(data_root))
         if tasks:
             spread_tasks(cfg, tasks)
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
         text = error if isinstance(error, ValueError) else f'a value of a wrong form: {error}'
         raise ValueError(f'{path}: {" ".join(str(text).split())}') from error
     default = Path('work_dirs') / path.resolve().parent.name / path.stem
