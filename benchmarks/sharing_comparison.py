@@ -39,12 +39,18 @@ NETWORKS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 OTHERS = ('single', 'shared', 'branched')
 
 
-def config(name: str, folder: Path, args: argparse.Namespace, options: Mapping[str, Any]) -> Any:
+def config(
+    name: str,
+    folder: Path,
+    args: argparse.Namespace,
+    options: Mapping[str, Any],
+    tasks: list[str] | None = None,
+) -> Any:
     """A config with the data of the comparison, reduced to its tasks."""
     from bmtas.engine.config import load_config, select_tasks
 
     cfg = load_config(name, {**DATA, 'randomness.seed': args.seed, **options}, work_dir=folder)
-    select_tasks(cfg, [BASE, *args.tasks])
+    select_tasks(cfg, tasks or [BASE, *args.tasks])
     cfg.launcher, cfg.experiment_name = 'none', folder.name
     return cfg
 
@@ -56,7 +62,9 @@ def run_other(kind: str, folder: Path, args: argparse.Namespace) -> None:
     from bmtas.engine.train import run_training
 
     def cfg() -> Any:
-        own = config(f'{kind}/vit_shapescenes', folder, args, {})
+        # the base is itself a ViT from scratch
+        tasks = args.tasks if kind == 'single' else [BASE, *args.tasks]
+        own = config(f'{kind}/vit_shapescenes', folder, args, {}, tasks)
         own.param_scheduler = config(
             f'sharing/{NETWORKS[MAIN][0]}', folder, args, {}
         ).param_scheduler
@@ -162,13 +170,23 @@ def stored_megabytes(found: Mapping[str, Any]) -> float:
     return sum(found['delta_bytes'].values()) / 1e6 + found['head_bytes'] / 1e6
 
 
+def baseline(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The ViTs from scratch: the base, and those of the sub-tasks."""
+    if not {MAIN, 'single'} <= set(rows):
+        return None
+    single, main = rows['single'], rows[MAIN]
+    keys = ('scores', 'score_names', 'higher_is_better', 'metrics')
+    own = {key: {BASE: main[key][BASE], **single[key]} for key in keys}
+    return {**main, **own, 'tasks': [BASE, *single['tasks']]}
+
+
 def table(args: argparse.Namespace) -> None:
     """Print the rows, and draw Delta_m against cost and size."""
     from bmtas.evaluation import compare_results
 
     for top in sorted(args.dir.glob('seed*')):
         rows = dict(results(top))
-        single = rows.get('single')
+        single = baseline(rows)
         print(f'\n{top.name}')
         points = {}
         for name, found in rows.items():

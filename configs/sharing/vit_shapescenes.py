@@ -16,7 +16,7 @@ test_cfg = dict(type='SharingTestLoop')
 optim_wrapper = dict(
     type='OptimWrapper', constructor='SharingOptimWrapperConstructor', optimizer=_adamw
 )
-param_scheduler = []
+param_scheduler = [dict(type='PolyLR', power=0.9, by_epoch=False)]
 
 sharing = dict(
     base_task='semseg',
