@@ -14,7 +14,7 @@ import torch
 
 # purposes: first entry of the spawn key, so that no two of them share a stream; the sampler of
 # bmtas.datasets has 1
-SPLIT, UPDATE, GUMBEL, ALPHA, BALANCING = 2, 3, 4, 5, 6
+SPLIT, UPDATE, GUMBEL, ALPHA, BALANCING, TREES = 2, 3, 4, 5, 6, 7
 
 
 def position_seed(seed: int, purpose: int, *position: int) -> int:

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
@@ -30,6 +32,7 @@ from bmtas.engine.build import build_runner
 from bmtas.engine.checkpoint import checkpoints_of
 from bmtas.engine.dist import unwrap
 from bmtas.engine.jobs import Job, run_jobs
+from bmtas.engine.seeding import TREES, position_rng
 from bmtas.engine.test import mean_losses
 from bmtas.engine.train import set_routes
 from bmtas.files import load_state, read_json, save_state, write_json, write_text
@@ -37,8 +40,13 @@ from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS, MODELS
 from bmtas.search.context import SearchContext
 from bmtas.search.gradient.loop import split_indices
+from bmtas.search.task_affinity import TaskAffinityHook
+from bmtas.search.uniform import InheritedTree, supergraph_config
 
 FOLDER, CONFIG, ROW, RESULT, START = 'rows', 'config.py', 'row.json', 'result.json', 'start.pth'
+POOL = 'pool.json'
+RECALIBRATION = 16
+"""Batches from which a tree with inherited weights gets its batch norm statistics."""
 # keys of a config that do not change what a row finds
 _FREE = ('work_dir', 'search', 'budget', 'resume', 'launcher', 'method', 'branching', 'resources')
 _COPY = re.compile(r'^(encoder\.layers\.\d+)\.\d+\.')
@@ -52,10 +60,12 @@ class Row:
         routes: (L, T) of the tree.
         updates: Length of the training, whose schedule ends with it.
         seed: Of all its random numbers.
-        source: Kind of training, rows of one kind are comparable: 'train', 'probe' or 'pairs'.
+        source: Kind of training, rows of one kind are comparable: 'train', 'probe', 'pairs';
+            'supernet' is the training of a supergraph, 'supergraph' a tree with its weights.
         tasks: Names of the tasks that take part; all if empty.
         start: Key of the row of a shared network from whose end the training starts.
         keep: Whether others start from this row's end.
+        measure: Last layers of locations at which the tasks' affinities are measured.
     """
 
     routes: tuple[tuple[int, ...], ...]
@@ -65,6 +75,7 @@ class Row:
     tasks: tuple[str, ...] = ()
     start: str = ''
     keep: bool = False
+    measure: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, tree: BranchingTree, updates: int, seed: int, **options: Any) -> Row:
@@ -86,11 +97,13 @@ class Trained:
         row: The row.
         losses: (T,) log losses on the held-out images; NaN for tasks that took no part.
         seconds: That the training took.
+        affinity: (D, T, T) if it was measured, see ``TaskAffinityHook``.
     """
 
     row: Row
     losses: np.ndarray
     seconds: float
+    affinity: np.ndarray | None = None
 
 
 class Rows:
@@ -125,12 +138,19 @@ class Rows:
         paths = sorted(self.folder.glob(f'*/{RESULT}'))
         return [self._read(Row(**_tuples(read_json(path.parent / ROW)))) for path in paths]
 
-    def train(self, rows: Sequence[Row]) -> list[Trained]:
+    def train(self, rows: Sequence[Row], pool: np.ndarray | None = None) -> list[Trained]:
         """Train what is not finished; returns the rows' results in order.
+
+        Args:
+            rows: What to train.
+            pool: (N, L, T) trees that a supergraph is trained on.
 
         Raises:
             ValueError: Some trainings failed.
         """
+        for row in rows:
+            if row.source == 'supernet' and not (self.folder / row.key / POOL).is_file():
+                write_json(self.folder / row.key / POOL, pool.tolist(), indent=None)
         jobs = {row.key: self._job(row) for row in rows}
         outcomes = run_jobs(list(jobs.values()), self.context.executor, self.context.log)
         failed = [outcome.failure for outcome in outcomes.values() if outcome.failure]
@@ -158,13 +178,16 @@ class Rows:
     def _read(self, row: Row) -> Trained:
         content = read_json(self.folder / row.key / RESULT, 'row of a search')
         losses = [content['losses'].get(name, math.nan) for name in self.context.names]
-        return Trained(row, np.array(losses), float(content['seconds']))
+        affinity = content.get('affinity')
+        affinity = None if affinity is None else np.array(affinity)
+        return Trained(row, np.array(losses), float(content['seconds']), affinity)
 
 
 def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
     """What JSON made lists of."""
     routes = tuple(map(tuple, content['routes']))
-    return {**content, 'routes': routes, 'tasks': tuple(content['tasks'])}
+    lists = {key: tuple(content[key]) for key in ('tasks', 'measure')}
+    return {**content, **lists, 'routes': routes}
 
 
 def _check_same(path: Path, text: str) -> None:
@@ -188,25 +211,63 @@ def train_row(folder: str | Path) -> None:
     held, used = split_indices(len(dataset), cfg.pop('held_out'), seed)
     cfg.train_dataloader.sampler = dict(type='PositionSampler', indices=used.tolist())
     cfg.randomness = dict(cfg.get('randomness') or {}, seed=row.seed)
-    shared = _shared_state(cfg, row.seed)
-    tree = BranchingTree.from_routes(row.routes, list(cfg.tasks))
-    tree = _of_tasks(tree, row.tasks)
-    cfg.tasks = {name: entry for name, entry in cfg.tasks.items() if name in tree.tasks}
-    cfg.model.tasks = cfg.tasks
-    set_routes(cfg, tree, folder)
-    runner = build_runner(cfg, 'train')
-    start = load_state(folder.parent / row.start / START) if row.start else dict(state=shared)
-    runner.register_hook(_StartHook(start))
-    begin = time.perf_counter()
-    runner.train()
-    seconds = time.perf_counter() - begin
-    model = unwrap(runner.model)
-    losses = held_out_losses(model, _plain_images(cfg), held)
-    if row.keep:
-        save_state(folder / START, _end_state(model, runner.optim_wrapper.optimizer))
-    write_json(folder / RESULT, dict(losses=losses, seconds=seconds, images=len(held)))
+    if row.source == 'supergraph':
+        content = _inherited(cfg, row, folder, held, dataset, used)
+    else:
+        content = _trained(cfg, row, folder, held)
+    write_json(folder / RESULT, dict(content, images=len(held)))
     for path in checkpoints_of(folder):  # what it was trained for is written down
         path.unlink()
+
+
+def _trained(cfg: Config, row: Row, folder: Path, held: np.ndarray) -> dict[str, Any]:
+    """Train a tree or a supergraph; content of ``result.json``."""
+    if row.source == 'supernet':
+        supergraph_config(cfg, np.array(read_json(folder / POOL)))
+        hooks: list[Hook] = []
+    else:
+        shared = _shared_state(cfg, row.seed)
+        tree = _of_tasks(BranchingTree.from_routes(row.routes, list(cfg.tasks)), row.tasks)
+        cfg.tasks = {name: entry for name, entry in cfg.tasks.items() if name in tree.tasks}
+        cfg.model.tasks = cfg.tasks
+        set_routes(cfg, tree, folder)
+        start = load_state(folder.parent / row.start / START) if row.start else dict(state=shared)
+        hooks = [_StartHook(start), *([TaskAffinityHook(row.measure)] if row.measure else [])]
+    runner = build_runner(cfg, 'train')
+    for hook in hooks:
+        runner.register_hook(hook)
+    begin = time.perf_counter()
+    runner.train()
+    content: dict[str, Any] = dict(seconds=time.perf_counter() - begin, losses={})
+    model = unwrap(runner.model)
+    if row.source != 'supernet':
+        content['losses'] = held_out_losses(model, _plain_images(cfg), held)
+    if row.measure:
+        content['affinity'] = hooks[1].affinity().tolist()
+    if row.keep:
+        optimizer = None if row.source == 'supernet' else runner.optim_wrapper.optimizer
+        save_state(folder / START, _end_state(model, optimizer))
+    return content
+
+
+def _inherited(
+    cfg: Config, row: Row, folder: Path, held: np.ndarray, dataset: Any, used: np.ndarray
+) -> dict[str, Any]:
+    """Evaluate a tree with the weights of a supergraph; content of ``result.json``."""
+    begin = time.perf_counter()
+    supergraph_config(cfg, np.zeros((0, 0, 0), int))
+    model = MODELS.build(dict(cfg.model, tasks=cfg.tasks)).to(get_device())
+    model.load_state_dict(load_state(folder.parent / row.start / START)['state'])
+    order = position_rng(row.seed, TREES, int(row.key, 16)).permutation(len(cfg.tasks))
+    tree = BranchingTree.from_routes(row.routes, list(cfg.tasks))
+    inherited = InheritedTree(model, tree, order)
+    size = cfg.train_dataloader.batch_size
+    starts = range(0, min(len(used), RECALIBRATION * size), size)
+    inherited.recalibrate(
+        pseudo_collate([dataset[int(i)] for i in used[start : start + size]]) for start in starts
+    )
+    losses = held_out_losses(inherited, _plain_images(cfg), held)
+    return dict(seconds=time.perf_counter() - begin, losses=losses)
 
 
 def _config(folder: Path, row: Row) -> Config:
@@ -264,14 +325,17 @@ class _StartHook(Hook):
                 optimizer.state[parameter][key] = place.clone()
 
 
-def _end_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def _end_state(model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:
     """Weights, and the optimizer's moments by parameter."""
+    state = {k: v.cpu() for k, v in model.state_dict().items()}
+    if optimizer is None:
+        return dict(state=state)
     moments = {
         name: {k: v.detach().cpu() for k, v in optimizer.state[p].items() if torch.is_tensor(v)}
         for name, p in model.named_parameters()
         if p in optimizer.state
     }
-    return dict(state={k: v.cpu() for k, v in model.state_dict().items()}, moments=moments)
+    return dict(state=state, moments=moments)
 
 
 def _plain_images(cfg: Config) -> Any:

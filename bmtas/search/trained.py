@@ -10,7 +10,7 @@ import numpy as np
 from bmtas.branching import BranchingTree, TreeFront, tree_front
 from bmtas.branching.partitions import MAX_ITEMS
 from bmtas.registry import STRATEGIES
-from bmtas.search.affinity_file import read_affinity
+from bmtas.search.affinity_file import read_affinity, save_affinity
 from bmtas.search.bmn import expand, location_costs, spans
 from bmtas.search.context import PICTURES, SearchContext, SearchResult, Strategy
 from bmtas.search.front import Front
@@ -30,6 +30,8 @@ from bmtas.search.surrogate import (
 from bmtas.typed import Count, Fraction, Natural, Positive, Range
 from bmtas.visualization import draw_affinity
 
+SUPERNET, POOL = 3, 256
+"""Length of a supergraph's training in those of the rows, and how many trees it draws from."""
 KNOWS, MIN_WHOLE = 0.2, 4
 """Rank correlation within equal cost below which a regression is said to know nothing, and the
 number of trees of all tasks from which on there is one."""
@@ -45,7 +47,7 @@ def spent(trained: Sequence[Trained], length: int) -> dict[str, Any]:
     shared = [
         item.seconds / item.row.updates
         for item in unique
-        if not item.row.tasks and not np.any(item.row.routes)
+        if item.row.source == 'train' and not np.any(item.row.routes)
     ]
     found = dict(
         trainings=len(unique), updates=sum(i.row.updates for i in unique), training_seconds=seconds
@@ -128,9 +130,10 @@ class SurrogateSearch(Strategy):
     Args:
         source: Where the rows come from. 'train': random trees of all costs, from scratch.
             'probe': trees of one split that start from a half-trained Shared network. 'pairs':
-            networks of two tasks that share the first locations (TreeMTL, 2022).
-        count: Trees of 'train'.
-        length: Part of the config's updates of each training.
+            networks of two tasks that share the first locations (TreeMTL, 2022). 'supergraph':
+            random trees with the weights of a supergraph that was trained on random trees.
+        count: Trees of 'train' and 'supergraph'.
+        length: Part of the config's updates of each training; times three that of the supergraph.
         share: With 'probe', part of the updates that the Shared network is trained before.
         locations: Indices of the last layer of each location; by default 'stages', the decoder's
             low-level layer and the context module also end one.
@@ -138,8 +141,9 @@ class SurrogateSearch(Strategy):
             prediction.
         held_out: Part of the training images that is kept for the measurement.
         elasticities: Relative change of each task's metric for one of its loss, 1 by default.
-        prior: ``affinity.json`` with how much each task helps each other at each location; the
-            regression decides how far to believe it.
+        prior: How much each task helps each other at each location: ``affinity.json``, or
+            'gradients' to measure it along the Shared training of the design, see
+            ``TaskAffinityHook``. The regression decides how far to believe it.
         seed: Of the design and the trainings.
 
     Rows of earlier runs in the work dir are used again.
@@ -147,7 +151,7 @@ class SurrogateSearch(Strategy):
 
     def __init__(
         self,
-        source: Literal['train', 'probe', 'pairs'] = 'train',
+        source: Literal['train', 'probe', 'pairs', 'supergraph'] = 'train',
         count: Annotated[int, Range(2)] = 32,
         length: Annotated[float, Range(0, 1)] = 0.25,
         share: Annotated[float, Range(0, 1)] = 0.5,
@@ -161,6 +165,10 @@ class SurrogateSearch(Strategy):
         self.source, self.count, self.length, self.share = source, count, length, share
         self.locations, self.race, self.held_out = locations, race, held_out
         self.elasticities, self.prior, self.seed = elasticities, prior, seed
+        if prior == 'gradients' and source in ('pairs', 'supergraph'):
+            raise ValueError(
+                f"search.prior: 'gradients' needs a Shared training, {source} has none"
+            )
 
     def run(self, context: SearchContext) -> SearchResult:
         """Train, fit, decode, and race the last few.
@@ -174,7 +182,7 @@ class SurrogateSearch(Strategy):
         lengths = spans(ends, context.num_layers)
         costs = location_costs(context.table.layers, lengths)
         rows = Rows(context, self.held_out)
-        rows.train(self._design(context, rows, lengths, costs))
+        rows.train(*self._design(context, rows, ends, costs))
         surrogate, known = self._fit(context, rows, ends, weights)
         method = 'dp' if len(context.names) <= MAX_ITEMS else 'beam'
         if method == 'beam':
@@ -219,10 +227,12 @@ class SurrogateSearch(Strategy):
         return ends
 
     def _design(
-        self, context: SearchContext, rows: Rows, lengths: Sequence[int], costs: Sequence[float]
-    ) -> list[Row]:
-        """What to train."""
+        self, context: SearchContext, rows: Rows, ends: Sequence[int], costs: Sequence[float]
+    ) -> tuple[list[Row], np.ndarray | None]:
+        """What to train, and the trees of a supergraph."""
         updates, tasks = max(1, round(rows.length * self.length)), context.names
+        lengths = spans(ends, context.num_layers)
+        measure = tuple(ends) if self.prior == 'gradients' else ()
 
         def row(routes: np.ndarray, **options: Any) -> Row:
             tree = expand(BranchingTree.from_routes(routes, tasks), lengths)
@@ -231,22 +241,35 @@ class SurrogateSearch(Strategy):
         shared = np.zeros((len(costs), len(tasks)), int)
         if self.source == 'train':
             trees = design_trees(costs, len(tasks), self.count, self.seed)
-            return [row(routes) for routes in trees]
+            return [row(trees[0], measure=measure), *map(row, trees[1:])], None
         if self.source == 'pairs':
             trees, members = pair_trees(len(costs), len(tasks))
             chosen = [tuple(np.array(tasks)[who].tolist()) for who in members]
-            return [row(r, source='pairs', tasks=who) for r, who in zip(trees, chosen)]
+            found = [row(r, source='pairs', tasks=who) for r, who in zip(trees, chosen)]
+            return found, None
         tree = expand(BranchingTree.from_routes(shared, tasks), lengths)
-        start = Row.of(tree, max(1, round(rows.length * self.share)), self.seed, keep=True)
+        if self.source == 'supergraph':
+            start = Row.of(tree, SUPERNET * updates, self.seed, source='supernet', keep=True)
+            trees = design_trees(costs, len(tasks), self.count, self.seed)
+            pool = design_trees(costs, len(tasks), max(self.count, POOL), self.seed)
+            rest = [row(routes, source='supergraph', start=start.key) for routes in trees]
+            return [start, *rest], np.repeat(pool, lengths, axis=1)
+        part = max(1, round(rows.length * self.share))
+        start = Row.of(tree, part, self.seed, keep=True, measure=measure)
         trees = [shared, *probe_trees(len(costs), len(tasks))]
-        return [start, *(row(routes, source='probe', start=start.key) for routes in trees)]
+        rest = [row(routes, source='probe', start=start.key) for routes in trees]
+        return [start, *rest], None
 
     def _fit(
         self, context: SearchContext, rows: Rows, ends: Sequence[int], weights: np.ndarray
     ) -> tuple[Surrogate, list[Trained]]:
         """Regression on all rows of the work dir that branch at the locations."""
         starts = [0, *(end + 1 for end in ends[:-1])]
-        known = [item for item in rows.known() if _branches_at(item.row.routes, starts)]
+        known = [
+            item
+            for item in rows.known()
+            if item.row.source != 'supernet' and _branches_at(item.row.routes, starts)
+        ]
         kinds = sorted({(item.row.source, item.row.updates) for item in known})
         sources = [kinds.index((item.row.source, item.row.updates)) for item in known]
         routes = np.array([np.array(item.row.routes)[starts] for item in known])
@@ -254,9 +277,7 @@ class SurrogateSearch(Strategy):
             if item.row.tasks:  # tasks that took no part share with nobody
                 away = [t not in item.row.tasks for t in context.names]
                 routes[number][:, away] = len(context.names) + np.flatnonzero(away)
-        prior = None
-        if self.prior is not None:
-            prior = read_affinity(self.prior, context.names)
+        prior = self._prior(context, known, ends)
         losses = np.array([item.losses for item in known])
         try:
             return fit_surrogate(routes, losses, weights, sources, prior), known
@@ -265,6 +286,19 @@ class SurrogateSearch(Strategy):
             for number, name in enumerate(context.names):
                 text = text.replace(f'task number {number} ', f'task {name!r} ')
             raise ValueError(f'search: {text}') from None
+
+    def _prior(
+        self, context: SearchContext, known: Sequence[Trained], ends: Sequence[int]
+    ) -> np.ndarray | None:
+        """(D, T, T), how much task u helps task t at [d, t, u]."""
+        if self.prior is None:
+            return None
+        if self.prior != 'gradients':
+            return read_affinity(self.prior, context.names)
+        measured = [item.affinity for item in known if item.row.measure == tuple(ends)]
+        names = [context.table.layer_names[end] for end in ends]
+        save_affinity(context, measured[-1], names)
+        return measured[-1]
 
     def _judge(
         self,

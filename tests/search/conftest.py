@@ -1,10 +1,13 @@
 """A small search: MobileNetV2 at 32x32, three tasks on rendered scenes."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from bmtas.engine.config import load_config
 from bmtas.registry import MODELS
 from bmtas.resources import table_from_cfg
 from bmtas.search import SearchContext
@@ -76,5 +79,38 @@ def with_budget():
         kept = ('tasks', 'table', 'backbone')
         vars(other).update({key: vars(context)[key] for key in kept if key in vars(context)})
         return other
+
+    return make
+
+
+ROOT = Path(__file__).resolve().parents[2]
+TREES = f"""
+_base_ = ['{ROOT}/configs/branched/mobilenetv2_shapescenes.py']
+tasks = {{'_delete_': True, **{{name: _base_.tasks[name] for name in ('semseg', 'sal', 'depth')}}}}
+model = dict(
+    encoder=dict(backbone=dict(
+        weights=None, output_stride=4, stem=['features.0'],
+        layers=['features.1', 'features.2', 'features.3'],
+        aspp=dict(type='RASPP', channels=8))),
+    head=dict(low_proj=8, width=8),
+)
+_plain = dict(batch_size=2, num_workers=0, persistent_workers=False)
+train_dataloader = dict(dataset=dict(length=20, antialias=1), **_plain)
+val_dataloader = dict(dataset=dict(length=3, antialias=1), **_plain)
+test_dataloader = dict(dataset=dict(length=3, antialias=1), **_plain)
+train_cfg = dict(max_iters=8)
+search = dict(type='SurrogateSearch', count=8, length=0.25)
+"""
+
+
+@pytest.fixture
+def trees_config(tmp_path, monkeypatch):
+    """Config of a search over 3 tasks and 4 layers: ``trees_config('folder', **options)``."""
+    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+    path = tmp_path / 'trees.py'
+    path.write_text(TREES)
+
+    def make(folder='work', **options):
+        return load_config(path, options, work_dir=tmp_path / folder)
 
     return make

@@ -8,47 +8,13 @@ import pytest
 import torch
 
 from bmtas.branching import BranchingTree, enumerate_trees
-from bmtas.engine.config import load_config
 from bmtas.files import read_json, save_state, write_json
 from bmtas.registry import MODELS, STRATEGIES
 from bmtas.search import SearchContext, run_search
 from bmtas.search import rows as rows_module
 from bmtas.search.rows import Row, Rows, _end_state, _StartHook, held_out_losses
 
-ROOT = Path(__file__).resolve().parents[2]
 TASKS = ('semseg', 'sal', 'depth')
-CONFIG = f"""
-_base_ = ['{ROOT}/configs/branched/mobilenetv2_shapescenes.py']
-tasks = {{'_delete_': True, **{{name: _base_.tasks[name] for name in {TASKS}}}}}
-model = dict(
-    encoder=dict(backbone=dict(
-        weights=None, output_stride=4, stem=['features.0'],
-        layers=['features.1', 'features.2', 'features.3'],
-        aspp=dict(type='RASPP', channels=8))),
-    head=dict(low_proj=8, width=8),
-)
-_plain = dict(batch_size=2, num_workers=0, persistent_workers=False)
-train_dataloader = dict(dataset=dict(length=20, antialias=1), **_plain)
-val_dataloader = dict(dataset=dict(length=3, antialias=1), **_plain)
-test_dataloader = dict(dataset=dict(length=3, antialias=1), **_plain)
-train_cfg = dict(max_iters=8)
-search = dict(type='SurrogateSearch', count=8, length=0.25)
-"""
-
-
-@pytest.fixture
-def config(tmp_path, monkeypatch):
-    """Config of a search over 3 tasks and 4 layers: ``config(**options)``."""
-    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
-    path = tmp_path / 'trees.py'
-    path.write_text(CONFIG)
-
-    def make(folder='work', **options):
-        return load_config(path, options, work_dir=tmp_path / folder)
-
-    return make
-
-
 EFFECTS = {  # task, other task: log loss that sharing adds at each of the three locations
     ('semseg', 'sal'): (-0.02, 0.01, 0.03),
     ('semseg', 'depth'): (0.01, 0.04, 0.05),
@@ -97,9 +63,9 @@ def trees_at_locations(table):
         yield BranchingTree.from_routes(np.repeat(tree.routes, (1, 2, 1), 0), TASKS, table)
 
 
-@pytest.mark.parametrize('source', ['train', 'probe', 'pairs'])
-def test_the_best_tree_for_every_budget(config, fake, source):
-    cfg = config()
+@pytest.mark.parametrize('source', ['train', 'probe', 'pairs', 'supergraph'])
+def test_the_best_tree_for_every_budget(trees_config, fake, source):
+    cfg = trees_config()
     cfg.search.update(source=source, count=16)
     context = SearchContext(cfg, Path(cfg.work_dir), lambda text: None)
     table = context.table
@@ -118,14 +84,14 @@ def test_the_best_tree_for_every_budget(config, fake, source):
         assert rank is None if source == 'pairs' else rank > 0.9
     assert len(fake) == len(set(fake))  # no row twice, whatever the budget
     spent = result.report['spent']
-    rows = {'train': 16, 'probe': 11, 'pairs': 12}
+    rows = {'train': 16, 'probe': 11, 'pairs': 12, 'supergraph': 17}
     assert spent['trainings'] == len(fake) == rows[source]
     if source == 'train':  # a quarter of 8 updates each
         assert spent['updates'] == 32 and spent['shared_trainings'] == pytest.approx(4)
 
 
-def test_interrupted_and_earlier_rows_are_used_again(config, fake, monkeypatch):
-    cfg = config(budget='12.2M')
+def test_interrupted_and_earlier_rows_are_used_again(trees_config, fake, monkeypatch):
+    cfg = trees_config(budget='12.2M')
     train = rows_module.train_row
 
     def stop(folder):
@@ -137,10 +103,10 @@ def test_interrupted_and_earlier_rows_are_used_again(config, fake, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run_search(cfg)
     monkeypatch.setattr(rows_module, 'train_row', train)
-    first = run_search(config(budget='12.2M'))
+    first = run_search(trees_config(budget='12.2M'))
     assert len(fake) == len(set(fake)) == 8
     # a longer design begins with the shorter one
-    again = config(budget='12.2M')
+    again = trees_config(budget='12.2M')
     again.search.count = 12
     with pytest.raises(ValueError, match='a finished search with other options'):
         run_search(again)
@@ -150,7 +116,7 @@ def test_interrupted_and_earlier_rows_are_used_again(config, fake, monkeypatch):
     assert first.report['rows'] == 8 and second.report['rows'] == 12
 
 
-def test_noise_is_told_from_knowledge(config, fake, monkeypatch):
+def test_noise_is_told_from_knowledge(trees_config, fake, monkeypatch):
     def noise(folder):
         row = read_json(Path(folder) / 'row.json')
         rng = np.random.default_rng(abs(hash(str(row['routes']))) % 2**32)
@@ -160,7 +126,7 @@ def test_noise_is_told_from_knowledge(config, fake, monkeypatch):
     monkeypatch.setattr(rows_module, 'train_row', noise)
     monkeypatch.setattr('bmtas.search.trained.left_out_rank', lambda *args: 0.1)
     lines = []
-    cfg = config(budget='14M')
+    cfg = trees_config(budget='14M')
     result = STRATEGIES.build(cfg.search).run(SearchContext(cfg, Path(cfg.work_dir), lines.append))
     assert any('it knows nothing' in line for line in lines)
     index = result.front.costs.index(result.cost)
@@ -168,17 +134,17 @@ def test_noise_is_told_from_knowledge(config, fake, monkeypatch):
     assert (lost[:index] > 0).all()
 
 
-def test_mistakes(config, fake, monkeypatch):
+def test_mistakes(trees_config, fake, monkeypatch):
     with pytest.raises(ValueError, match='budget: missing'):
-        run_search(config())
+        run_search(trees_config())
     with pytest.raises(ValueError, match='at least 5 trained trees.*semseg.* has 3: train more'):
-        run_search(config('few', budget='12.2M', **{'search.count': 3}))
+        run_search(trees_config('few', budget='12.2M', **{'search.count': 3}))
     with pytest.raises(ValueError, match='rising indices of layers that end with 3'):
-        run_search(config('x', budget='12.2M', **{'search.locations': [0, 2]}))
+        run_search(trees_config('x', budget='12.2M', **{'search.locations': [0, 2]}))
     with pytest.raises(ValueError, match="search.elasticities: no task 'edge'"):
-        run_search(config('y', budget='12.2M', **{'search.elasticities': dict(edge=1.0)}))
-    run_search(config('z', budget='12.2M'))
-    other = config('z', budget='12.2M', **{'train_dataloader.batch_size': 4})
+        run_search(trees_config('y', budget='12.2M', **{'search.elasticities': dict(edge=1.0)}))
+    run_search(trees_config('z', budget='12.2M'))
+    other = trees_config('z', budget='12.2M', **{'train_dataloader.batch_size': 4})
     for name in ('search.json', 'run.json'):
         (Path(other.work_dir) / name).unlink()
     with pytest.raises(ValueError, match="rows there are of another config, its 'train_data"):
@@ -191,18 +157,18 @@ def test_mistakes(config, fake, monkeypatch):
 
     monkeypatch.setattr(rows_module, 'train_row', constant)
     with pytest.raises(ValueError, match="the loss of task 'sal' is the same in all 8 trees"):
-        run_search(config('w', budget='12.2M'))
+        run_search(trees_config('w', budget='12.2M'))
 
     def full(folder):
         raise OSError(28, f'{folder}: cannot be written: the disk is full')
 
     monkeypatch.setattr(rows_module, 'train_row', full)
     with pytest.raises(ValueError, match='8 of 8 trainings failed: .*disk is full.*start again'):
-        run_search(config('v', budget='12.2M'))
+        run_search(trees_config('v', budget='12.2M'))
 
 
-def test_best_of_random(config, fake):
-    cfg = config(budget='12.2M')
+def test_best_of_random(trees_config, fake):
+    cfg = trees_config(budget='12.2M')
     cfg.search = dict(type='BestOfRandom', count=5, tolerance=0.2)
     result = run_search(cfg)
     folder = Path(cfg.work_dir) / 'rows'
@@ -223,9 +189,9 @@ def model_of(cfg, routes):
     return MODELS.build(dict(cfg.model, encoder=encoder, tasks=cfg.tasks)).eval()
 
 
-def test_a_probe_starts_as_the_shared_network_with_its_moments(config):
+def test_a_probe_starts_as_the_shared_network_with_its_moments(trees_config):
     torch.manual_seed(0)
-    cfg = config()
+    cfg = trees_config()
     shared = model_of(cfg, 'shared').train()
     optimizer = torch.optim.AdamW(shared.parameters(), 1e-2)
     images = torch.rand(2, 3, 64, 64)
@@ -253,8 +219,8 @@ def test_a_probe_starts_as_the_shared_network_with_its_moments(config):
             assert state['step'] == 2 and state['exp_avg'].equal(before['exp_avg'])
 
 
-def test_held_out_losses_are_those_of_all_images_at_once(config):
-    cfg = config()
+def test_held_out_losses_are_those_of_all_images_at_once(trees_config):
+    cfg = trees_config()
     model = model_of(cfg, 'shared')
     dataset = rows_module._plain_images(cfg)
     indices = list(range(16))
@@ -269,9 +235,9 @@ def test_held_out_losses_are_those_of_all_images_at_once(config):
     assert found['semseg'] == pytest.approx(math.log(float(whole['loss_semseg'])), rel=1e-5)
 
 
-def test_trained_rows_share_their_random_numbers_and_learn_on_the_rest(config, monkeypatch):
+def test_trained_rows_share_their_random_numbers_and_learn_on_the_rest(trees_config, monkeypatch):
     """Two trees of one seed: equal heads at the start, the same images, none held out."""
-    cfg, seen = config(), {}
+    cfg, seen = trees_config(), {}
     init = _StartHook.before_train
 
     def spy(self, runner):
@@ -293,11 +259,36 @@ def test_trained_rows_share_their_random_numbers_and_learn_on_the_rest(config, m
     assert (again.losses == trained[1].losses).all() and len(rows.known()) == 2
 
 
+def test_affinities_of_gradients_as_a_prior(trees_config):
+    """Measured along the Shared training, kept, and handed to the regression."""
+    options = {'search.prior': 'gradients', 'train_dataloader.batch_size': 4}
+    cfg = trees_config(budget='12.2M', **options)
+    result = run_search(cfg)
+    content = read_json(Path(cfg.work_dir) / 'affinity.json')
+    assert np.array(content['affinity']).shape == (3, 3, 3)
+    assert content['locations'] == result.report['locations']
+    with pytest.raises(ValueError, match="'gradients' needs a Shared training, pairs has none"):
+        trees = dict(cfg.search, source='pairs')
+        STRATEGIES.build(trees)
+
+
+def test_trees_with_inherited_weights(trees_config):
+    """The supergraph is trained once, the trees are told apart by its weights."""
+    cfg = trees_config(budget='12.2M', **{'search.source': 'supergraph', 'search.count': 6})
+    result = run_search(cfg)
+    folder = Path(cfg.work_dir) / 'rows'
+    rows = [read_json(path) for path in folder.glob('*/row.json')]
+    assert sorted(row['source'] for row in rows) == ['supergraph'] * 6 + ['supernet']
+    losses = [read_json(path)['losses'] for path in folder.glob('*/result.json')]
+    assert len({tuple(loss.values()) for loss in losses if loss}) >= 4  # some trees agree
+    assert result.report['rows'] == 6 and len(list(folder.glob('*/pool.json'))) == 1
+
+
 @pytest.mark.slow
-def test_a_search_with_side_by_side_trainings(config):
+def test_a_search_with_side_by_side_trainings(trees_config):
     """Two processes at a time give what one after the other gives."""
     from bmtas.engine.jobs import Processes
 
-    one = run_search(config('one', budget='12.2M'))
-    two = run_search(config('two', budget='12.2M'), Processes(2))
+    one = run_search(trees_config('one', budget='12.2M'))
+    two = run_search(trees_config('two', budget='12.2M'), Processes(2))
     assert one.tree == two.tree and one.front == two.front
