@@ -163,13 +163,6 @@ def results(top: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f'{folder.name} {label}'.strip(), json.loads(path.read_text())
 
 
-def stored_megabytes(found: Mapping[str, Any]) -> float:
-    """MB of base, deltas and heads in fp32; all weights where there are no deltas."""
-    if 'delta_bytes' not in found:
-        return found['params'] * 4 / 1e6
-    return sum(found['delta_bytes'].values()) / 1e6 + found['head_bytes'] / 1e6
-
-
 def baseline(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
     """The ViTs from scratch: the base, and those of the sub-tasks."""
     if not {MAIN, 'single'} <= set(rows):
@@ -194,7 +187,7 @@ def table(args: argparse.Namespace) -> None:
             scores = ' | '.join(f'{score:.2f}' for score in found['scores'].values())
             madds = [found.get(k, found['madds']) / 1e6 for k in ('madds_dense', 'madds_effective')]
             latency = sum(found['latency_ms'].values()) if 'latency_ms' in found else float('nan')
-            size = stored_megabytes(found)
+            size = found.get('stored', 4 * found['params']) / 1e6
             print(
                 f'| {name} | {scores} | {delta:+.2f} | {madds[0]:.0f} | {madds[1]:.0f} | '
                 f'{found["madds"] / 1e6:.0f} | {latency:.1f} | {size:.1f} |'

@@ -23,6 +23,9 @@ COSTS: Mapping[str, tuple[str, float]] = dict(
     madds=('GMAdds', 1e9),
     params=('M parameters', 1e6),
     madds_one_task=('GMAdds, one task', 1e9),
+    madds_effective=('effective GMAdds', 1e9),
+    stored=('MB stored', 1e6),
+    latency_ms=('latency (ms)', 1.0),
 )
 """What gains can be set against: its name in tables and pictures, and the unit."""
 _SEED = re.compile(r'(?<![a-z])(randomness\.)?seed[=_-]?\d+', re.IGNORECASE)
@@ -68,9 +71,13 @@ class Entry:
     delta_m: Value | None
 
     def value(self, key: str) -> Value | None:
-        """A cost, one of ``COSTS``, over the runs; of one task it is the mean over tasks."""
+        """A cost, one of ``COSTS``, over the runs; of one task it is the mean over tasks.
+
+        Networks that store all their weights and skip no zeros need not say what they store and
+        what is effective; latency must have been measured.
+        """
         if key != 'madds_one_task':
-            return Value.of([run[key] for run in self.runs])
+            return Value.of([_cost(run, key, self.name) for run in self.runs])
         by_task = [run.get('madds_by_task') for run in self.runs]
         if not all(by_task):
             raise ValueError(f'{self.name}: key madds_by_task is missing; test the run again')
@@ -79,6 +86,15 @@ class Entry:
     def score(self, task: str) -> Value | None:
         """A task's score over the runs."""
         return Value.of([run['scores'][task] for run in self.runs])
+
+
+def _cost(run: Mapping[str, Any], key: str, name: str) -> float:
+    """A cost of one run; of costs by task the sum."""
+    implied = dict(madds_effective=run['madds'], stored=4 * run['params'])
+    found = run.get(key, implied.get(key))
+    if found is None:
+        raise ValueError(f'{name}: key {key} is missing; test the run again')
+    return sum(found.values()) if isinstance(found, Mapping) else found
 
 
 def find_results(path: str | Path) -> list[Path]:
@@ -265,6 +281,8 @@ def comparison_table(entries: Sequence[Entry], cost: str = 'madds') -> str:
     front = {entry.name for entry in on_front(entries, cost)}
     # MAdds of all tasks and parameters have columns anyway
     more = [] if cost in ('madds', 'params') else [cost]
+    if cost == 'madds_effective':
+        more.append('latency_ms')  # what is effective on paper stands beside what was measured
     titles = [f'{line.label} {line.score} {"↑" if line.higher else "↓"}' for line in lines]
     costs = ['GMAdds', 'params (M)', *(COSTS[key][0] for key in more)]
     header = ['method', 'runs', *costs, *titles, 'Delta_m (%)']
@@ -279,12 +297,18 @@ def comparison_table(entries: Sequence[Entry], cost: str = 'madds') -> str:
                 str(len(entry.runs)),
                 entry.value('madds').text(3, 1e9),
                 entry.value('params').text(3, 1e6),
-                *(entry.value(key).text(3, COSTS[key][1]) for key in more),
+                *(_cell(entry, key) for key in more),
                 *('-' if s is None else s.text(4 if abs(s.mean) < 1 else 2) for s in scores),
                 '-' if gain is None else gain.text() + mark,
             ]
         )
     return markdown(header, rows)
+
+
+def _cell(entry: Entry, key: str) -> str:
+    if key == 'latency_ms' and not all(key in run for run in entry.runs):
+        return '-'
+    return entry.value(key).text(3, COSTS[key][1])
 
 
 def compare(work_dirs: Iterable[str], baseline: str | Path | None = None) -> str:

@@ -32,10 +32,11 @@ def parse_args(argv: Sequence[str] | None):
     parser.add_argument('--plot', metavar='FILE.png', help='draw Delta_m against the cost')
     parser.add_argument(
         '--cost',
-        choices=('madds', 'params', 'madds_one_task'),
+        choices=('madds', 'params', 'madds_one_task', 'madds_effective', 'stored', 'latency_ms'),
         default='madds',
-        help='what gains are set against: multiply-adds of all tasks, parameters, or multiply-adds '
-        'of one task alone (mean over tasks)',
+        help='what gains are set against: multiply-adds of all tasks, parameters, multiply-adds of '
+        'one task alone (mean over tasks), effective ones, bytes stored, or latency (both of '
+        'networks that share computation)',
     )
     return parser.parse_args(argv)
 

@@ -196,15 +196,16 @@ def report(model: Any, meter: Meter, size: Sequence[int], images: torch.Tensor) 
     encoder = model.encoder
     heads = head_costs(model, size)
     totals = total_madds(encoder, meter, heads, size)
+    stored = stored_bytes(encoder)
     by_task = {t: total_madds(encoder, meter, heads, size, t) for t in encoder.tasks}
     return dict(
         madds=totals['executed'],
         madds_dense=totals['dense'],
         madds_effective=totals['effective'],
-        madds_by_task=by_task,
+        cost_by_task=by_task,
         density=densities(encoder, meter),
-        delta_bytes=stored_bytes(encoder),
-        head_bytes=4 * sum(p.numel() for p in model.heads.parameters()),
+        delta_bytes=stored,
+        stored=sum(stored.values()) + 4 * sum(p.numel() for p in model.heads.parameters()),
         latency_ms=latencies(model, images),
         cache_bytes=meter.cache_bytes,
         cache_bytes_all=meter.all_bytes,

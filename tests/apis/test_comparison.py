@@ -262,6 +262,24 @@ def test_tool(runs, capsys):
     assert 'no results.json in it' in capsys.readouterr().err
 
 
+def test_costs_of_networks_that_share_computation(tmp_path):
+    """Size and effective work of others follow from theirs; latency stands beside the latter."""
+    write(tmp_path / 'plain', 'plain', 1.0, 1.0, 1000, delta_m=0.0)
+    own = dict(madds_effective=300, stored=8_000_000, latency_ms=dict(seg=2.0, dep=3.5))
+    write(tmp_path / 'share', 'share', 1.0, 1.0, 1000, delta_m=0.0, **own)
+    plain, share = read_entries([str(tmp_path / 'plain'), str(tmp_path / 'share')])[0]
+    if plain.name != 'plain':
+        plain, share = share, plain
+    assert share.value('latency_ms') == Value(5.5) and share.value('stored') == Value(8e6)
+    assert plain.value('madds_effective') == Value(1000.0)
+    assert plain.value('stored') == Value(4.0 * plain.runs[0]['params'])
+    with pytest.raises(ValueError, match='plain: key latency_ms is missing'):
+        plain.value('latency_ms')
+    lines = comparison_table([plain, share], 'madds_effective').split('\n')
+    assert 'effective GMAdds' in lines[0] and 'latency (ms)' in lines[0]
+    assert '5.500' in lines[3] and '| - ' in lines[2]
+
+
 def test_gains_are_set_against_the_chosen_cost(tmp_path, capsys):
     """B costs more for all tasks, less for one: each alone is on its front."""
     costs = dict(a=(1000, dict(seg=800, dep=900)), b=(2000, dict(seg=100, dep=300)))
