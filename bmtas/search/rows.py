@@ -156,7 +156,8 @@ class Rows:
         failed = [outcome.failure for outcome in outcomes.values() if outcome.failure]
         if failed:
             raise ValueError(
-                f'{len(failed)} of {len(jobs)} trainings failed: {failed[0]}; start again to go on'
+                f'{len(failed)} of {len(jobs)} trainings failed: {failed[0]}; start again with '
+                '--resume to go on'
             )
         return [self._read(row) for row in rows]
 
