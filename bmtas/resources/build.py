@@ -50,7 +50,8 @@ def is_open(model: Mapping[str, Any]) -> bool:
 def build_shapes(model: Mapping[str, Any]) -> nn.Module:
     """The network of a model's config on the meta device; the shared one where a tree is open."""
     with torch.device('meta'):
-        return MODELS.build(without_weights(shared_network(model)))
+        built = MODELS.build(without_weights(shared_network(model)))
+    return built.to('meta')  # buffers that are made of numpy arrays, too
 
 
 def layer_names(model: Mapping[str, Any]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from bmtas.models.backbones import LayeredBackbone
@@ -57,9 +58,13 @@ class CompactEncoder(Encoder):
                 # statistics belong to the first task of all that share the prefix
                 owner = int(routed.nodes[part][rows[node]])
                 plain = routed.plain_part(part, owner)
-                made[self.tasks[node]] = slice_module(plain, sites, kept[node], fold)
+                made[self._key(nodes, node)] = slice_module(plain, sites, kept[node], fold)
             copies.append(nn.ModuleDict(made))
         self.stems, self.layers = copies[0], nn.ModuleList(copies[1:])
+
+    def _key(self, nodes: np.ndarray, node: int) -> str:
+        """Name of a copy, whatever the order of the tasks: the first one's by the alphabet."""
+        return min(task for task, other in zip(self.tasks, nodes) if other == node)
 
     def forward(self, images: Tensor, tasks: Sequence[str]) -> Features:
         """Encode images (N, 3, H, W); each layer runs once for the tasks that share it."""
@@ -70,7 +75,7 @@ class CompactEncoder(Encoder):
             for index in indices:
                 node = int(nodes[index])
                 if node not in done:
-                    done[node] = copies[self.tasks[node]](current[index])
+                    done[node] = copies[self._key(nodes, node)](current[index])
             current = {index: done[int(nodes[index])] for index in indices}
             low = current if part <= 1 + self.low_level_index else low
         return {task: (current[i], low[i]) for task, i in zip(tasks, indices)}
@@ -83,7 +88,7 @@ class CompactEncoder(Encoder):
             prefix = f'layers.{layer}' if part else 'stems'
             for node in dict.fromkeys(nodes.tolist()):
                 tasks = [task for task, other in zip(self.tasks, nodes) if other == node]
-                found.append(self.part(f'{prefix}.{self.tasks[node]}', layer, tasks))
+                found.append(self.part(f'{prefix}.{min(tasks)}', layer, tasks))
         return found
 
     def init_heads(self, heads: nn.ModuleDict) -> None:

@@ -282,6 +282,8 @@ def make_masks(
             raise ValueError("scheme 'file' needs masks=FILE")
         content = isinstance(masks, Mapping)
         table = MaskTable.from_content(masks) if content else MaskTable.from_file(masks)
+        if set(table.tasks) == set(tasks):
+            table = table.select(tasks)
         table.check(tasks, plan.widths, 'masks' if content else masks)
         return table
     tree = None

@@ -116,17 +116,18 @@ def test_convolutions_of_groups_need_masks_of_whole_groups():
 
 
 def test_a_compact_network_is_built_again_from_its_masks():
-    encoder, _ = network('mobilenet_v2', Pooled, keep_ratio=0.25)
+    """In another order of the tasks, too; they share the stem and the first layers."""
+    encoder, _ = network('mobilenet_v2', Pooled, keep_ratio=0.25, first_layer=4)
     compact = encoder.compact(('c', 'a')).eval()
     again = CompactEncoder(
-        ('c', 'a'), LayeredBackbone('mobilenet_v2'), compact.masks.content()
+        ('a', 'c'), LayeredBackbone('mobilenet_v2'), compact.masks.content(), first_layer=4
     ).eval()
     again.load_state_dict(compact.state_dict())
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         one, two = compact(x, ('c',))['c'], again(x, ('c',))['c']
     assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1])
-    assert sum(p.numel() for p in again.parameters()) < 0.4 * sum(
+    assert sum(p.numel() for p in again.parameters()) < 0.5 * sum(
         p.numel() for p in encoder.parameters()
     )
 
