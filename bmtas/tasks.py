@@ -11,7 +11,7 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 
 from bmtas.files import nearest
-from bmtas.kinds import Kind, build_kind
+from bmtas.kinds import Kind, build_kind, check_suits
 from bmtas.registry import METRICS
 
 _RESERVED = frozenset(dir(nn.ModuleDict()))
@@ -84,6 +84,11 @@ class Task:
             raise ValueError(
                 f'task {self.name!r}: there is no metric {self.metric["type"]!r}; {known}'
             )
+        if not getattr(metric, 'scores', None):
+            raise ValueError(
+                f'task {self.name!r}: {self.metric["type"]} names no scores, derive it from TaskMetric'
+            )
+        check_suits(metric, self.kind, f'task {self.name!r}: ')
         return metric.scores
 
     @property

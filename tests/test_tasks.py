@@ -61,6 +61,10 @@ def test_every_score_of_every_metric_has_a_direction():
         (dict(kind='depth', metric=dict(type='DephError')), "no metric 'DephError'; did you mean"),
         (dict(kind='depth', loss='DepthL1Loss'), 'loss must be a dict with the key type'),
         (dict(kind='depth', scale=0), 'scale must be positive'),
+        (
+            dict(kind='depth', metric=dict(type='MeanIoU')),
+            'MeanIoU is meant for kind classes, not for depth',
+        ),
     ],
 )
 def test_mistakes_are_one_line_with_a_hint(entry, message):

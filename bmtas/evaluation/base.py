@@ -12,7 +12,7 @@ from mmengine.dist import all_gather_object, broadcast_object_list, is_main_proc
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
-from bmtas.kinds import Kind, build_kind
+from bmtas.kinds import Kind, build_kind, check_suits
 
 
 class TaskMetric(BaseMetric):
@@ -33,7 +33,7 @@ class TaskMetric(BaseMetric):
         label: Key of the label map; the task's name by default.
         prefix: Prefix of the results' keys; the task's name by default.
 
-    Subclasses set ``scores`` and implement ``measure`` and ``summarize``.
+    Subclasses set ``scores`` and ``suits`` and implement ``measure`` and ``summarize``.
     """
 
     scores: Mapping[str, bool] = {}
@@ -45,6 +45,9 @@ class TaskMetric(BaseMetric):
     NaN for a class that does not occur, and ``confusion`` (C, C), counts of true class, predicted
     class."""
 
+    suits: type[Kind] = Kind
+    """Kinds that the metric is meant for, theirs and those derived from them."""
+
     def __init__(
         self,
         task: str,
@@ -55,6 +58,7 @@ class TaskMetric(BaseMetric):
         super().__init__(prefix=prefix or task)
         self.task = task
         self.kind = build_kind(kind, f'metric of task {task!r}')
+        check_suits(self, self.kind, f'task {task!r}: ')
         self.label = label or task
 
     def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ from bmtas.evaluation.boundaries import (
     summarize,
 )
 from bmtas.evaluation.boundaries.pool import worker_pool
+from bmtas.kinds import Mask
 from bmtas.registry import METRICS
 from bmtas.thinning import thin
 
@@ -50,6 +51,7 @@ class BoundaryFMeasure(TaskMetric):
         kwargs: See ``TaskMetric``.
     """
 
+    suits = Mask
     scores = dict(odsF=True, oisF=True, AP=True, precision=True, recall=True, threshold=True)
 
     def __init__(

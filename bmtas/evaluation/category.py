@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bmtas.evaluation.base import TaskMetric, ratio
+from bmtas.kinds import Category
 from bmtas.registry import METRICS
 
 
@@ -23,6 +24,7 @@ class CategoryScores(TaskMetric):
     Predictions are probabilities (C,), labels class ids; images without label do not count.
     """
 
+    suits = Category
     scores = dict(accuracy=True, balanced_accuracy=True, precision=True, recall=True, F1=True)
 
     def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bmtas.evaluation.base import TaskMetric, ratio
+from bmtas.kinds import Depth
 from bmtas.registry import METRICS
 
 
@@ -28,6 +29,7 @@ class DepthError(TaskMetric):
         kwargs: See ``TaskMetric``.
     """
 
+    suits = Depth
     scores = dict(rmse=False, rmse_log=False, abs_rel=False, delta1=True, delta2=True, delta3=True)
 
     def __init__(self, *args, min_depth: float = 1e-3, **kwargs) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bmtas.evaluation.base import TaskMetric, best_index, ratio, threshold_counts
 from bmtas.evaluation.saliency import f_score
+from bmtas.kinds import Mask
 from bmtas.registry import METRICS
 
 THRESHOLDS = torch.arange(1, 100) / 100
@@ -27,6 +28,7 @@ class EdgeFMeasure(TaskMetric):
     Predictions are (H, W) probabilities, labels (H, W) of kind mask.
     """
 
+    suits = Mask
     scores = dict(F=True, precision=True, recall=True, threshold=True)
 
     def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bmtas.evaluation.base import TaskMetric, ratio
+from bmtas.kinds import Classes
 from bmtas.registry import METRICS
 
 
@@ -22,6 +23,7 @@ class MeanIoU(TaskMetric):
     Predictions and labels are (H, W) class ids.
     """
 
+    suits = Classes
     scores = dict(mIoU=True, pixel_acc=True)
 
     def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bmtas.evaluation.base import TaskMetric, ratio
+from bmtas.kinds import Normals
 from bmtas.registry import METRICS
 
 BINS_PER_DEGREE = 100
@@ -29,6 +30,7 @@ class NormalsError(TaskMetric):
     """
 
     limits = {'within_11.25': 11.25, 'within_22.5': 22.5, 'within_30': 30.0}
+    suits = Normals
     scores = dict(mean=False, median=False, rmse=False) | dict.fromkeys(limits, True)
 
     def measure(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bmtas.evaluation.base import TaskMetric, best_index, ratio, threshold_counts
+from bmtas.kinds import Mask
 from bmtas.registry import METRICS
 
 IOU_THRESHOLDS = torch.arange(4, 19) / 20
@@ -31,6 +32,7 @@ class SaliencyIoU(TaskMetric):
     (H, W) probabilities, labels (H, W) of kind mask.
     """
 
+    suits = Mask
     scores = dict(maxIoU=True, IoU=True, maxF=True)
     beta_squared = 0.3
 

@@ -1,6 +1,6 @@
 """What a label can be; one file for each kind."""
 
-from .base import Draw, Kind, build_kind, kind_names, to_array
+from .base import Draw, Kind, build_kind, check_suits, kind_names, to_array
 from .category import Category, pooled
 from .classes import Classes
 from .colours import NO_LABEL, class_colours, ramp
@@ -22,6 +22,7 @@ __all__ = [
     'Mask',
     'Normals',
     'build_kind',
+    'check_suits',
     'class_colours',
     'crop_padding',
     'kind_names',

@@ -212,6 +212,14 @@ def build_kind(
         raise ValueError(f'{where}: {error}') from error
 
 
+def check_suits(owner: Any, kind: Kind, where: str = '') -> None:
+    """Raise a ValueError if a loss or metric is not meant for a kind (its attribute ``suits``)."""
+    if not isinstance(kind, owner.suits):
+        name = owner.__name__ if isinstance(owner, type) else type(owner).__name__
+        meant = owner.suits.name or owner.suits.__name__
+        raise ValueError(f'{where}{name} is meant for kind {meant}, not for {kind}')
+
+
 def kind_names() -> list[str]:
     """Names of all kinds that are registered."""
     KINDS.import_from_location()

@@ -268,3 +268,5 @@ def test_scores_of_the_classes_and_the_confusion_matrix():
     assert metric.classes['confusion'].tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
     scores = metric.classes['scores'].tolist()
     assert scores[:2] == [50, 50] and scores[2] != scores[2]
+    with pytest.raises(ValueError, match="'semseg': NormalsError is meant for kind normals, not"):
+        NormalsError('semseg', Classes(3))

@@ -207,3 +207,9 @@ def test_no_reduction_without_gradients(monkeypatch):
         target, logits = draw_labels(name)
         with torch.no_grad():
             make(name)(logits, target)
+
+
+def test_losses_of_other_kinds_are_refused():
+    for name, kind in (('CrossEntropyLoss', 'depth'), ('NormalsL1Loss', Classes(3))):
+        with pytest.raises(ValueError, match=f'{name} is meant for kind .*, not for '):
+            MODELS.build(dict(type=name, kind=kind))

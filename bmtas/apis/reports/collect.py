@@ -13,6 +13,7 @@ import numpy as np
 from bmtas.branching import BranchingTree
 from bmtas.engine.record import FILE as COMMANDS
 from bmtas.engine.record import read_lines
+from bmtas.evaluation import MANY, extremes
 from bmtas.files import read_json
 from bmtas.resources import ResourceTable
 from bmtas.search import BRANCHING, PICTURES
@@ -170,6 +171,19 @@ def _bars(
     ]
 
 
+def _shown_losses(
+    losses: Sequence[str], by_step: Mapping[int, Mapping[str, float]]
+) -> tuple[list[str], str]:
+    """The losses to draw: all, or of many the highest and the lowest ones at the end."""
+    if len(losses) <= MANY:
+        return list(losses), ''
+    last: dict[str, float] = {}
+    for step in sorted(by_step):
+        last |= {key: by_step[step][key] for key in losses if key in by_step[step]}
+    highest, lowest = extremes(last, higher=False)
+    return sorted({*highest, *lowest}), f': highest and lowest of {len(losses)}'
+
+
 def training_of(folder: Path) -> list[dict[str, Any]]:
     """Charts of the losses, the learning rate and the validation scores logged in a work dir."""
     rows = [
@@ -191,11 +205,11 @@ def training_of(folder: Path) -> list[dict[str, Any]]:
             for key, c in zip(chosen, colours)
         ]
 
-    losses = [key for key in keys if key.startswith('loss_')]
-    charts = [chart('Training losses', lines(losses, 'loss_'), log=True)]
+    losses, note = _shown_losses([key for key in keys if key.startswith('loss_')], by_step)
+    charts = [chart(f'Training losses{note}', lines(losses, 'loss_'), log=True)]
     charts.append(chart('Learning rate', lines([k for k in keys if k in ('lr', 'weights.lr')])))
     tasks = {
-        key.split('/')[0] for key in keys if '/' in key and f'loss_{key.split("/")[0]}' in keys
+        key.split('/')[0] for key in keys if '/' in key and f'loss_{key.split("/")[0]}' in losses
     }
     for task in sorted(tasks):
         scores = [key for key in keys if key.startswith(f'{task}/')]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bmtas.kinds import Kind, pooled
+from bmtas.kinds import Category, Kind, pooled
 from bmtas.models.losses.reduce import TaskLoss, mean_over
 from bmtas.registry import MODELS
 
@@ -27,6 +27,8 @@ class CategoryLoss(TaskLoss):
     Raises:
         ValueError: Another number of weights than classes, or a value out of range.
     """
+
+    suits = Category
 
     def __init__(
         self,

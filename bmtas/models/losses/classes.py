@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from bmtas.kinds import Classes
 from bmtas.models.losses.reduce import TaskLoss, check_shapes, mean_over
 from bmtas.registry import MODELS
 
@@ -12,6 +13,8 @@ from bmtas.registry import MODELS
 @MODELS.register_module()
 class CrossEntropyLoss(TaskLoss):
     """Softmax cross-entropy, mean over labelled pixels; 0 where none is labelled."""
+
+    suits = Classes
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Logits (N, C, H, W), class ids (N, H, W) -> scalar.

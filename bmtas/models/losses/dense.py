@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bmtas.kinds import unit_vectors
+from bmtas.kinds import MapKind, Normals, unit_vectors
 from bmtas.models.losses.reduce import TaskLoss, check_shapes, mean_over
 from bmtas.registry import MODELS
 
@@ -12,6 +12,8 @@ from bmtas.registry import MODELS
 @MODELS.register_module()
 class NormalsL1Loss(TaskLoss):
     """L1 distance of unit vectors: sum over the 3 channels, mean over labelled pixels."""
+
+    suits = Normals
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Vectors of any length (N, 3, H, W), unit normals (N, 3, H, W), zeros unlabelled."""
@@ -24,6 +26,8 @@ class NormalsL1Loss(TaskLoss):
 @MODELS.register_module()
 class DepthL1Loss(TaskLoss):
     """Absolute error of depth, mean over labelled pixels."""
+
+    suits = MapKind
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Depth (N, 1, H, W), labels (N, H, W) in the same unit, 0 unlabelled -> scalar."""

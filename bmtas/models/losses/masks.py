@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from bmtas.kinds import Kind
+from bmtas.kinds import Kind, Mask
 from bmtas.models.losses.reduce import TaskLoss, check_shapes, global_mean, mean_over
 from bmtas.registry import MODELS
 
@@ -18,6 +18,8 @@ class WeightedBCELoss(TaskLoss):
         kind: Kind of the task.
         pos_weight: w in ``w y softplus(-z) + (1 - w) (1 - y) softplus(z)``, inside (0, 1).
     """
+
+    suits = Mask
 
     def __init__(self, kind: Kind, pos_weight: float = 0.95) -> None:
         super().__init__(kind)

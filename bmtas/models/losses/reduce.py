@@ -9,7 +9,7 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
-from bmtas.kinds import Kind, build_kind
+from bmtas.kinds import Kind, build_kind, check_suits
 
 
 class TaskLoss(nn.Module):
@@ -19,11 +19,18 @@ class TaskLoss(nn.Module):
 
     Args:
         kind: Kind of the task; it says what is labelled.
+
+    Raises:
+        ValueError: The loss is not meant for this kind.
     """
+
+    suits: type[Kind] = Kind
+    """Kinds that the loss is meant for, theirs and those derived from them."""
 
     def __init__(self, kind: Kind | str | Mapping[str, Any]) -> None:
         super().__init__()
         self.kind = build_kind(kind)
+        check_suits(self, self.kind)
 
 
 def global_mean(count: Tensor) -> Tensor:
