@@ -85,9 +85,8 @@ class Task:
                 f'task {self.name!r}: there is no metric {self.metric["type"]!r}; {known}'
             )
         if not getattr(metric, 'scores', None):
-            raise ValueError(
-                f'task {self.name!r}: {self.metric["type"]} names no scores, derive it from TaskMetric'
-            )
+            name = self.metric['type']
+            raise ValueError(f'task {self.name!r}: {name} names no scores, derive it of TaskMetric')
         check_suits(metric, self.kind, f'task {self.name!r}: ')
         return metric.scores
 
