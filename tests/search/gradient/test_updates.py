@@ -21,7 +21,7 @@ from bmtas.search.gradient import (
 )
 from bmtas.tasks import MultiTaskSample, TaskMaps, build_tasks
 
-TASKS = build_tasks(dict(name=name, kind='depth') for name in 'abc')
+TASKS = build_tasks([dict(name=name, kind='depth') for name in 'abc'])
 LAYERS = (4, 3, 2, 1)
 
 
