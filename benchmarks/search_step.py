@@ -51,12 +51,11 @@ def random_batch(tasks: tuple[Task, ...], size: int, batch: int) -> dict[str, li
     generator = torch.Generator().manual_seed(0)
 
     def label(task: Task) -> torch.Tensor:
-        if task.kind == 'normals':
-            vectors = torch.randn(3, size, size, generator=generator)
-            return nn.functional.normalize(vectors, dim=0)
-        if task.kind == 'depth':
-            return torch.rand(size, size, generator=generator) + 0.5
-        return torch.randint(0, max(2, task.channels), (size, size), generator=generator)
+        blank = task.kind.blank((size, size))
+        if not blank.is_floating_point():
+            return torch.randint(0, max(2, task.channels), blank.shape, generator=generator)
+        values = torch.rand(blank.shape, generator=generator) + 0.5
+        return nn.functional.normalize(values, dim=0) if blank.ndim == 3 else values
 
     images = torch.randint(0, 256, (batch, 3, size, size), generator=generator, dtype=torch.uint8)
     samples = [MultiTaskSample(labels=TaskMaps({t.label: label(t) for t in tasks})) for _ in images]
