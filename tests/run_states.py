@@ -7,8 +7,8 @@ from mmengine.hooks import Hook
 
 from bmtas.engine.checkpoint import checkpoints_of
 
-# what may differ: clocks, and the name of the run
-CLOCKS = {'time', 'data_time', 'eta', 'experiment_name', 'cfg', 'run'}
+# what may differ: clocks, the name of the run, the commit
+CLOCKS = {'time', 'data_time', 'eta', 'experiment_name', 'cfg', 'run', 'mmengine_version'}
 
 
 class Interrupt(Exception):
