@@ -19,6 +19,7 @@ import pickle
 import re
 import socket
 import struct
+import weakref
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -376,10 +377,24 @@ class FolderLock:
             ) from None
         except OSError:
             pass  # a file system without locks
+        _HELD.add(self)
         self._stream.truncate(0)
         self._stream.write(f'process {os.getpid()} on {socket.gethostname()}\n')
         self._stream.flush()
 
     def release(self) -> None:
         """Give the folder back."""
+        _HELD.discard(self)
         self._stream.close()
+
+
+_HELD: weakref.WeakSet[FolderLock] = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    # a data loader's worker outlives a killed process by seconds and would keep the lock
+    for lock in list(_HELD):
+        lock.release()
+
+
+os.register_at_fork(after_in_child=_let_go)

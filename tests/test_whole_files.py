@@ -2,8 +2,10 @@ import errno
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 
 import pytest
@@ -201,6 +203,22 @@ class TestLock:
         lock.release()
         subprocess.run([sys.executable, '-c', code], check=True)
         files.FolderLock(tmp_path).release()
+
+    def test_a_forked_child_does_not_keep_it(self, tmp_path):
+        lock = files.FolderLock(tmp_path)
+        ready, report = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(report, b'.')
+            time.sleep(60)
+            os._exit(0)
+        os.read(ready, 1)
+        lock.release()
+        try:
+            files.FolderLock(tmp_path).release()
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def test_nearest():
