@@ -36,7 +36,10 @@ def parse_args(argv: Sequence[str] | None):
         choices=('madds', 'params', 'activations', 'latency'),
         help='activations: bytes that training keeps per image. Default: the config, or madds',
     )
-    parser.add_argument('--device', help='where latency is measured. Default: the config, or cpu')
+    parser.add_argument(
+        '--device',
+        help='where latency is measured: cpu, cuda, onnxruntime. Default: the config, or cpu',
+    )
     parser.add_argument('--json', action='store_true', help='print JSON with integers')
     parser.add_argument(
         '--table',

@@ -6,12 +6,12 @@ import hashlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bmtas.registry import MODELS
 from bmtas.resources.counting import check_convention, count_madds, count_params, plain_evaluation
@@ -65,11 +65,13 @@ class Network:
 
     Args:
         model: The ``MultiTaskModel``.
+        image: (1, 3, H, W).
         encoder: Calls of the encoder's parts.
         heads: Calls of the heads by task.
     """
 
     model: nn.Module
+    image: Tensor
     encoder: tuple[Call, ...]
     heads: Mapping[str, Call]
 
@@ -85,7 +87,7 @@ class Network:
         known = {id(part) for part in parts}
         encoder = tuple(call for call in calls if id(call.part) in known)
         by_task = {c.part.name: c for c in calls if id(c.part) not in known}
-        return cls(built, encoder, {name: by_task[name] for name in built.heads})
+        return cls(built, image, encoder, {name: by_task[name] for name in built.heads})
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -102,6 +104,18 @@ class Network:
         text = [call.structure if call else '' for call in calls]
         text += [f'{name}: {call.structure}' for name, call in self.heads.items()]
         return hashlib.sha256('\n'.join(text).encode()).hexdigest()[:16]
+
+
+class WholeNetwork(nn.Module):
+    """A multi-task network as a function of images alone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(N, 3, H, W) -> logits of all tasks."""
+        return tuple(self.model(images, mode='tensor').values())
 
 
 class Counter:
@@ -127,11 +141,18 @@ class Counter:
     def costs(self, network: Network) -> Costs:
         """Costs of the stem, of one copy of each layer and of each head."""
         layers = range(len(network.layer_names))
-        return Costs(
+        costs = Costs(
             stem=self.one(network.one_of(STEM)),
             layers=tuple(self.one(network.one_of(layer)) for layer in layers),
             heads={name: self.one(call) for name, call in network.heads.items()},
         )
+        if self.unit.additive:
+            return costs
+        return replace(costs, stem=costs.stem + max(0, self.whole(network) - costs.total()))
+
+    def whole(self, network: Network) -> int:
+        """Cost of the network as it is, not as a sum."""
+        return self.unit.count(WholeNetwork(network.model), (network.image,), self.how)
 
 
 def how_counted(unit: Unit, convention: str, device: str) -> str:
@@ -156,7 +177,8 @@ def count_table(
         convention: ``mac`` or ``paper``; for ``madds`` only.
         quantity: See ``bmtas.resources.units``: ``madds``, ``params``, ``activations`` (bytes kept
             for the backward pass) or ``latency`` (median microseconds on ``device``).
-        device: Where latency is measured; everything else needs no device.
+        device: Where latency is measured: a device of torch, or ``onnxruntime`` (on the CPU);
+            everything else needs no device.
         path: File of a stored table. It is used when unit, convention, input size and structure
             agree, and written otherwise.
 

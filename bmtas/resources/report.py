@@ -79,6 +79,8 @@ def _report_of_network(
     more = network.model.encoder.costs(network.model.heads, size, convention)
     if quantity in whole:  # exact, functional operators between the parts included
         other = whole[quantity] - known
+    elif not unit.additive:
+        other = max(other, counter.whole(network) - known)
     return dict(
         unit=unit.name,
         convention=counter.how,

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from bmtas.resources.counting import count_madds, count_params, count_saved_bytes, materialised
-from bmtas.resources.latency import measure_latency
+from bmtas.resources.latency import measure_latency, on_device
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Unit:
             device; ``how`` is the convention or the device, see ``depends``.
         depends: 'convention' or 'device', if the integers depend on one of them.
         per_call: Whether a module that runs twice costs twice.
+        additive: Whether the parts' costs are those of the network. If not, the whole network is
+            counted, too, and what it takes beside its parts goes to the stem, which all trees have.
     """
 
     quantity: str
@@ -38,6 +40,7 @@ class Unit:
     count: Callable[[nn.Module, tuple[Any, ...], str], int]
     depends: str | None = None
     per_call: bool = True
+    additive: bool = True
 
     def readable(self, value: float) -> str:
         """``15.7 GMAdds``: one decimal as in published tables, more below 1."""
@@ -83,8 +86,9 @@ _ALL = (
         1e3,
         'ms',
         {'': 1.0, 'us': 1.0, 'ms': 1e3, 's': 1e6},
-        lambda module, inputs, how: measure_latency(*materialised(module, inputs, how)),
+        lambda module, inputs, how: measure_latency(*on_device(module, inputs, how)),
         depends='device',
+        additive=False,
     ),
 )
 

@@ -9,7 +9,8 @@ from torch import nn
 
 from bmtas.models.encoders import STEM, Encoder
 from bmtas.registry import MODELS
-from bmtas.resources import Costs, ResourceTable, count_table
+from bmtas.resources import UNITS, Costs, ResourceTable, Unit, count_table
+from bmtas.resources.build import WholeNetwork
 
 TASKS = [
     dict(name=name, kind='classes', num_classes=n) for name, n in (('a', 3), ('b', 5), ('c', 1))
@@ -93,6 +94,36 @@ def test_other_quantities():
     assert params.layers == params.params.layers
     with pytest.raises(ValueError, match="unknown 'joule', choose from"):
         count_table(model(), (16, 24), quantity='joule')
+
+
+def test_a_unit_of_ones_own_is_one_entry(monkeypatch):
+    def count(module, inputs, how):
+        convolutions = sum(isinstance(m, nn.Conv2d) for m in module.modules())
+        return convolutions + 100 * isinstance(inputs[0], torch.Tensor) * (how == 'paper')
+
+    entry = Unit('convs', 'convs', 1.0, 'convolutions', {'': 1.0}, count, 'convention')
+    monkeypatch.setitem(UNITS, 'convs', entry)
+    table = count_table(model(), (16, 24), quantity='convs')
+    assert (table.unit, table.stem, table.layers) == ('convs', 1, (1, 1, 1))
+    assert count_table(model(), (16, 24), 'paper', 'convs').layers == (101, 101, 101)
+    # a whole network that takes more than its parts: the rest is the stem's
+    beside = Unit('convs', 'convs', 1.0, 'convolutions', {}, count, 'convention', additive=False)
+    whole = 1 + 3 + 2 * len(TASKS)
+    monkeypatch.setitem(UNITS, 'convs', beside)
+    assert count_table(model(), (16, 24), quantity='convs').shared == whole
+    heavy = dataclasses.replace(
+        beside, count=lambda m, inputs, how: count(m, inputs, how) + 7 * isinstance(m, WholeNetwork)
+    )
+    monkeypatch.setitem(UNITS, 'convs', heavy)
+    table = count_table(model(), (16, 24), quantity='convs')
+    assert table.shared == whole + 7 and table.stem == 8 and table.layers == (1, 1, 1)
+
+
+def test_latency_in_onnx_runtime():
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    table = count_table(model(), (16, 24), quantity='latency', device='onnxruntime')
+    assert table.convention == 'onnxruntime' and min(table.layers) > 0 and table.stem > 0
 
 
 def test_file_round_trip(tmp_path):

@@ -1,0 +1,113 @@
+"""What does skipping candidates of small weight save, and does it change what a search finds?
+
+    python benchmarks/search_skip.py [--floors 0 0.05 0.1] [--seeds 0 1] [--updates 150]
+
+Short searches on ShapeScenes with soft mixing weights, for each value of ``search.skip_below`` and
+each seed; the encoder is the first six blocks of MobileNetV2, so that it takes minutes. Shown for each value: processor time relative to 0 (same seed), the share of candidates
+skipped over the whole search, and how far the probabilities that two tasks share a layer lie from
+those of 0 with the same seed, beside the distance between seeds: mean absolute difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from bmtas.engine.build import config_from_args
+from bmtas.search import run_search
+from bmtas.search.gradient.history import FILE, read_history
+
+CONFIG = Path(__file__).resolve().parent.parent / 'configs' / 'bmtas' / 'mobilenetv2_shapescenes.py'
+
+
+def search(floor: float, seed: int, args: argparse.Namespace, work: Path) -> dict:
+    """Processor seconds, share skipped, mean loss of the last updates, sharing (L, T, T)."""
+    warm = args.updates // 10
+    options = {
+        'model.encoder.backbone.output_stride': 8,
+        'model.encoder.backbone.stem': ['features.0'],
+        'model.encoder.backbone.layers': [f'features.{index}' for index in range(1, 7)],
+        'model.encoder.backbone.aspp': dict(type='RASPP', channels=16),
+        'model.head.low_proj': 8,
+        'model.head.width': 16,
+        'search.skip_below': floor,
+        'search.warmup_updates': warm,
+        'search.weight_updates': args.updates,
+        'search.alpha_phase': 10,
+        'search.weight_phase': 10,
+        'search.log.interval': 10,
+        'randomness.seed': seed,
+        'train_dataloader.batch_size': args.batch,
+        'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False,
+        'train_dataloader.dataset.length': args.images,
+        'val_cfg': None,
+    }
+    call = argparse.Namespace(
+        config=str(CONFIG), cfg_options=options, data_root=None, work_dir=str(work)
+    )
+    start = time.process_time()
+    run_search(config_from_args(call))
+    rows = [row for row in read_history(work / FILE) if row['phase'] != 'warmup']
+    sharing = np.array(json.loads((work / 'alpha.json').read_text())['shared'])
+    return dict(
+        seconds=time.process_time() - start,
+        skipped=np.mean([row['losses'].get('skipped', 0.0) for row in rows]),
+        cost=rows[-1]['cost_exact'],
+        sharing=sharing,
+    )
+
+
+def distance(first: dict, second: dict) -> float:
+    """Mean absolute difference of the probabilities of sharing, over layers and pairs of tasks."""
+    pairs = ~np.eye(first['sharing'].shape[-1], dtype=bool)
+    return float(np.abs(first['sharing'] - second['sharing'])[:, pairs].mean())
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Searches that skip candidates of small weight.')
+    parser.add_argument('--floors', type=float, nargs='+', default=[0.0, 0.05, 0.1])
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
+    parser.add_argument('--updates', type=int, default=150, help='weight updates of a search')
+    parser.add_argument('--batch', type=int, default=4)
+    parser.add_argument('--images', type=int, default=400)
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for floor in args.floors:
+            for seed in args.seeds:
+                found[floor, seed] = search(floor, seed, args, Path(folder) / f'{floor}_{seed}')
+    first = args.floors[0]
+    table = Table('skip_below', 'time', 'skipped', 'expected cost', 'distance to 0')
+    for floor in args.floors:
+        runs = [found[floor, seed] for seed in args.seeds]
+        base = [found[first, seed] for seed in args.seeds]
+        ratio = np.mean([run['seconds'] / b['seconds'] for run, b in zip(runs, base)])
+        cost = np.mean([run['cost'] for run in runs])
+        shift = np.mean([distance(run, b) for run, b in zip(runs, base)])
+        skipped = np.mean([run['skipped'] for run in runs])
+        row = (f'{ratio:.2f}', f'{skipped:.0%}', f'{cost:.4f}', f'{shift:.4f}')
+        table.add_row(f'{floor:g}', *row)
+    between = [distance(found[first, a], found[first, b]) for a, b in combinations(args.seeds, 2)]
+    console = Console(width=90)
+    console.print(table)
+    if between:
+        console.print(f'distance between seeds without skipping: {np.mean(between):.4f}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
