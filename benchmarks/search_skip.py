@@ -3,9 +3,10 @@
     python benchmarks/search_skip.py [--floors 0 0.05 0.1] [--seeds 0 1] [--updates 150]
 
 Short searches on ShapeScenes with soft mixing weights, for each value of ``search.skip_below`` and
-each seed; the encoder is the first six blocks of MobileNetV2, so that it takes minutes. Shown for each value: processor time relative to 0 (same seed), the share of candidates
-skipped over the whole search, and how far the probabilities that two tasks share a layer lie from
-those of 0 with the same seed, beside the distance between seeds: mean absolute difference.
+each seed; the encoder is the first six blocks of MobileNetV2, so that it takes minutes. Shown for
+each value: processor time relative to 0 (same seed), the share of candidates skipped over the whole
+search, and how far the probabilities that two tasks share a layer lie from those of 0 with the same
+seed, beside the distance between seeds: mean absolute difference.
 """
 
 from __future__ import annotations
