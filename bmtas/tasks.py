@@ -13,6 +13,7 @@ from torch import nn
 from bmtas.files import nearest
 from bmtas.kinds import Kind, build_kind, check_suits
 from bmtas.registry import METRICS
+from bmtas.typed import check_value, hints_of
 
 _RESERVED = frozenset(dir(nn.ModuleDict()))
 
@@ -133,6 +134,9 @@ class Task:
             return cls(**{**cfg, 'name': name})
         own = {f.name for f in fields(cls)} - {'name', 'kind'}
         options = {key: value for key, value in cfg.items() if key in own}
+        hints = hints_of(cls)
+        for key, value in options.items():
+            check_value(value, hints[key], f'tasks.{name}.{key}')
         rest = {key: value for key, value in cfg.items() if key not in own | {'name', 'kind'}}
         where = f'tasks: {name!r}'
         kind = build_kind(dict(type=cfg['kind']) | rest, where, own)

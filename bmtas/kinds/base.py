@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bmtas.files import nearest
 from bmtas.registry import KINDS
+from bmtas.typed import check_value, hints_of
 
 Draw = Mapping[str, Any]
 """Options of a task's pictures: ``names`` of the classes, ``palette``."""
@@ -206,6 +207,9 @@ def build_kind(
         needed = field.default is MISSING and field.default_factory is MISSING
         if needed and key not in options:
             raise ValueError(f'{where}: kind {name!r} needs {key}')
+    hints = hints_of(target)
+    for key, value in options.items():
+        check_value(value, hints.get(key, Any), f'{where}: {key}')
     try:
         return target(**options)
     except (TypeError, ValueError) as error:
