@@ -17,7 +17,7 @@ from bmtas import __version__
 
 COMMANDS = (
     *('search', 'train', 'test', 'infer', 'export', 'resources', 'report', 'compare', 'sweep'),
-    *('bench', 'demo', 'configs', 'check', 'prepare', 'boundaries', 'env'),
+    *('bench', 'demo', 'configs', 'check', 'prepare', 'convert', 'boundaries', 'env'),
 )
 """Modules of this package, in the order of the help."""
 GROUP = 'bmtas.commands'

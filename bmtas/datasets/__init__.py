@@ -9,6 +9,7 @@ from .files import read_image
 from .folder import MultiTaskFolder
 from .label_file import LabelFile
 from .label_table import LabelColumn
+from .numpy_folders import NumpyFolders
 from .nyud import NYUD
 from .nyud_video import NYUDVideo
 from .pascal_context import PascalContext
@@ -26,6 +27,7 @@ __all__ = [
     'LabelFile',
     'MultiTaskDataset',
     'MultiTaskFolder',
+    'NumpyFolders',
     'PascalContext',
     'PositionSampler',
     'ShapeScenes',

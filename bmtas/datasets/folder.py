@@ -145,6 +145,10 @@ class MultiTaskFolder(MultiTaskDataset):
         """Path of an image."""
         return self.data_root / self.img_folder / f'{img_id}{self.img_suffix}'
 
+    def read_pixels(self, path: Path) -> np.ndarray:
+        """The image of a file, (H, W, 3) uint8 RGB."""
+        return read_image(path)
+
     def load(self, index: int) -> dict[str, Any]:
         """One raw sample, see ``MultiTaskDataset.load``.
 
@@ -154,7 +158,7 @@ class MultiTaskFolder(MultiTaskDataset):
         """
         img_id = self.ids[index]
         path = self.img_path(img_id)
-        img = read_image(path)
+        img = self.read_pixels(path)
         labels = {}
         for name, reader in self.readers.items():
             label = reader.read(self.data_root, img_id)
