@@ -1,10 +1,11 @@
-# make demo: search, retrain and test on the embedded data; make test: lint and the fast tests.
+# make demo: search, retrain and test on the embedded data; make test: lint and the fast tests;
+# make docs: the site, in build/site.
 VENV ?= .venv
 PYTHON ?= python3
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.bmtas-installed
 
-.PHONY: install demo test test-all lint
+.PHONY: install demo test test-all lint docs
 install: $(STAMP)
 
 $(STAMP): setup.py pyproject.toml constraints.txt
@@ -15,6 +16,10 @@ $(STAMP): setup.py pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(PY) -m bmtas demo --overwrite
+
+docs: $(STAMP)
+	$(PY) -m pip install -q -e ".[docs]"
+	$(PY) -m mkdocs build -q
 
 lint: $(STAMP)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check -q .

@@ -3,4 +3,4 @@
 Nothing heavy is imported here; import the rooms you need (``bmtas.branching``, ``bmtas.models``).
 """
 
-__version__ = '0.1.0'
+__version__ = '0.2.0'

@@ -5,7 +5,9 @@ A hook of mkdocs. Names, defaults and types come from the signatures, the text f
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -32,7 +34,8 @@ PLUG_INS = ('bmtas.ncp', 'bmtas.task_routing', 'bmtas.sharing')
 
 def on_files(files: Any, config: Any) -> Any:
     """Add the generated pages."""
-    for path, make in (('reference/components.md', components), ('reference/api.md', interface)):
+    pages = {'components.md': components, 'api.md': interface, 'commands.md': commands}
+    for path, make in ((f'reference/{name}', make) for name, make in pages.items()):
         files.append(File.generated(config, path, content=make()))
     return files
 
@@ -79,6 +82,19 @@ def interface() -> str:
     return '\n\n'.join(lines) + '\n'
 
 
+def commands() -> str:
+    """What ``--help`` of every sub-command says."""
+    from bmtas.cli import COMMANDS, _module, help_text
+
+    pages = ['# Command line', f'```text\n{help_text()}\n```']
+    for name in COMMANDS:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+            _module(name).main(['--help'])
+        pages += [f'## bmtas {name}', f'```text\n{out.getvalue()}```']
+    return '\n\n'.join(pages) + '\n'
+
+
 def describe(name: str, target: Any, level: int) -> Iterator[str]:
     """Heading, signature and docstring of a class or function; public methods of a class."""
     yield f'{"#" * level} {name}'
@@ -98,7 +114,8 @@ def signature(name: str, target: Callable) -> str:
         parameters = list(inspect.signature(target).parameters.values())
     except (TypeError, ValueError):
         return f'{name}(...)'
-    words = [str(p) for p in parameters if p.name not in ('self', 'cls')]
+    # annotations are text and would stand in quotes
+    words = [re.sub(r": '([^']*)'", r': \1', str(p)) for p in parameters]
     whole = f'{name}({", ".join(words)})'
     if len(whole) <= 90:
         return whole
