@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from bmtas.engine.checkpoint import checkpoints_of
-from bmtas.engine.dist import GlooSyncBatchNorm, convert_sync_batchnorm, init_distributed
+from bmtas.engine.dist import (
+    GlooSyncBatchNorm,
+    average_statistics,
+    convert_sync_batchnorm,
+    init_distributed,
+)
 
 # sums of two halves instead of one whole in float32 through a dozen updates, amplified by batch
 # norms over few values (the pooled branch of R-ASPP has 4)
@@ -136,3 +141,37 @@ def test_missing_variable_is_named(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ValueError, match='--launcher pytorch: environment variable RANK'):
         init_distributed('pytorch')
+
+
+def average_on_rank(rank, port, out):
+    os.environ.update(
+        RANK=str(rank),
+        WORLD_SIZE='2',
+        LOCAL_RANK=str(rank),
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+    )
+    init_distributed('pytorch')
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(2), torch.nn.Conv2d(2, 2, 1))
+    model[0].running_mean.fill_(rank)
+    model[0].running_var.fill_(1 + 2 * rank)
+    average_statistics(model)
+    torch.save([model[0].running_mean, model[0].running_var], f'{out}.{rank}')
+    torch.distributed.destroy_process_group()
+
+
+def test_statistics_are_equal_on_all_ranks(tmp_path):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context('forkserver')
+    out = str(tmp_path / 'statistics')
+    ranks = [context.Process(target=average_on_rank, args=(rank, port, out)) for rank in range(2)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(120)
+        assert process.exitcode == 0
+    for rank in range(2):
+        mean, variance = torch.load(f'{out}.{rank}')
+        assert mean.tolist() == [0.5, 0.5] and variance.tolist() == [2.0, 2.0]

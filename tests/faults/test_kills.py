@@ -4,7 +4,14 @@ Compared are weights, alpha, optimizer, schedules, log buffers, scores, the best
 history and the written tree, bit for bit.
 """
 
+import contextlib
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +19,9 @@ from killed import log_of, run
 from run_states import assert_equal, comparable, final_state
 from tiny import SEARCH, TRAIN, write_config
 
+from bmtas.apis.sweep import make_points
 from bmtas.engine.checkpoint import checkpoint_files
-from bmtas.files import load_state
+from bmtas.files import load_state, read_json
 
 pytestmark = pytest.mark.slow
 
@@ -112,3 +120,33 @@ def test_the_comparison_sees_a_difference(whole, tmp_path):
     assert code == 0
     with pytest.raises(AssertionError):
         assert_equal(expected, remains(tmp_path / 'run'))
+
+
+def start_point(folder):
+    """Run a point of a sweep in a process group of its own."""
+    command = [sys.executable, '-m', 'bmtas', 'sweep', '--point', str(folder)]
+    with open(folder / 'out.txt', 'a') as out:
+        return subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+
+
+@pytest.mark.parametrize('kill', range(2))
+def test_a_point_of_a_sweep_is_killed(tmp_path, kill):
+    """Training and test; the whole group of processes is killed, then the point is run again."""
+    config = write_config(tmp_path / 'c.py', 'shared', 'retrain_short', TRAIN)
+    points = [make_points(str(config), {}, tmp_path / name)[0] for name in ('whole', 'killed')]
+    folders = [Path(point.folder) for point in points]
+    for point in points:
+        point.to_file()
+    assert start_point(folders[0]).wait(280) == 0, (folders[0] / 'out.txt').read_text()
+    process = start_point(folders[1])
+    work_dir, wanted = folders[1] / 'train', 1 + kill
+    while process.poll() is None and len(checkpoint_files(work_dir)) < wanted:
+        time.sleep(0.05)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert start_point(folders[1]).wait(280) == 0, (folders[1] / 'out.txt').read_text()
+    first, second = (read_json(folder / 'results.json') for folder in folders)
+    for key in ('metrics', 'scores', 'madds', 'params', 'seed'):
+        assert first[key] == second[key]
+    assert_equal(final_state(folders[0] / 'train'), final_state(folders[1] / 'train'))
