@@ -142,7 +142,7 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
         '--executor',
         choices=('processes', 'ray'),
         default='processes',
-        help="where they run: on this machine, or on a Ray cluster (pip install 'bmtas[cluster]') "
+        help="where they run: on this machine, or on a Ray cluster (pip install '.[cluster]') "
         'whose machines share the folder',
     )
     parser.add_argument(

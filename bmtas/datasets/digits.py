@@ -84,7 +84,7 @@ class Digits(_DigitImages):
             from sklearn.datasets import load_digits
         except ModuleNotFoundError:
             raise ModuleNotFoundError(
-                'Digits: scikit-learn is missing; pip install bmtas[digits]'
+                "Digits: scikit-learn is missing; pip install '.[digits]'"
             ) from None
         bounds = dict(train=(0, 1000), val=(1000, 1197), test=(1197, 1797))
         check_split('Digits', split, list(bounds))

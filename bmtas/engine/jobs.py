@@ -280,7 +280,7 @@ class RayCluster:
             import ray
         except ModuleNotFoundError:
             raise ValueError(
-                "--executor ray: Ray is missing; pip install 'bmtas[cluster]', or take --jobs"
+                "--executor ray: Ray is missing; pip install '.[cluster]', or take --jobs"
             ) from None
         if not ray.is_initialized():
             ray.init(address, log_to_driver=False, include_dashboard=False)

@@ -72,7 +72,7 @@ class _Session(nn.Module):
         if missing:
             raise ValueError(
                 f'resources.device: onnxruntime needs {" and ".join(missing)}: pip install '
-                "'bmtas[export]'"
+                "'.[export]'"
             )
         import onnxruntime
 

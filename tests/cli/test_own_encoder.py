@@ -110,7 +110,9 @@ train_cfg = dict(max_iters=2)
 @pytest.fixture
 def config(tmp_path, monkeypatch):
     """``config('shared', 'TwoExits')`` -> path of a tiny config with an encoder of its own."""
-    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+    monkeypatch.setattr(
+        'mmengine.config.config.FormatCode', lambda text, **_: (text, True), raising=False
+    )
     (tmp_path / 'own_encoders.py').write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
 

@@ -51,7 +51,9 @@ def tool(name):
 @pytest.fixture
 def config(tmp_path, monkeypatch):
     """Write a tiny config that builds on a shipped one: ``config('bmtas', extra)`` -> path."""
-    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+    monkeypatch.setattr(
+        'mmengine.config.config.FormatCode', lambda text, **_: (text, True), raising=False
+    )
 
     def write(method, extra=''):
         path = tmp_path / f'{method}.py'

@@ -157,7 +157,9 @@ def root(tmp_path_factory):
 
 @pytest.fixture
 def config(root, tmp_path, monkeypatch):
-    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+    monkeypatch.setattr(
+        'mmengine.config.config.FormatCode', lambda text, **_: (text, True), raising=False
+    )
 
     def write(name, model, schedule, extra):
         path = tmp_path / f'{name}.py'

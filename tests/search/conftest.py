@@ -106,7 +106,9 @@ search = dict(type='SurrogateSearch', count=8, length=0.25)
 @pytest.fixture
 def trees_config(tmp_path, monkeypatch):
     """Config of a search over 3 tasks and 4 layers: ``trees_config('folder', **options)``."""
-    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+    monkeypatch.setattr(
+        'mmengine.config.config.FormatCode', lambda text, **_: (text, True), raising=False
+    )
     path = tmp_path / 'trees.py'
     path.write_text(TREES)
 

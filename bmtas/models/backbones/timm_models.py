@@ -31,7 +31,7 @@ def build_timm(arch: str, width: float, weights: str | None) -> nn.Module:
         FileNotFoundError: Weights that are not there.
     """
     if importlib.util.find_spec('timm') is None:
-        raise ValueError(f"backbone: arch {arch!r} needs timm: pip install 'bmtas[timm]'")
+        raise ValueError(f"backbone: arch {arch!r} needs timm: pip install '.[timm]'")
     if width != 1:
         raise ValueError(f'backbone: width exists for vgg* and mobilenet_v2, not for {arch!r}')
     import timm
