@@ -19,7 +19,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bmtas.engine.jobs import PROGRAM, Job, Processes, run_jobs
+from bmtas.engine.executors import PROGRAM, Job, Processes
+from bmtas.engine.jobs import run_jobs
 from bmtas.files import write_json
 
 REPO = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ from typing import Any
 
 from bmtas.engine.checkpoint import checkpoints_of
 from bmtas.engine.config import load_config
-from bmtas.engine.jobs import PROGRAM, Job, environment
+from bmtas.engine.executors import PROGRAM, Job, environment
 from bmtas.files import FolderLock, read_json, write_json
 
 ALIASES = {'lambda': 'search.resource_loss.weight', 'seed': 'randomness.seed'}

@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
     from bmtas.apis.sweep import job_of, make_points, parse_grid, run_point
-    from bmtas.engine.jobs import Template, make_executor, run_jobs
+    from bmtas.engine.executors import Template, make_executor
+    from bmtas.engine.jobs import run_jobs
     from bmtas.engine.shipped import find_config
 
     if args.point:

@@ -1,12 +1,13 @@
 """Every strategy that finds a tree, and the one way to run it."""
 
+from bmtas.search.best_of_random import BestOfRandom
 from bmtas.search.bmn_search import BMNSearch
 from bmtas.search.context import BRANCHING, PICTURES, SearchContext, SearchResult, Strategy
 from bmtas.search.fafs_search import FAFSSearch
 from bmtas.search.gradient import GradientSearch
 from bmtas.search.rules import PermutationSearch, RandomSearch, VanillaSearch
 from bmtas.search.run import run_search
-from bmtas.search.trained import BestOfRandom, SurrogateSearch
+from bmtas.search.surrogate_search import SurrogateSearch
 
 __all__ = [
     'BRANCHING',

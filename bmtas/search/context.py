@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from bmtas.branching import BranchingTree
 from bmtas.datasets.preflight import check_datasets
 from bmtas.engine.build import resource_table
-from bmtas.engine.jobs import Executor, Here
+from bmtas.engine.executors import Executor, Here
 from bmtas.files import load_state, write_json
 from bmtas.models import MultiTaskModel
 from bmtas.models.backbones import LayeredBackbone

@@ -7,86 +7,24 @@ numbers: the same heads and copies of layers at the start, the same order of ima
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import re
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
-from mmengine.device import get_device
-from mmengine.hooks import Hook
-from mmengine.registry import init_default_scope
-from torch import Tensor, nn
 
-from bmtas.branching import BranchingTree
-from bmtas.engine.build import build_runner
-from bmtas.engine.checkpoint import checkpoints_of
-from bmtas.engine.dist import unwrap
-from bmtas.engine.jobs import Job, run_jobs
-from bmtas.engine.seeding import TREES, position_rng
-from bmtas.engine.test import mean_losses
-from bmtas.engine.train import set_routes
-from bmtas.files import load_state, read_json, save_state, write_json, write_text
-from bmtas.models.encoders import encoder_class
-from bmtas.registry import DATASETS, MODELS
+from bmtas.engine.executors import Job
+from bmtas.engine.jobs import run_jobs
+from bmtas.files import read_json, write_json, write_text
 from bmtas.search.context import SearchContext
-from bmtas.search.gradient.loop import split_indices
-from bmtas.search.task_affinity import TaskAffinityHook
-from bmtas.search.uniform import InheritedTree, supergraph_config
+from bmtas.search.row import CONFIG, POOL, RESULT, ROW, Row, train_row
 
-FOLDER, CONFIG, ROW, RESULT, START = 'rows', 'config.py', 'row.json', 'result.json', 'start.pth'
-POOL = 'pool.json'
-RECALIBRATION = 16
-"""Batches from which a tree with inherited weights gets its batch norm statistics."""
+FOLDER = 'rows'
 # keys of a config that do not change what a row finds
 _FREE = ('work_dir', 'search', 'budget', 'resume', 'launcher', 'method', 'branching', 'resources')
-_COPY = re.compile(r'^(encoder\.layers\.\d+)\.\d+\.')
-
-
-@dataclass(frozen=True)
-class Row:
-    """What to train.
-
-    Args:
-        routes: (L, T) of the tree.
-        updates: Length of the training, whose schedule ends with it.
-        seed: Of all its random numbers.
-        source: Kind of training, rows of one kind are comparable: 'train', 'probe', 'pairs';
-            'supernet' is the training of a supergraph, 'supergraph' a tree with its weights.
-        tasks: Names of the tasks that take part; all if empty.
-        start: Key of the row of a shared network from whose end the training starts.
-        keep: Whether others start from this row's end.
-        measure: Last layers of locations at which the tasks' affinities are measured.
-    """
-
-    routes: tuple[tuple[int, ...], ...]
-    updates: int
-    seed: int
-    source: str = 'train'
-    tasks: tuple[str, ...] = ()
-    start: str = ''
-    keep: bool = False
-    measure: tuple[int, ...] = ()
-
-    @classmethod
-    def of(cls, tree: BranchingTree, updates: int, seed: int, **options: Any) -> Row:
-        """The row of a tree."""
-        return cls(tuple(map(tuple, tree.routes.tolist())), updates, seed, **options)
-
-    @property
-    def key(self) -> str:
-        """Name of the row's folder, the same for equal rows."""
-        text = json.dumps(asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -136,7 +74,7 @@ class Rows:
     def known(self) -> list[Trained]:
         """All finished rows in the work dir, in the order of their keys."""
         paths = sorted(self.folder.glob(f'*/{RESULT}'))
-        return [self._read(Row(**_tuples(read_json(path.parent / ROW)))) for path in paths]
+        return [self._read(Row.from_file(path.parent / ROW)) for path in paths]
 
     def train(self, rows: Sequence[Row], pool: np.ndarray | None = None) -> list[Trained]:
         """Train what is not finished; returns the rows' results in order.
@@ -164,9 +102,9 @@ class Rows:
     def _job(self, row: Row) -> Job:
         folder = self.folder / row.key
         if not (folder / ROW).is_file():
-            write_json(folder / ROW, asdict(row))
+            row.to_file(folder / ROW)
         after = (row.start,) if row.start else ()
-        command = [sys.executable, '-m', 'bmtas.search.rows', str(folder)]
+        command = [sys.executable, '-m', 'bmtas.search.row', str(folder)]
         return Job(
             row.key,
             folder,
@@ -184,13 +122,6 @@ class Rows:
         return Trained(row, np.array(losses), float(content['seconds']), affinity)
 
 
-def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What JSON made lists of."""
-    routes = tuple(map(tuple, content['routes']))
-    lists = {key: tuple(content[key]) for key in ('tasks', 'measure')}
-    return {**content, **lists, 'routes': routes}
-
-
 def _check_same(path: Path, text: str) -> None:
     old, new = path.read_text().splitlines(), text.splitlines()
     if old != new:
@@ -201,172 +132,36 @@ def _check_same(path: Path, text: str) -> None:
         )
 
 
-def train_row(folder: str | Path) -> None:
-    """Train the row of a folder, go on if it was begun; leaves ``result.json``."""
-    folder = Path(folder)
-    row = Row(**_tuples(read_json(folder / ROW, 'row of a search')))
-    cfg = _config(folder, row)
-    init_default_scope(cfg.get('default_scope', 'bmtas'))
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    seed = (cfg.get('randomness') or {}).get('seed') or 0
-    held, used = split_indices(len(dataset), cfg.pop('held_out'), seed)
-    cfg.train_dataloader.sampler = dict(type='PositionSampler', indices=used.tolist())
-    cfg.randomness = dict(cfg.get('randomness') or {}, seed=row.seed)
-    if row.source == 'supergraph':
-        content = _inherited(cfg, row, folder, held, dataset, used)
-    else:
-        content = _trained(cfg, row, folder, held)
-    write_json(folder / RESULT, dict(content, images=len(held)))
-    for path in checkpoints_of(folder):  # what it was trained for is written down
-        path.unlink()
+def spent(trained: Sequence[Trained], length: int) -> dict[str, Any]:
+    """What trainings took: updates, seconds, and how many trainings of the Shared network.
 
-
-def _trained(cfg: Config, row: Row, folder: Path, held: np.ndarray) -> dict[str, Any]:
-    """Train a tree or a supergraph; content of ``result.json``."""
-    if row.source == 'supernet':
-        supergraph_config(cfg, np.array(read_json(folder / POOL)))
-        hooks: list[Hook] = []
-    else:
-        shared = _shared_state(cfg, row.seed)
-        tree = _of_tasks(BranchingTree.from_routes(row.routes, list(cfg.tasks)), row.tasks)
-        cfg.tasks = {name: entry for name, entry in cfg.tasks.items() if name in tree.tasks}
-        cfg.model.tasks = cfg.tasks
-        set_routes(cfg, tree, folder)
-        start = load_state(folder.parent / row.start / START) if row.start else dict(state=shared)
-        hooks = [_StartHook(start), *([TaskAffinityHook(row.measure)] if row.measure else [])]
-    runner = build_runner(cfg, 'train')
-    for hook in hooks:
-        runner.register_hook(hook)
-    begin = time.perf_counter()
-    runner.train()
-    content: dict[str, Any] = dict(seconds=time.perf_counter() - begin, losses={})
-    model = unwrap(runner.model)
-    if row.source != 'supernet':
-        content['losses'] = held_out_losses(model, _plain_images(cfg), held)
-    if row.measure:
-        content['affinity'] = hooks[1].affinity().tolist()
-    if row.keep:
-        optimizer = None if row.source == 'supernet' else runner.optim_wrapper.optimizer
-        save_state(folder / START, _end_state(model, optimizer))
-    return content
-
-
-def _inherited(
-    cfg: Config, row: Row, folder: Path, held: np.ndarray, dataset: Any, used: np.ndarray
-) -> dict[str, Any]:
-    """Evaluate a tree with the weights of a supergraph; content of ``result.json``."""
-    begin = time.perf_counter()
-    supergraph_config(cfg, np.zeros((0, 0, 0), int))
-    model = MODELS.build(dict(cfg.model, tasks=cfg.tasks)).to(get_device())
-    model.load_state_dict(load_state(folder.parent / row.start / START)['state'])
-    order = position_rng(row.seed, TREES, int(row.key, 16)).permutation(len(cfg.tasks))
-    tree = BranchingTree.from_routes(row.routes, list(cfg.tasks))
-    inherited = InheritedTree(model, tree, order)
-    size = cfg.train_dataloader.batch_size
-    starts = range(0, min(len(used), RECALIBRATION * size), size)
-    inherited.recalibrate(
-        pseudo_collate([dataset[int(i)] for i in used[start : start + size]]) for start in starts
-    )
-    losses = held_out_losses(inherited, _plain_images(cfg), held)
-    return dict(seconds=time.perf_counter() - begin, losses=losses)
-
-
-def _config(folder: Path, row: Row) -> Config:
-    cfg = Config.fromfile(folder.parent / CONFIG)
-    cfg.update(work_dir=str(folder), resume=True, launcher='none', val_cfg=None)
-    cfg.experiment_name = f'{row.key}-{time.time_ns()}'  # mmengine shares logs by name
-    cfg.train_cfg.max_iters = row.updates
-    checkpoint = cfg.default_hooks.checkpoint
-    checkpoint.interval = min(checkpoint.get('interval', row.updates), row.updates)
-    return cfg
-
-
-def _of_tasks(tree: BranchingTree, tasks: Sequence[str]) -> BranchingTree:
-    """The tree of some of the tasks."""
-    if not tasks:
-        return tree
-    columns = [tree.tasks.index(name) for name in tree.tasks if name in tasks]
-    return BranchingTree.from_routes(tree.routes[:, columns], [tree.tasks[i] for i in columns])
-
-
-def _shared_state(cfg: Config, seed: int) -> dict[str, Tensor]:
-    """Weights of the shared network of all tasks, drawn with a seed."""
-    encoder = dict(cfg.model.encoder)
-    shared = encoder_class(encoder).config_of_tree(encoder, 'shared')
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = MODELS.build(dict(cfg.model, encoder=shared, tasks=cfg.tasks))
-        model.init_weights()
-    return model.state_dict()
-
-
-def in_shared(name: str) -> str:
-    """Name that a parameter of a branched network has in the shared one."""
-    return _COPY.sub(r'\1.0.', name)
-
-
-class _StartHook(Hook):
-    """Starts a training from a shared network: every copy from the one layer, moments too."""
-
-    def __init__(self, start: Mapping[str, Any]) -> None:
-        self.start = start
-
-    def before_train(self, runner: Any) -> None:
-        """Load, unless the run goes on from its own checkpoint."""
-        if runner.iter:
-            return
-        model, state = unwrap(runner.model), self.start['state']
-        own = model.state_dict()
-        model.load_state_dict({name: state[in_shared(name)] for name in own})
-        moments = self.start.get('moments') or {}
-        optimizer = runner.optim_wrapper.optimizer
-        for name, parameter in model.named_parameters():
-            for key, value in moments.get(in_shared(name), {}).items():
-                place = value if value.dim() == 0 else value.to(parameter.device)
-                optimizer.state[parameter][key] = place.clone()
-
-
-def _end_state(model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:
-    """Weights, and the optimizer's moments by parameter."""
-    state = {k: v.cpu() for k, v in model.state_dict().items()}
-    if optimizer is None:
-        return dict(state=state)
-    moments = {
-        name: {k: v.detach().cpu() for k, v in optimizer.state[p].items() if torch.is_tensor(v)}
-        for name, p in model.named_parameters()
-        if p in optimizer.state
-    }
-    return dict(state=state, moments=moments)
-
-
-def _plain_images(cfg: Config) -> Any:
-    """The training images without augmentation."""
-    plain = cfg.get('val_dataloader') or cfg.get('test_dataloader') or cfg.train_dataloader
-    return DATASETS.build(dict(cfg.train_dataloader.dataset, pipeline=plain.dataset.pipeline))
-
-
-def held_out_losses(model: nn.Module, dataset: Any, indices: Sequence[int]) -> dict[str, float]:
-    """Log of each task's mean loss on some images.
-
-    Raises:
-        ValueError: A loss that has no logarithm, e.g. of a task without labels there.
+    The last compares seconds; it is left out where no row is a Shared network of all tasks.
     """
-    means = mean_losses(model, dataset, indices)
-    for name, value in means.items():
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f'task {name!r}: its loss on the held-out images is {value}, not > 0')
-    return {name: math.log(value) for name, value in means.items()}
+    unique = {item.row.key: item for item in trained}.values()
+    seconds = sum(item.seconds for item in unique)
+    shared = [
+        item.seconds / item.row.updates
+        for item in unique
+        if item.row.source == 'train' and not np.any(item.row.routes)
+    ]
+    found = dict(
+        trainings=len(unique), updates=sum(i.row.updates for i in unique), training_seconds=seconds
+    )
+    if shared and min(shared) > 0:
+        found['shared_trainings'] = float(seconds / (np.mean(shared) * length))
+    return found
 
 
-def main() -> int:
-    """Train the row of the folder that is named on the command line."""
-    try:
-        train_row(sys.argv[1])
-    except (ValueError, OSError) as error:
-        print(f'error: {" ".join(str(error).split())}', flush=True)
-        return 2
-    return 0
+def gains(losses: np.ndarray, elasticities: np.ndarray) -> np.ndarray:
+    """Points of gain (N,) of log losses (N, T), up to a constant."""
+    return -100 * (losses * elasticities).mean(1)
 
 
-if __name__ == '__main__':
-    sys.exit(main())
+def by_task(values: Mapping[str, float] | None, context: SearchContext) -> np.ndarray:
+    """Elasticities (T,) from the key ``search.elasticities``; 1 where nothing is given."""
+    unknown = set(values or {}) - set(context.names)
+    if unknown:
+        raise ValueError(
+            f'search.elasticities: no task {sorted(unknown)[0]!r}, there are {list(context.names)}'
+        )
+    return np.array([float((values or {}).get(name, 1.0)) for name in context.names])

@@ -9,15 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bmtas.engine.jobs import (
-    Here,
-    Job,
-    Processes,
-    RayCluster,
-    Template,
-    make_executor,
-    run_jobs,
-)
+from bmtas.engine.executors import Here, Job, Processes, RayCluster, Template, make_executor
+from bmtas.engine.jobs import run_jobs
 
 
 def script(code):
@@ -79,7 +72,7 @@ def test_jobs_run_side_by_side(make, tmp_path):
     """Each waits for the other: one at a time neither would end."""
 
     def meet(own, other):
-        mine, theirs = (str(tmp_path / f'{n}.here') for n in (own, other))
+        mine, theirs = (str(tmp_path / f'{n}.done') for n in (own, other))
         return (
             f'import os, time; open({mine!r}, "w")\n'
             f'for _ in range(500):\n'
@@ -96,7 +89,8 @@ def test_jobs_run_side_by_side(make, tmp_path):
 def test_a_killed_job_is_started_again_once(make, tmp_path):
     code = (
         f'import os, signal; p = {str(tmp_path / "tries")!r}; open(p, "a").write("x")\n'
-        f'if len(open(p).read()) < LIMIT: os.kill(os.getpid(), signal.SIGKILL)'
+        f'if len(open(p).read()) < LIMIT: os.kill(os.getpid(), signal.SIGKILL)\n'
+        f'open({str(tmp_path / "a.done")!r}, "w")'
     )
     lines = []
     outcomes = run_jobs(
@@ -161,12 +155,14 @@ def test_here_calls_and_reports_errors(tmp_path):
 
     calls = []
     jobs = [
-        Job('a', tmp_path, list, lambda: False, run=lambda: calls.append('a')),
+        Job('a', tmp_path, list, lambda: 'a' in calls, run=lambda: calls.append('a')),
         Job('b', tmp_path, list, lambda: False, run=fail),
-        Job('c', tmp_path, list, lambda: False, ('a',), run=lambda: calls.append('c')),
+        Job('c', tmp_path, list, lambda: 'c' in calls, ('a',), run=lambda: calls.append('c')),
+        Job('d', tmp_path, list, lambda: False, run=lambda: None),
     ]
     outcomes = run_jobs(jobs, Here(), lambda text: None)
     assert calls == ['a', 'c'] and outcomes['b'].failure == 'a mistake'
+    assert outcomes['d'].failure.startswith('d: ended without a result')
 
 
 def test_template(make, tmp_path):

@@ -12,7 +12,8 @@ from bmtas.files import read_json, save_state, write_json
 from bmtas.registry import MODELS, STRATEGIES
 from bmtas.search import SearchContext, run_search
 from bmtas.search import rows as rows_module
-from bmtas.search.rows import Row, Rows, _end_state, _StartHook, held_out_losses
+from bmtas.search.row import Row, _end_state, _plain_images, _StartHook, held_out_losses
+from bmtas.search.rows import Rows
 
 TASKS = ('semseg', 'sal', 'depth')
 EFFECTS = {  # task, other task: log loss that sharing adds at each of the three locations
@@ -124,7 +125,7 @@ def test_noise_is_told_from_knowledge(trees_config, fake, monkeypatch):
         write_json(Path(folder) / 'result.json', dict(losses=losses, seconds=1.0))
 
     monkeypatch.setattr(rows_module, 'train_row', noise)
-    monkeypatch.setattr('bmtas.search.trained.left_out_rank', lambda *args: 0.1)
+    monkeypatch.setattr('bmtas.search.surrogate_search.left_out_rank', lambda *args: 0.1)
     lines = []
     cfg = trees_config(budget='14M')
     result = STRATEGIES.build(cfg.search).run(SearchContext(cfg, Path(cfg.work_dir), lines.append))
@@ -222,7 +223,7 @@ def test_a_probe_starts_as_the_shared_network_with_its_moments(trees_config):
 def test_held_out_losses_are_those_of_all_images_at_once(trees_config):
     cfg = trees_config()
     model = model_of(cfg, 'shared')
-    dataset = rows_module._plain_images(cfg)
+    dataset = _plain_images(cfg)
     indices = list(range(16))
     found = held_out_losses(model, dataset, indices)
     batch = dict(
@@ -287,7 +288,7 @@ def test_trees_with_inherited_weights(trees_config):
 @pytest.mark.slow
 def test_a_search_with_side_by_side_trainings(trees_config):
     """Two processes at a time give what one after the other gives."""
-    from bmtas.engine.jobs import Processes
+    from bmtas.engine.executors import Processes
 
     one = run_search(trees_config('one', budget='12.2M'))
     two = run_search(trees_config('two', budget='12.2M'), Processes(2))

@@ -9,7 +9,7 @@ import pytest
 
 from bmtas.cli import search, test, train
 from bmtas.engine.config import load_config
-from bmtas.engine.jobs import PROGRAM
+from bmtas.engine.executors import PROGRAM
 
 REPO = Path(__file__).resolve().parents[2]
 METHODS = {'single', 'shared', 'cross_stitch', 'nddr', 'mtan'}

@@ -1,4 +1,4 @@
-"""Strategies that train trees: the regression on many short trainings, and best of n."""
+"""The regression on many short trainings as a strategy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bmtas.search.affinity_file import read_affinity, save_affinity
 from bmtas.search.bmn import expand, location_costs, spans
 from bmtas.search.context import PICTURES, SearchContext, SearchResult, Strategy
 from bmtas.search.front import Front
-from bmtas.search.rows import Row, Rows, Trained
-from bmtas.search.rules import trees_within
+from bmtas.search.row import Row
+from bmtas.search.rows import Rows, Trained, by_task, gains, spent
 from bmtas.search.surrogate import (
     Surrogate,
     cautious,
@@ -27,7 +27,7 @@ from bmtas.search.surrogate import (
     pair_trees,
     probe_trees,
 )
-from bmtas.typed import Count, Fraction, Natural, Positive, Range
+from bmtas.typed import Natural, Positive, Range
 from bmtas.visualization import draw_affinity
 
 SUPERNET, POOL = 3, 256
@@ -35,89 +35,6 @@ SUPERNET, POOL = 3, 256
 KNOWS, MIN_WHOLE = 0.2, 4
 """Rank correlation within equal cost below which a regression is said to know nothing, and the
 number of trees of all tasks from which on there is one."""
-
-
-def spent(trained: Sequence[Trained], length: int) -> dict[str, Any]:
-    """What trainings took: updates, seconds, and how many trainings of the Shared network.
-
-    The last compares seconds; it is left out where no row is a Shared network of all tasks.
-    """
-    unique = {item.row.key: item for item in trained}.values()
-    seconds = sum(item.seconds for item in unique)
-    shared = [
-        item.seconds / item.row.updates
-        for item in unique
-        if item.row.source == 'train' and not np.any(item.row.routes)
-    ]
-    found = dict(
-        trainings=len(unique), updates=sum(i.row.updates for i in unique), training_seconds=seconds
-    )
-    if shared and min(shared) > 0:
-        found['shared_trainings'] = float(seconds / (np.mean(shared) * length))
-    return found
-
-
-def gains(losses: np.ndarray, elasticities: np.ndarray) -> np.ndarray:
-    """Points of gain (N,) of log losses (N, T), up to a constant."""
-    return -100 * (losses * elasticities).mean(1)
-
-
-def by_task(values: Mapping[str, float] | None, context: SearchContext) -> np.ndarray:
-    """Elasticities (T,) from the key ``search.elasticities``; 1 where nothing is given."""
-    unknown = set(values or {}) - set(context.names)
-    if unknown:
-        raise ValueError(
-            f'search.elasticities: no task {sorted(unknown)[0]!r}, there are {list(context.names)}'
-        )
-    return np.array([float((values or {}).get(name, 1.0)) for name in context.names])
-
-
-@STRATEGIES.register_module()
-class BestOfRandom(Strategy):
-    """The best of some random trees that spend the budget: the bar for every other strategy.
-
-    Trains them and takes the one of the lowest log losses on held-out images.
-
-    Args:
-        count: n.
-        length: Part of the config's updates that each is trained.
-        tolerance: Part of the budget that a tree may leave.
-        held_out: Part of the training images that is kept for the comparison.
-        elasticities: Relative change of each task's metric for one of its loss, 1 by default.
-        seed: Of the draw and the trainings.
-    """
-
-    def __init__(
-        self,
-        count: Count = 6,
-        length: Annotated[Fraction, Range(0, 1)] = 1.0,
-        tolerance: Annotated[float, Range(0, 1, open=True)] = 0.04,
-        held_out: Annotated[float, Range(0, 1, open=True)] = 0.2,
-        elasticities: Mapping[str, Positive] | None = None,
-        seed: Natural = 0,
-    ) -> None:
-        self.count, self.length, self.tolerance = count, length, tolerance
-        self.held_out, self.elasticities, self.seed = held_out, elasticities, seed
-
-    def run(self, context: SearchContext) -> SearchResult:
-        """Draw, train, compare."""
-        weights = by_task(self.elasticities, context)
-        pool = trees_within(context, self.tolerance)
-        rng, trees = np.random.default_rng(self.seed), {}
-        while len(trees) < min(self.count, pool.count):
-            trees[pool.sample(int(rng.integers(2**31)))] = None
-        rows = Rows(context, self.held_out)
-        updates = max(1, round(rows.length * self.length))
-        trained = rows.train([Row.of(tree, updates, self.seed) for tree in trees])
-        points = gains(np.array([item.losses for item in trained]), weights)
-        best = int(points.argmax())
-        context.log(
-            f'best of {len(trees)} random trees: {points[best] - points.mean():+.2f} points '
-            'above their mean on held-out images'
-        )
-        result = context.result(list(trees)[best])
-        report = dict(spent=spent(trained, rows.length), points=points.tolist())
-        return SearchResult(result.tree, result.cost, report=report)
 
 
 @STRATEGIES.register_module()
