@@ -42,6 +42,7 @@ def search(
             ``{'search.resource_loss.weight': 5.0}``.
         work_dir, data_root: Of a config.
         resume: Go on where an earlier call stopped.
+        overwrite: Give up an earlier run in the same folder.
         overwrite: Replace the run that is in the work dir.
 
     Returns:

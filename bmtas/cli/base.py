@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -186,6 +187,8 @@ def run_tool(
     """
     # on a machine without a GPU but with CUDA's compiler torch would warn before every message
     logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
+    if os.environ.get('RANK', '0') != '0':  # of several processes the first one warns for all
+        warnings.simplefilter('ignore')
     try:
         main(argv)
     except (*USER_ERRORS, RuntimeError, MemoryError) as error:

@@ -68,7 +68,8 @@ def runs(tmp_path):
     (tmp_path / 'alpha.json').write_text(json.dumps(dict(alpha=[[[0, 0], [0, 1]]] * 2)))
     rows = [history(0, [[0, 1], [0, 1]], 0.3), history(50, [[0, 0], [0, 1]], 0.2)]
     lines(tmp_path / 'history.jsonl', rows)
-    front = [dict(cost=1.0, score=0.1), dict(cost=2.0, score=0.4)]
+    trees = [dict(cost=1e9, score=0.4), dict(cost=2e9, score=0.1)]
+    front = dict(unit='MAdds', score='risk', trees=trees)
     (tmp_path / 'front.json').write_text(json.dumps(front))
     command = dict(time='2030-01-01 00:00:00', command="bmtas search 'a b.py'", environment={})
     lines(tmp_path / 'commands.jsonl', [command])
@@ -112,6 +113,12 @@ def test_tree_and_alpha_over_time(runs):
     assert (first['update'], second['update'], last['update']) == (0, 50, 50)
     assert first['routes'] == [[0, 1], [0, 1]] and last['routes'] == [[0, 0], [0, 1]]
     assert last['alpha'][0] == [[0.5, 0.5], [0.269, 0.731]]  # softmax by hand
+
+
+def test_the_front_is_that_of_the_search(runs):
+    front = next(c for c in search_of(runs)['charts'] if c['title'].startswith('Front'))
+    assert front['series'][0]['x'] == [1, 2] and front['series'][0]['y'] == [0.4, 0.1]
+    assert (front['ylabel'], front['xlabel']) == ('risk', 'GMAdds')
 
 
 def test_short_runs_have_no_empty_axes(runs):

@@ -1,5 +1,7 @@
 """Errors of the tools take one line, wherever they are raised."""
 
+import warnings
+
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
@@ -42,3 +44,12 @@ def test_interrupt(resume, capsys):
 
     assert run_tool(main, resume=resume) == 130
     assert capsys.readouterr().err.strip() == '; '.join(filter(None, ['interrupted', resume]))
+
+
+@pytest.mark.parametrize('rank, times', [('0', 1), ('1', 0)])
+def test_of_several_processes_one_warns(rank, times, monkeypatch):
+    monkeypatch.setenv('RANK', rank)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        assert run_tool(lambda argv: warnings.warn('once', stacklevel=1)) == 0
+    assert len(caught) == times

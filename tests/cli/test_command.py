@@ -10,6 +10,7 @@ import pytest
 import bmtas
 from bmtas import cli
 from bmtas.engine.config import load_config
+from bmtas.engine.record import read_lines, record_command
 from bmtas.engine.shipped import config_names, find_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,3 +99,14 @@ def test_environment_report(capsys):
     assert lines['bmtas'] == bmtas.__version__
     assert lines['python'] == '.'.join(map(str, sys.version_info[:3]))
     assert lines['timm'] and lines['torch']
+
+
+def test_command_lines_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['/bin/bmtas', 'train', 'a b.py'])
+    record_command(tmp_path)
+    record_command(tmp_path)
+    with open(tmp_path / 'commands.jsonl', 'a') as stream:
+        stream.write('{"time": "cut o')  # by a kill
+    rows = read_lines(tmp_path / 'commands.jsonl')
+    assert [row['command'] for row in rows] == ["bmtas train 'a b.py'"] * 2
+    assert rows[0]['environment']['bmtas'] == bmtas.__version__

@@ -41,9 +41,9 @@ def write_report(work_dirs: Sequence[str | Path], out: str | Path) -> Path:
     searches, tests, sheets, logs = (
         list(dict.fromkeys(found)) for found in (searches, tests, sheets, logs)
     )
-    if not searches and not tests:
+    if not searches and not tests and not logs:
         names = ', '.join(map(str, work_dirs))
-        raise ValueError(f'{names}: neither {RESULTS} nor {BRANCHING} there; run bmtas test')
+        raise ValueError(f'{names}: neither {RESULTS} nor {BRANCHING} nor a log there')
     write_text(out, _page(searches, tests, sheets, logs))
     return Path(out)
 

@@ -15,8 +15,9 @@ from bmtas.engine.record import FILE as COMMANDS
 from bmtas.engine.record import read_lines
 from bmtas.evaluation import MANY, extremes
 from bmtas.files import read_json
-from bmtas.resources import ResourceTable
+from bmtas.resources import ResourceTable, unit_named
 from bmtas.search import BRANCHING, PICTURES
+from bmtas.search.front import FRONT
 from bmtas.search.gradient.history import FILE as HISTORY
 from bmtas.search.gradient.log import ALPHA_FILE
 from bmtas.visualization.palettes import task_colours
@@ -67,6 +68,7 @@ def search_of(folder: Path) -> dict[str, Any]:
     table = _table(folder)
     layers = list(tree.layers or map(str, range(tree.num_layers)))
     steps = _steps(folder, tree, rows)
+    label = '' if table is None else unit_named(table.unit).label
     found = dict(
         folder=str(folder),
         tasks=list(tree.tasks),
@@ -75,7 +77,7 @@ def search_of(folder: Path) -> dict[str, Any]:
         steps=steps,
         has_alpha=any(step.get('alpha') for step in steps),
         summary=f'{tree.num_tasks} tasks, {sum(tree.num_groups)} copies of {len(layers)} layers',
-        charts=[c for c in (*_search_charts(rows, tree.tasks), _front(folder)) if c],
+        charts=[c for c in (*_search_charts(rows, tree.tasks, label), _front(folder)) if c],
         pictures=_other_pictures(folder),
         unit='',
         bars=[],
@@ -118,7 +120,7 @@ def _steps(folder: Path, tree: BranchingTree, rows: Sequence[Mapping]) -> list[d
     return [*steps, last]
 
 
-def _search_charts(rows: Sequence[Mapping], tasks: Sequence[str]) -> list[dict | None]:
+def _search_charts(rows: Sequence[Mapping], tasks: Sequence[str], unit: str) -> list[dict | None]:
     def line(name: str, colour: str, key: str, part: str | None = None) -> dict[str, Any]:
         values = [(row.get(part) or {}).get(key) if part else row.get(key) for row in rows]
         return series(name, colour, [(row['update'], v) for row, v in zip(rows, values)])
@@ -129,25 +131,25 @@ def _search_charts(rows: Sequence[Mapping], tasks: Sequence[str]) -> list[dict |
     ]
     costs = [line(name, colour, key) for key, (name, colour) in COSTS.items()]
     return [
-        chart('Cost of the network', costs),
+        chart('Cost of the network', costs, unit),
         chart('Losses of the search', losses, log=True),
         chart('Temperature', [line('temperature', '#aa3377', 'tau')]),
     ]
 
 
 def _front(folder: Path) -> dict[str, Any] | None:
-    path = folder / 'front.json'
+    path = folder / FRONT
     if not path.is_file():
         return None
     content = read_json(path, 'front')
-    entries = content.get('front', []) if isinstance(content, Mapping) else content
-    points = sorted((e['cost'], e['score']) for e in entries if 'score' in e and 'cost' in e)
-    return chart('Front: the best tree for every budget', [series('trees', '#4477aa', points)],
-                 ylabel='score', xlabel='cost')  # fmt: skip
+    unit = unit_named(content['unit'])
+    points = sorted((e['cost'] / unit.scale, e['score']) for e in content['trees'])
+    line = series('trees', '#4477aa', points)
+    return chart('Front: the best tree for every budget', [line], content['score'], unit.label)
 
 
 def _other_pictures(folder: Path) -> list[dict[str, str]]:
-    drawn = ('tree', 'alpha', 'curves')  # the page draws these itself
+    drawn = ('tree', 'alpha', 'curves', 'front')  # the page draws these itself
     paths = sorted((folder / PICTURES).glob('*.png'))
     return [
         embedded(p) for p in paths if p.stem not in drawn and not p.stem.startswith('predictions')
