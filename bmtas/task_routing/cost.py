@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bmtas.resources import count_madds
 from bmtas.resources.counting import plain_evaluation
 from bmtas.task_routing.channels import Site
 from bmtas.task_routing.norms import TaskBatchNorm
@@ -36,13 +37,18 @@ class Usage:
 
 
 def routed_costs(
-    encoder: RoutedEncoder, heads: nn.ModuleDict, input_size: Sequence[int]
+    encoder: RoutedEncoder,
+    heads: nn.ModuleDict,
+    input_size: Sequence[int],
+    convention: str = 'mac',
 ) -> dict[str, Any]:
     """Costs of one image in multiply-adds, and parameters.
 
     Args:
         encoder, heads: On any device; left alone.
         input_size: (H, W) in pixels.
+        convention: How multiply-adds are counted. Of another than ``mac`` the compact networks are
+            built and counted one by one, and nothing is said of the masked run.
 
     Returns:
         ``madds``: all tasks in compact form. ``madds_by_task``, ``params_by_task``: the compact
@@ -79,14 +85,42 @@ def routed_costs(
         by_task.params[index] += cost.params[0]
         total += int(cost.madds[0])
         masked, shared = masked + int(full.madds[0]), shared + int(full.madds[0])
+    known_by_task = dict(
+        params_by_task=dict(zip(encoder.tasks, by_task.params.tolist())),
+        keep_ratio=encoder.masks.keep_ratio,
+    )
+    if convention != 'mac':
+        return dict(
+            madds=_counted(encoder, heads, encoder.tasks, image, convention),
+            madds_by_task={
+                task: _counted(encoder, heads, [task], image, convention) for task in encoder.tasks
+            },
+            **known_by_task,
+        )
     return dict(
         madds=total,
         madds_by_task=dict(zip(encoder.tasks, by_task.madds.tolist())),
         madds_masked=masked,
         madds_shared=shared,
-        params_by_task=dict(zip(encoder.tasks, by_task.params.tolist())),
-        keep_ratio=encoder.masks.keep_ratio,
+        **known_by_task,
     )
+
+
+def _counted(
+    encoder: RoutedEncoder,
+    heads: nn.ModuleDict,
+    tasks: Sequence[str],
+    image: Tensor,
+    convention: str,
+) -> int:
+    """Multiply-adds of the compact network of some tasks, by the counter."""
+    small = encoder.compact(tasks).to('meta').eval()
+    features = small(image, tasks)
+    total = count_madds(small, image, convention=convention, tasks=tasks)
+    for task in tasks:
+        head = small.slice_head(heads[task], task).to('meta')
+        total += count_madds(head, *features[task], convention=convention)
+    return total
 
 
 def usage(

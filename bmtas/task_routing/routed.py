@@ -240,7 +240,7 @@ class RoutedEncoder(Encoder):
         """One task, all tasks in compact form, the masked run, see ``cost.routed_costs``."""
         from bmtas.task_routing.cost import routed_costs
 
-        return routed_costs(self, heads, input_size) if convention == 'mac' else {}
+        return routed_costs(self, heads, input_size, convention)
 
     def compact(self, tasks: Sequence[str], fold: bool = False) -> CompactEncoder:
         """The sub-network of some tasks, cut out exactly.

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,10 +18,9 @@ from bmtas.cli import run
 from bmtas.engine.config import load_config
 from bmtas.registry import DATASETS, MODELS
 from bmtas.resources import count_madds, count_params
-from bmtas.task_routing import MaskTable
+from bmtas.task_routing import MaskTable, TaskSamplingLoop
 from bmtas.task_routing.extract import extract
-
-SLOT = [sys.executable, '-m', 'bmtas']
+from bmtas.task_routing.sampling_loop import _chosen, labelled_tasks
 
 
 @pytest.fixture(scope='session')
@@ -157,8 +158,6 @@ def load_masks(config, checkpoint):
 
 
 def test_a_run_that_is_cut_and_resumed_equals_the_whole_one(config, trained, tmp_path):
-    import shutil
-
     for name in ('iter_4.pth', 'masks.json', *(p.name for p in trained.glob('*.json'))):
         shutil.copy(trained / name, tmp_path / name)
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_4.pth'))
@@ -172,8 +171,6 @@ def test_a_run_that_is_cut_and_resumed_equals_the_whole_one(config, trained, tmp
 
 @pytest.mark.parametrize('option', ['model.encoder.scheme=ordered', 'model.encoder.seed=3'])
 def test_a_resume_with_other_masks_is_refused(config, trained, tmp_path, capsys, option):
-    import shutil
-
     shutil.copytree(trained, tmp_path / 'run')
     (tmp_path / 'run' / 'iter_8.pth').unlink()
     words = [str(config), '--work-dir', str(tmp_path / 'run'), '--resume', '--cfg-options', option]
@@ -255,6 +252,62 @@ def test_costs_are_the_counters_integers_on_the_compact_network(config, trained)
             assert said['madds'] == madds
 
 
+def test_costs_in_another_convention_are_counted_on_the_compact_network(config):
+    model = build(load_config(config))
+    mac, paper = (model.encoder.costs(model.heads, (32, 32), c) for c in ('mac', 'paper'))
+    # half a unit less for each output element without bias, pooling on top: near, not equal
+    assert paper['madds'] != mac['madds']
+    assert paper['madds'] == pytest.approx(mac['madds'], rel=0.05)
+    by_task = paper['madds_by_task']
+    assert by_task['depth'] == pytest.approx(mac['madds_by_task']['depth'], rel=0.05)
+    assert paper['params_by_task'] == mac['params_by_task']
+
+
+def loop_of(model, **options):
+    """A loop without a runner's data."""
+    warnings = []
+    loop = object.__new__(TaskSamplingLoop)
+    loop._runner = SimpleNamespace(
+        model=model, logger=SimpleNamespace(warning=warnings.append), rank=0
+    )
+    loop.draw, loop.tasks_per_step = options['draw'], options.get('tasks_per_step', 1)
+    return loop, warnings
+
+
+def test_pooled_statistics_with_whole_batches_are_a_warning(config):
+    cfg = load_config(config)
+    for draw, norm, keep_ratio, warned in [
+        ('batch', 'shared', 0.5, True),
+        ('batch', 'per_task_stats', 0.5, False),
+        ('batch', 'shared', 1.0, False),
+        ('sample', 'shared', 0.5, False),
+    ]:
+        loop, warnings = loop_of(build(cfg, norm=norm, keep_ratio=keep_ratio), draw=draw)
+        loop._check_encoder()
+        assert bool(warnings) == warned
+        assert all('majority class' in text for text in warnings)
+
+
+def test_tasks_without_a_label_are_not_drawn(config):
+    cfg = load_config(config)
+    model = build(cfg, norm='shared')
+    samples = batch(cfg, 6)['data_samples']
+    for index, sample in enumerate(samples):
+        if index % 2:
+            del sample.labels['person']
+        sample.labels['ball'] = torch.tensor(-1)
+        sample.labels['depth'] = torch.zeros(32, 32)
+    labelled = labelled_tasks(model.tasks, samples)
+    assert labelled[:, [1, 3]].any().item() is False
+    assert labelled[:, 0].tolist() == [True, False] * 3
+    loop, _ = loop_of(model, draw='sample')
+    for seed in range(20):
+        rows, shares = loop._draw_rows(model, labelled, np.random.default_rng(seed))
+        assert set(rows) <= {'person', 'floor_texture'} and sum(shares.values()) == 1
+        assert not set(rows.get('person', [])) & {1, 3, 5}
+        assert sorted(sum(rows.values(), [])) == list(range(6))
+
+
 def test_bad_input_is_one_line(config, trained, tmp_path, capsys):
     routed = [str(config), str(trained / 'iter_8.pth')]
     shared = tmp_path / 'shared.py'
@@ -292,8 +345,6 @@ def test_bad_input_is_one_line(config, trained, tmp_path, capsys):
 
 
 def test_draws_are_uniform_over_labelled_tasks_and_a_function_of_position():
-    from bmtas.task_routing.sampling_loop import _chosen
-
     rng = np.random.default_rng(0)
     found = np.bincount([_chosen([1, 4, 7], u) for u in rng.random(30000)], minlength=8)
     assert found[[1, 4, 7]] == pytest.approx(10000, abs=400) and found.sum() == 30000
