@@ -5,6 +5,7 @@ import torch
 from mmengine.hooks import Hook
 
 from bmtas.engine.checkpoint import checkpoints_of
+from bmtas.models.encoders import BranchedEncoder
 
 pytest.importorskip('torchjd')
 
@@ -85,6 +86,25 @@ def test_every_method_trains_every_part_of_a_branched_network(name, train_config
         assert torch.isfinite(value).all()
         if value.dim() > 1:  # batch norms may cancel the gradient of a bias
             assert not torch.equal(value, moved[key]), key
+
+
+@pytest.mark.parametrize('name', ['UW', 'PCGrad'])
+def test_extra_losses_of_an_encoder_train_beside_the_balanced_ones(
+    name, train_config, run, monkeypatch
+):
+    """A pull on one weight that no task's gradient could be mistaken for."""
+    options = {**balanced(name), 'train_cfg.max_iters': 1}
+    plain = run(train_config, 'plain', 'train', options)
+
+    def extra(encoder):
+        return dict(pull=1e4 * next(encoder.stem.parameters()).sum())
+
+    monkeypatch.setattr(BranchedEncoder, 'extra_losses', extra)
+    pulled = run(train_config, 'pulled', 'train', options)
+    before, after = (next(r.model.encoder.stem.parameters()) for r in (plain, pulled))
+    assert (after < before).all()
+    others = zip(plain.model.heads.parameters(), pulled.model.heads.parameters())
+    assert all(torch.equal(x, y) for x, y in others)
 
 
 @pytest.mark.parametrize('name, groups', [('UW', 2), ('PCGrad', 1), ('FAMO', 1)])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.dist import get_world_size
-from torch import Tensor
+from mmengine.dist import all_reduce, get_world_size
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from bmtas.engine.balancing import Balancer, BalancerStateHook, check_method, kept_buffers
@@ -91,18 +91,18 @@ class BalancedTrainLoop(PositionTrainLoop):
         present = torch.tensor([task.name in names for task in core.tasks], device=device)
         data = core.data_preprocessor(batch, True)
         if self.balancer.is_aggregator:
-            losses = self._aggregate(core, data, present)
+            losses, extra = self._aggregate(core, data, present)
         else:
-            losses = self._scalarize(model, data, present)
+            losses, extra = self._scalarize(model, data, present)
         self._finish(core, data, present)
         shown = {f'loss_{t.name}': x for t, x in zip(core.tasks, losses) if t.name in names}
-        return report(shown)
+        return report(shown | {key: value.detach() for key, value in extra.items()})
 
-    def _losses(self, model: Any, data: Mapping[str, Any]) -> list[Tensor]:
-        """The T weighted losses."""
+    def _losses(self, model: Any, data: Mapping[str, Any]) -> tuple[list[Tensor], dict]:
+        """The T weighted losses, and by name the encoder's own, which no method weighs."""
         with self.runner.optim_wrapper.optim_context(model):
-            losses = model(**data, mode='loss')
-        return [losses[f'loss_{task.name}'] for task in unwrap(model).tasks]
+            losses = dict(model(**data, mode='loss'))
+        return [losses.pop(f'loss_{task.name}') for task in unwrap(model).tasks], losses
 
     def _scaled(self, losses: list[Tensor]) -> list[Tensor]:
         """The losses whose gradients are combined."""
@@ -116,33 +116,48 @@ class BalancedTrainLoop(PositionTrainLoop):
             torch.manual_seed(position_seed(self.runner.seed, BALANCING, self._iter))
             yield
 
-    def _scalarize(self, model: Any, data: Mapping, present: Tensor) -> Tensor:
-        losses = torch.stack(self._losses(model, data))
+    def _scalarize(self, model: Any, data: Mapping, present: Tensor) -> tuple[Tensor, dict]:
+        losses, extra = self._losses(model, data)
+        losses = torch.stack(losses)
         with self._equal_draws():
             total = self.balancer.scalarize(losses, present)
-        self.runner.optim_wrapper.update_params(total)
-        return losses.detach()
+        self.runner.optim_wrapper.update_params(total + sum(extra.values()))
+        return losses.detach(), extra
 
-    def _aggregate(self, core: Any, data: Mapping, present: Tensor) -> Tensor:
+    def _aggregate(self, core: Any, data: Mapping, present: Tensor) -> tuple[Tensor, dict]:
         # the model itself, not its distributed wrapper: the balancer exchanges the gradients
-        losses = self._losses(core, data)
+        losses, extra = self._losses(core, data)
         wrapper = self.runner.optim_wrapper
         wrapper.zero_grad()
         with self._equal_draws():
             self.balancer.aggregate(self._scaled(losses), present, core.parameters())
+        if extra:
+            add_gradient(sum(extra.values()), core.parameters())
         wrapper.step()
         wrapper.zero_grad()
-        return torch.stack(losses).detach()
+        return torch.stack(losses).detach(), extra
 
     def _finish(self, core: Any, data: Mapping[str, Any], present: Tensor) -> None:
         def losses_again() -> Tensor:
             # losses are means over the global batch only where gradients are taken
             with kept_buffers(core), torch.set_grad_enabled(get_world_size() > 1):
-                return torch.stack(self._losses(core, data)).detach()
+                return torch.stack(self._losses(core, data)[0]).detach()
 
         self.balancer.step(losses_again, present)
         if (self._iter + 1) % self.updates_per_pass == 0:
             self.balancer.end_pass()
+
+
+def add_gradient(loss: Tensor, parameters: Iterable[nn.Parameter]) -> None:
+    """Add a loss's gradient, averaged over the processes, to what the parameters have."""
+    parameters = [p for p in parameters if p.requires_grad]
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients):
+        if gradient is None:
+            continue
+        if get_world_size() > 1:
+            all_reduce(gradient, op='mean')
+        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
 
 def switch_off_shared_lr(runner: Any, method: str) -> None:
