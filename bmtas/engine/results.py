@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from bmtas.evaluation import Line, digest
+from bmtas.resources import UNITS
 
 RESULTS = 'results.json'
 
@@ -58,8 +59,8 @@ def results_table(results: Mapping[str, Any]) -> str:
     cost = f'{results["params"] / 1e6:.4g} M parameters'
     if 'madds' in results:
         height, width = results['input_size']
-        madds = f'{results["madds"] / 1e9:.4g} GMAdds ({results["convention"]}, {height}x{width})'
-        cost = f'{madds}, {cost}'
+        madds = UNITS['madds'].exact(results['madds'], 4)
+        cost = f'{madds} ({results["convention"]}, {height}x{width}), {cost}'
     rows.append(f'  {cost}')
     if results['delta_m'] is not None:
         rows.append(f'  Delta_m {results["delta_m"]:+.2f} % against {results["baseline"]}')

@@ -24,7 +24,8 @@ WEIGHT_KEYS = ('weights', 'init_from', 'init_cfg')
 
 def without_weights(model: Mapping[str, Any]) -> dict[str, Any]:
     """Copy of a model's config whose encoder names no file of weights: costs need none."""
-    return {k: _stripped(v) if k in ('encoder', 'init_cfg') else v for k, v in model.items()}
+    copy = {k: None if k == 'init_cfg' else v for k, v in model.items()}
+    return {**copy, 'encoder': _stripped(copy['encoder'])} if 'encoder' in copy else copy
 
 
 def _stripped(cfg: Any) -> Any:

@@ -171,6 +171,20 @@ def test_expected_cost_at_alpha_zero(tables, arch, setting, paper_form, exact_fo
     assert 2 * sum(costs) == pytest.approx(same, abs=6e-5)
 
 
+def test_without_weights_forgets_files_of_the_encoder_only():
+    loss = dict(type='CrossEntropyLoss', weights=[1.0, 2.0])
+    model = dict(
+        encoder=dict(type='A', init_from='a.pth', backbone=dict(weights='imagenet', arch='b')),
+        tasks=dict(a=dict(kind='classes', loss=loss)),
+        head=dict(weights=3),
+        init_cfg=dict(checkpoint='c.pth'),
+    )
+    found = without_weights(model)
+    assert found['encoder'] == dict(type='A', init_from=None, backbone=dict(weights=None, arch='b'))
+    assert found['tasks'] == model['tasks'] and found['head'] == dict(weights=3)
+    assert found['init_cfg'] is None and model['encoder']['init_from'] == 'a.pth'
+
+
 def test_counting_a_model_leaves_it_as_it_was():
     cfg = without_weights(dict(model_cfg('mobilenetv2', 'supergraph'), tasks=PASCAL[0][:2]))
     model = MODELS.build(cfg).train()
