@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,7 +24,6 @@ class MapKind(Kind):
     does to values (``mirrored``, ``turned``, ``zoomed``); moving the pixels is done here.
     """
 
-    head: ClassVar[Mapping[str, Any]] = {}
     fill: ClassVar[float] = 0
 
     def mirrored(self, array: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ class Normals(MapKind):
 
     8-bit values of a file decode to v / 127.5 - 1, 16-bit values to v / 32767.5 - 1, floats are
     taken as they are. Vectors are brought to length one. "No normal" is (0, 0, 0) in the file,
-    and in files of integers also grey: the two middle values, in all channels.
+    and where zero is not in the middle also grey: the two middle values, in all channels.
 
     Args:
         flip: Signs (x, y, z) that turn the file's axes into those above.
@@ -108,7 +108,7 @@ class Normals(MapKind):
         The middle values are 1/255 (1/65535) off zero, those next to them three times as much;
         zeros decode to a corner of the cube.
         """
-        grey = _GREY.get(raw.dtype.name, 0.0)
+        grey = _GREY.get(raw.dtype.name, _GREY['uint8'] if self.unit_range else 0.0)
         marked = squared <= grey
         if grey:
             rows, columns = np.nonzero(squared > 2.9)

@@ -54,6 +54,10 @@ def test_floats_between_zero_and_one_are_no_vectors():
         Normals().decode(folded, PATH)
     found = Normals(unit_range=True).decode(folded, PATH)
     np.testing.assert_allclose(found, vectors, atol=1e-5)
+    folded[0, :3] = [[0, 0, 0], [0.5, 0.5, 0.5], [127 / 255, 128 / 255, 127 / 255]]
+    marked = Normals(unit_range=True).decode(folded, PATH)
+    assert (marked[0, :3] == 0).all()
+    np.testing.assert_allclose(marked[0, 3:], vectors[0, 3:], atol=1e-5)
 
 
 @pytest.mark.parametrize('scale', [0.5, 2.0, 127.0])
