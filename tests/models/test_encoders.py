@@ -16,6 +16,7 @@ from bmtas.models.encoders import (
     SupergraphEncoder,
     load_candidates,
 )
+from bmtas.registry import MODELS
 
 TASKS = ('a', 'b', 'c')
 
@@ -384,3 +385,19 @@ def test_faulty_arguments(backbone, images):
         SupergraphEncoder(backbone, ('a', 'a'))
     with pytest.raises(ValueError, match='num_candidates'):
         SupergraphEncoder(backbone, TASKS, num_candidates=0)
+
+
+def test_one_candidate_leaves_nothing_to_choose():
+    cfg = dict(
+        type='SupergraphEncoder',
+        backbone=dict(
+            type='LayeredBackbone',
+            arch='resnet18',
+            output_stride=8,
+            stem=['conv1', 'bn1', 'relu', 'maxpool'],
+            layers=['layer1', 'layer2'],
+        ),
+        num_candidates=1,
+    )
+    with pytest.warns(UserWarning, match='num_candidates: 1 leaves nothing to choose'):
+        MODELS.build(dict(cfg, tasks=['a', 'b']))
