@@ -4,7 +4,7 @@
 
 prints a table and writes it as JSON. Several tables (one for each teacher) are one benchmark. With
 ``--seeds K`` the first K seeds of each table are searched with, one at a time; the truth is the
-mean over all others.
+mean over all others. A strategy is left out where the tables lack what it needs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,13 @@ from protocol import Outcome, Trial, bootstrap, calibration, figures
 
 from bmtas.search.tree_table import TreeTable
 
+SEARCHES = (
+    'as it is',
+    "the paper's cost",
+    'no warm-up',
+    'log losses',
+    'log losses, twice as long',
+)
 STRATEGIES: dict[str, play.Strategy] = {
     'random, in expectation': play.average,
     'vanilla': play.vanilla,
@@ -35,6 +42,9 @@ STRATEGIES: dict[str, play.Strategy] = {
     'surrogate, 48 half': play.surrogate(48, 0.5),
     'its trees with tasks permuted': play.permuted(play.surrogate(24, 0.5)),
     'surrogate, 24 half, race of 4': play.race(24, 0.5),
+    **{f'BMTAS, argmax, {name}': play.bmtas_argmax(name) for name in SEARCHES},
+    **{f'BMTAS, decoded, {name}': play.bmtas_decoded(name) for name in SEARCHES},
+    'BMTAS, one search decoded': play.bmtas_decoded('as it is', which=3),
     'split probes': play.probes,
     'two-task trainings': play.two_task,
     'all trees, one seed': play.one_seed,
@@ -101,7 +111,7 @@ def _line(name: str, summary: dict) -> str:
     cells = ['' if summary[key] is None else f'{summary[key]:.2f}' for key in COLUMNS]
     versus = summary.get('against_best_of_n')
     text = '' if versus is None else '{:+.2f} [{:+.2f}, {:+.2f}]'.format(*versus)
-    return f'{name:31s}' + ''.join(f'{cell:>12s}' for cell in cells) + f'   {text}'
+    return f'{name:41s}' + ''.join(f'{cell:>12s}' for cell in cells) + f'   {text}'
 
 
 def draw(result: dict[str, dict], path: Path) -> None:
@@ -123,6 +133,15 @@ def draw(result: dict[str, dict], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def _searches(table: Path) -> dict[str, np.ndarray] | None:
+    """The gradient searches that ``planted_search.py`` left beside a table."""
+    path = table.with_suffix('.searches.npz')
+    if not path.is_file():
+        return None
+    with np.load(path) as stored:
+        return dict(stored)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('tables', type=Path, nargs='+')
@@ -137,12 +156,12 @@ def main() -> None:
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
     trials, groups = [], []
-    for number, table in enumerate(tables):
+    for number, (path, table) in enumerate(zip(args.tables, tables)):
         seeds = range(table.test.shape[1])[: args.seeds]
-        trials += [Trial(table, seed, args.budgets) for seed in seeds]
+        trials += [Trial(table, seed, args.budgets, _searches(path)) for seed in seeds]
         groups += [number] * len(seeds)
     print(f'{len(tables)} tables, {len(trials)} searches, {len(tables[0].routes)} trees')
-    print(f'{"":31s}' + ''.join(f'{key:>12s}' for key in COLUMNS) + '   minus best of n [95 %]')
+    print(f'{"":41s}' + ''.join(f'{key:>12s}' for key in COLUMNS) + '   minus best of n [95 %]')
     result = play_all(trials, groups, args.repetitions)
     if args.out:
         args.out.write_text(json.dumps(result, indent=1) + '\n')

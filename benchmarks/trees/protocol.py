@@ -8,6 +8,7 @@ training's updates times the cost of the network relative to Shared. Unit: one t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import comb
@@ -15,10 +16,28 @@ from math import comb
 import numpy as np
 from scipy.stats import spearmanr
 
+from bmtas.branching import BranchingTree
 from bmtas.search.tree_table import TreeTable
 
 WINDOW = 0.02
 """Trees within this share of a budget count as equally dear."""
+
+
+@dataclass(frozen=True)
+class Searches:
+    """Gradient searches of one seed with P prices of the cost.
+
+    Attributes:
+        trees: P trees of the largest alphas.
+        routes: (P, L, T) of these.
+        shared: (P, L, T, T) probabilities that two tasks share a layer.
+        units: (P,) what each search cost.
+    """
+
+    trees: list[BranchingTree]
+    routes: np.ndarray
+    shared: np.ndarray
+    units: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -29,11 +48,25 @@ class Trial:
         table: Of N trees.
         seed: Column of the table.
         num_budgets: Budgets at quantiles of the cost; None: every cost with at least five trees.
+        searches: Content of a file of gradient searches (``planted_search.py``), or None.
     """
 
     table: TreeTable
     seed: int
     num_budgets: int | None = None
+    searches: Mapping[str, np.ndarray] | None = None
+
+    def searches_of(self, variant: str) -> Searches | None:
+        """The gradient searches of a variant with this seed; None where there are none."""
+        found = self.searches
+        if found is None or variant not in found['variants'] or self.seed not in found['seeds']:
+            return None
+        row = found['variants'].tolist().index(variant)
+        column = found['seeds'].tolist().index(self.seed)
+        routes = found['routes'][row, :, column]
+        trees = [BranchingTree.from_routes(tree, self.table.tasks) for tree in routes]
+        units = np.full(len(routes), found['units'][row])
+        return Searches(trees, routes, found['shared'][row, :, column], units)
 
     @cached_property
     def truth(self) -> np.ndarray:

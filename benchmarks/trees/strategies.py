@@ -9,6 +9,7 @@ import numpy as np
 from protocol import Outcome, Trial
 
 from bmtas.branching import BranchingTree
+from bmtas.search.gradient.decoding import PairRisk
 from bmtas.search.surrogate import Surrogate, fit_surrogate
 
 Strategy = Callable[[Trial, np.random.Generator], Outcome | None]
@@ -137,6 +138,55 @@ def two_task(trial: Trial, rng: np.random.Generator) -> Outcome | None:
             updates += (2 * table.layer_costs.sum() - table.layer_costs[:depth].sum()) * (depth > 0)
     updates += num_tasks * table.layer_costs.sum()
     return by_score(trial, score, updates / table.costs.min())
+
+
+def bmtas_argmax(variant: str) -> Strategy:
+    """As in the paper: the tree of the largest alphas for each lambda; the dearest allowed."""
+
+    def run(trial: Trial, rng: np.random.Generator) -> Outcome | None:
+        searches = trial.searches_of(variant)
+        if searches is None:
+            return None
+        score = np.full(len(trial.table.routes), -np.inf)
+        found = [trial.table.index.get(tree) for tree in searches.trees]
+        numbers = [number for number in found if number is not None]
+        score[numbers] = trial.table.costs[numbers]
+        # a budget below all of them gets Shared
+        shared = trial.table.costs.argmin()
+        score[shared] = max(score[shared], 0)
+        return by_score(trial, score, searches.units.sum())
+
+    return run
+
+
+def bmtas_decoded(variant: str, which: int | None = None) -> Strategy:
+    """The tree of least expected wrong decisions about pairs.
+
+    Args:
+        variant: Name of the variant.
+        which: One lambda by its number; None: all are searched, and each budget takes the search
+            whose own tree is nearest to it in cost.
+    """
+
+    def run(trial: Trial, rng: np.random.Generator) -> Outcome | None:
+        searches = trial.searches_of(variant)
+        if searches is None:
+            return None
+        scores = -np.stack([_risk(trial.table.routes, shared) for shared in searches.shared])
+        if which is not None:
+            return by_score(trial, scores[which], searches.units[which])
+        costs = (searches.routes.max(2) + 1) @ trial.table.layer_costs + trial.table.fixed_cost
+        nearest = np.abs(costs - trial.budgets[:, None]).argmin(1)
+        trees = [trial.best_up_to(scores[n])[number] for number, n in enumerate(nearest)]
+        return Outcome(np.array(trees), np.full(len(trees), searches.units.sum()))
+
+    return run
+
+
+def _risk(routes: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """Expected number of wrong decisions (N,) of trees, see ``search.gradient.decoding``."""
+    risk = PairRisk(shared)
+    return sum(risk.table(routes[:, layer])[layer] for layer in range(routes.shape[1]))
 
 
 def _fitted(

@@ -8,7 +8,15 @@ from bmtas.branching import enumerate_trees
 from bmtas.search.tree_table import TreeTable
 
 FOLDER = Path(__file__).resolve().parents[2] / 'benchmarks' / 'trees'
-MODULES = ('protocol', 'strategies', 'compare', 'planted', 'scenes', 'shapescenes_table')
+MODULES = (
+    'protocol',
+    'strategies',
+    'compare',
+    'planted',
+    'planted_search',
+    'scenes',
+    'shapescenes_table',
+)
 
 
 @pytest.fixture(autouse=True)

@@ -88,3 +88,60 @@ def test_the_command_goes_on_where_it_was_stopped(short, monkeypatch, tmp_path, 
     short.main()
     assert capsys.readouterr().out.count('.npz') == 1
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_searches_of_a_supergraph_that_mixes_one_candidate_are_trainings_of_its_tree():
+    """Oracle: with one-hot weights a supergraph is a plain network of layers."""
+    import planted
+    import planted_search as script
+
+    problem = planted.draw_problem(planted.REGIMES['hard'], 0)
+    graphs = script.Supergraphs(problem, script.Variant(), [(0.1, 0), (0.2, 1)])
+    with torch.no_grad():
+        for weights in graphs.weights:
+            weights += torch.randn(weights.shape)
+    routes = torch.tensor([[0, 0, 1, 1], [2, 0, 1, 1], [3, 0, 1, 2]])
+    mixing = torch.nn.functional.one_hot(routes, 4).float().expand(2, -1, -1, -1)
+    x, y = problem.held_out
+    for task, number in ((0, 1), (3, 0)):
+        h = x
+        for layer in range(3):
+            weights = graphs.weights[layer][number, routes[layer, task]]
+            h = torch.tanh(h @ weights[:-1] + weights[-1])
+        head = graphs.weights[3][number, task]
+        expected = (h @ head[:-1] + head[-1] - y[task]).square().mean()
+        torch.testing.assert_close(graphs.loss(x, y, mixing, task)[number], expected)
+
+
+def test_a_price_that_is_huge_searches_shared_and_the_file_is_used(monkeypatch, tmp_path, capsys):
+    import compare
+    import planted_search as script
+
+    quick = script.Variant(warmup=2, cycles=6)
+    monkeypatch.setattr(script, 'VARIANTS', {'as it is': quick})
+    monkeypatch.setattr(script, 'WEIGHT_PHASE', 1)
+    monkeypatch.setattr(script, 'LAMBDAS', (0.0, 1e4))
+    monkeypatch.setattr(script, 'ALPHA_RATE', 0.5)
+    options = ['--dir', str(tmp_path), '--regimes', 'easy', '--teachers', '1', '--seeds', '1']
+    monkeypatch.setattr('sys.argv', ['planted_search.py', *options])
+    script.main()
+    found = compare._searches(tmp_path / 'easy_00.npz')
+    assert found['routes'].shape == (1, 2, 1, 3, 4) and found['shared'].shape == (1, 2, 1, 3, 4, 4)
+    assert not found['routes'][0, 1].any() and found['routes'][0, 0].any()
+    assert found['shared'][0, 1].min() > found['shared'][0, 0].min()
+    assert script.Variant(warmup=100, cycles=20).units(4) == (20 * 11 * 16 + 100 * 4) / 800
+
+
+def test_alpha_learns_to_leave_a_candidate_that_is_spoilt():
+    import planted
+    import planted_search as script
+
+    problem = planted.draw_problem(planted.REGIMES['easy'], 0)
+    graphs = script.Supergraphs(problem, script.Variant(logs=True), [(0.0, 0)])
+    with torch.no_grad():
+        graphs.weights[2][:, 2] = 0  # a dead candidate of the last layer beside three random ones
+        graphs.weights[2][:, 2, -1] = 50.0
+        graphs.weights[3][:, 0, :-1] = 3.0
+    for _ in range(30):
+        graphs.alpha_update(torch.arange(30), 1.0)
+    assert graphs.alpha[0, 2, 0].argmin() == 2

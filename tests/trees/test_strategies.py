@@ -117,3 +117,33 @@ def test_the_command_prints_writes_and_draws(make_table, tmp_path, monkeypatch, 
     assert result['optimum']['normalised'] >= 1 and result['best of 3']['bias'] is None
     assert result['surrogate, 24 half']['against_best_of_n'][1] < result['optimum']['normalised']
     assert 'surrogate, 24 half' in capsys.readouterr().out
+
+
+def test_bmtas_takes_the_dearest_tree_allowed_and_decodes_at_every_budget(make_table):
+    import strategies
+    from protocol import Trial
+
+    table = make_table()
+    trees = [0, 60, 153]
+    together = table.routes[trees][:, :, :, None] == table.routes[trees][:, :, None, :]
+    searches = dict(
+        variants=np.array(['v']),
+        seeds=np.array([0]),
+        units=np.array([5.0]),
+        routes=table.routes[trees][None, :, None],
+        shared=together.astype(float)[None, :, None],
+    )
+    trial = Trial(table, 0, searches=searches)
+    assert strategies.bmtas_argmax('other')(trial, None) is None
+    assert strategies.bmtas_argmax('v')(Trial(table, 1, searches=searches), None) is None
+    outcome, _ = play(strategies.bmtas_argmax('v'), trial)
+    costs = table.costs
+    for tree, budget in zip(outcome.trees, trial.budgets):
+        assert tree == max((t for t in trees if costs[t] <= budget), key=lambda t: costs[t])
+    assert outcome.units.tolist() == [15.0] * len(trial.budgets)
+    # sure probabilities decode to their own tree where it is allowed
+    outcome, _ = play(strategies.bmtas_decoded('v', which=1), trial)
+    for tree, budget in zip(outcome.trees, trial.budgets):
+        assert costs[tree] <= budget and (tree == 60 or budget < costs[60])
+    outcome, _ = play(strategies.bmtas_decoded('v'), trial)
+    assert (costs[outcome.trees] <= trial.budgets).all()

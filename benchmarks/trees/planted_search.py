@@ -1,0 +1,221 @@
+"""BMTAS on planted trees: many supergraphs with their alphas searched side by side.
+
+    python benchmarks/trees/planted_search.py --dir DIR [--regimes easy hard] [--teachers 20]
+
+writes DIR/REGIME_NN.searches.npz for each teacher that has none: for every variant, lambda and seed
+the tree of the largest alphas and the probabilities that two tasks share a layer, averaged over the
+last third of the search. ``compare.py`` finds these files beside the tables.
+
+As in the paper: weights and alpha have their own points (80 and 20 %), one step for each task's
+weights, soft samples, warm-up of every candidate on its own task, temperature from 5 to 0.1. The
+variants change one thing each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from planted import (
+    BATCH,
+    INPUTS,
+    LAYERS,
+    OUTPUTS,
+    POWER,
+    RATE,
+    REGIMES,
+    WIDTH,
+    Problem,
+    draw_problem,
+)
+from torch import Tensor
+
+from bmtas.branching import BranchingTree, expected_cost
+from bmtas.search.gradient.decoding import sharing_probability
+
+WARMUP, CYCLES, ALPHA_PHASE, WEIGHT_PHASE = 100, 20, 10, 40
+ALPHA_RATE, HOT, COLD = 0.05, 5.0, 0.1
+LAMBDAS = tuple(np.geomspace(0.01, 1.28, 8).tolist())
+"""Price of doubling the cost of Shared, in units of the tasks' summed losses."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What differs from the paper: its cost, its warm-up, the losses of the alpha updates."""
+
+    cost: str = 'exact'
+    warmup: int = WARMUP
+    logs: bool = False
+    cycles: int = CYCLES
+
+    def units(self, num_tasks: int) -> float:
+        """Price of one search in trainings of Shared: node evaluations, 800 updates of one each.
+
+        A soft update runs each task through all candidates of every layer, a warm-up update
+        through its own.
+        """
+        soft = self.cycles * (ALPHA_PHASE + WEIGHT_PHASE) * num_tasks**2
+        return (soft + self.warmup * num_tasks) / 800
+
+
+VARIANTS = {
+    'as it is': Variant(),
+    "the paper's cost": Variant(cost='paper'),
+    'no warm-up': Variant(warmup=0),
+    'log losses': Variant(logs=True),
+    'log losses, twice as long': Variant(logs=True, cycles=2 * CYCLES),
+}
+
+
+class Supergraphs:
+    """S supergraphs with T candidates in each layer, trained at once.
+
+    Args:
+        problem: The data.
+        variant: Of all S.
+        settings: (lambda, seed) of each.
+    """
+
+    def __init__(
+        self, problem: Problem, variant: Variant, settings: Sequence[tuple[float, int]]
+    ) -> None:
+        self.variant, self.settings = variant, settings
+        self.num_tasks = len(problem.regime.tasks)
+        x, y = problem.train
+        cut = len(x) * 4 // 5
+        self.splits = {'weights': (x[:cut], y[:, :cut]), 'alpha': (x[cut:], y[:, cut:])}
+        shapes = [(INPUTS, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, OUTPUTS)]
+        drawn, noise = [[] for _ in shapes], []
+        for _, seed in settings:
+            rng = np.random.default_rng((seed, 1))
+            for layer, (rows, columns) in enumerate(shapes):
+                num = self.num_tasks if layer == LAYERS else 1
+                weights = rng.standard_normal((num, rows, columns)) / np.sqrt(rows)
+                weights = np.broadcast_to(weights, (self.num_tasks, rows, columns))
+                drawn[layer].append(np.pad(weights, ((0, 0), (0, 1), (0, 0))))
+            noise.append(1e-3 * rng.standard_normal((LAYERS, self.num_tasks, self.num_tasks)))
+        self.weights = [
+            torch.tensor(np.stack(layer), dtype=torch.float32, requires_grad=True)
+            for layer in drawn
+        ]
+        self.alpha = torch.tensor(np.stack(noise), dtype=torch.float32, requires_grad=True)
+        self.prices = torch.tensor([price for price, _ in settings]) / LAYERS
+        self.optimizers = {
+            'weights': torch.optim.Adam(self.weights, RATE, fused=True),
+            'alpha': torch.optim.Adam([self.alpha], ALPHA_RATE, (0.5, 0.999)),
+        }
+        self.generator = torch.Generator().manual_seed(settings[0][1])
+
+    def loss(self, x: Tensor, y: Tensor, mixing: Tensor, task: int) -> Tensor:
+        """Squared error (S,) of a task: inputs (B, 12), labels (T, B, 4), mixing (S, L, T, K)."""
+        h = x.expand(len(self.settings), *x.shape)
+        for layer, weights in enumerate(self.weights[:-1]):
+            outputs = torch.einsum('sbi,skio->skbo', h, weights[:, :, :-1]) + weights[:, :, -1:]
+            h = torch.einsum('skbo,sk->sbo', outputs.tanh(), mixing[:, layer, task])
+        head = self.weights[-1][:, task]
+        return (h @ head[:, :-1] + head[:, -1:] - y[task]).square().mean((1, 2))
+
+    def weight_update(self, batch: Tensor, mixing: Tensor) -> None:
+        """One step for each task in turn."""
+        x, y = self.splits['weights']
+        for task in range(self.num_tasks):
+            self.optimizers['weights'].zero_grad()
+            self.loss(x[batch], y[:, batch], mixing, task).sum().backward()
+            self.optimizers['weights'].step()
+
+    def alpha_update(self, batch: Tensor, temperature: float) -> None:
+        """One step on the tasks' losses and lambda times the expected cost, Shared as the unit."""
+        x, y = self.splits['alpha']
+        mixing = self.sample(temperature)
+        parts = [self.loss(x[batch], y[:, batch], mixing, t) for t in range(self.num_tasks)]
+        total = sum(part.log() if self.variant.logs else part for part in parts)
+        ones = torch.ones(LAYERS)
+        costs = [expected_cost(alpha, ones, self.variant.cost) for alpha in self.alpha]
+        total = total + self.prices * torch.stack(costs)
+        self.optimizers['alpha'].zero_grad()
+        gradient = torch.autograd.grad(total.sum(), self.alpha)[0]
+        self.alpha.grad = gradient
+        self.optimizers['alpha'].step()
+
+    def sample(self, temperature: float) -> Tensor:
+        """Gumbel-softmax weights (S, L, T, K)."""
+        noise = torch.empty_like(self.alpha).exponential_(generator=self.generator)
+        return ((self.alpha - noise.clamp_min(1e-20).log()) / temperature).softmax(-1)
+
+    def search(self) -> tuple[np.ndarray, np.ndarray]:
+        """The whole search.
+
+        Returns:
+            Routes (S, L, T) of the largest alphas, and (S, L, T, T) the mean over the last third of
+            the cycles of the probability that two tasks share a layer.
+        """
+        own = torch.eye(self.num_tasks).expand(len(self.settings), LAYERS, -1, -1)
+        draw = torch.Generator().manual_seed(self.settings[0][1] + 1)
+
+        def batch(split: str) -> Tensor:
+            return torch.randperm(len(self.splits[split][0]), generator=draw)[:BATCH]
+
+        for _ in range(self.variant.warmup):
+            self.weight_update(batch('weights'), own)
+        seen = []
+        for cycle in range(self.variant.cycles):
+            progress = cycle / self.variant.cycles
+            temperature = HOT + (COLD - HOT) * progress
+            self.optimizers['weights'].param_groups[0]['lr'] = RATE * (1 - progress) ** POWER
+            for _ in range(ALPHA_PHASE):
+                self.alpha_update(batch('alpha'), temperature)
+            for _ in range(WEIGHT_PHASE):
+                self.weight_update(batch('weights'), self.sample(temperature).detach())
+            if 3 * (cycle + 1) > 2 * self.variant.cycles:
+                seen.append(np.stack([sharing_probability(alpha) for alpha in self.alpha]))
+        routes = [BranchingTree.from_routes(alpha.argmax(-1)).routes for alpha in self.alpha]
+        return np.stack(routes), np.mean(seen, 0)
+
+
+def search_all(problem: Problem, seeds: Sequence[int]) -> dict[str, np.ndarray]:
+    """All variants, lambdas and seeds.
+
+    Returns:
+        ``routes`` (V, P, S, L, T), ``shared`` (V, P, S, L, T, T), ``units`` (V,) of one search, and
+        ``variants`` and ``lambdas``, their names and values.
+    """
+    settings = list(product(LAMBDAS, seeds))
+    found = [Supergraphs(problem, variant, settings).search() for variant in VARIANTS.values()]
+    shape, tasks = (len(VARIANTS), len(LAMBDAS), len(seeds)), len(problem.regime.tasks)
+    routes, shared = (np.stack(part) for part in zip(*found))
+    return dict(
+        variants=list(VARIANTS),
+        lambdas=LAMBDAS,
+        seeds=list(seeds),
+        routes=routes.reshape(*shape, LAYERS, tasks),
+        shared=shared.reshape(*shape, LAYERS, tasks, tasks),
+        units=[variant.units(tasks) for variant in VARIANTS.values()],
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--regimes', choices=REGIMES, nargs='+', default=list(REGIMES))
+    parser.add_argument('--teachers', type=int, default=20)
+    parser.add_argument('--seeds', type=int, default=2)
+    parser.add_argument('--dir', type=Path, required=True, help='folder of the tables')
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    args.dir.mkdir(parents=True, exist_ok=True)
+    for teacher, regime in product(range(args.teachers), args.regimes):
+        path = args.dir / f'{regime}_{teacher:02d}.searches.npz'
+        if not path.is_file():
+            start = time.process_time()
+            found = search_all(draw_problem(REGIMES[regime], teacher), range(args.seeds))
+            np.savez_compressed(path, **found)
+            print(f'{path}: {time.process_time() - start:.1f} s', flush=True)
+
+
+if __name__ == '__main__':
+    main()
