@@ -40,6 +40,7 @@ STRATEGIES: dict[str, play.Strategy] = {
     'surrogate, 48 quarter': play.surrogate(48, 0.25),
     'surrogate, 24 full': play.surrogate(24, 1.0),
     'surrogate, 48 half': play.surrogate(48, 0.5),
+    'surrogate, 24 half, pairs only': play.surrogate(24, 0.5, forms=('pairs',)),
     'its trees with tasks permuted': play.permuted(play.surrogate(24, 0.5)),
     'surrogate, 24 half, race of 4': play.race(24, 0.5),
     **{f'BMTAS, argmax, {name}': play.bmtas_argmax(name) for name in SEARCHES},

@@ -16,6 +16,7 @@ MODULES = (
     'planted_search',
     'scenes',
     'shapescenes_table',
+    'variances',
 )
 
 

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from bmtas.search.surrogate.features import FORMS, sharing_features
-from bmtas.search.surrogate.ridge import Ridge, best_fit, smooth_penalty, squared_error
+from bmtas.search.surrogate.ridge import Ridge, best_fit, smooth_penalty
 
 RIDGES = np.geomspace(0.03, 300, 9)
 SMOOTHS = (0.0, *np.geomspace(0.1, 100, 4))
@@ -32,20 +32,29 @@ class Effects:
     covariance: np.ndarray
     left_out: np.ndarray
 
+    def drawn(self, rng: np.random.Generator) -> Effects:
+        """The same with a mean drawn from the posterior."""
+        mean = rng.multivariate_normal(self.mean.ravel(), self.covariance, method='eigh')
+        return replace(self, mean=mean.reshape(self.mean.shape))
+
 
 @dataclass(frozen=True)
 class Surrogate:
     """Predicted losses of trees; scores of partitions for ``tree_front``.
 
+    How a group's size matters is not known, so that for each task several forms of features are
+    fitted and averaged with equal weights; in the benchmark of trees no choice among them by
+    leave-one-out was as good in all regimes.
+
     Attributes:
-        effects: Of each task.
+        effects: Of each task, by form.
         elasticities: (T,).
         routes: (N, D, T) of the rows.
         losses: (N, T) of the rows.
         sources: (N,) of the rows.
     """
 
-    effects: tuple[Effects, ...]
+    effects: tuple[tuple[Effects, ...], ...]
     elasticities: np.ndarray
     routes: np.ndarray
     losses: np.ndarray
@@ -65,13 +74,14 @@ class Surrogate:
     @property
     def left_out(self) -> np.ndarray:
         """(N, T) prediction of each row's losses by the fit to all others."""
-        return np.stack([effects.left_out for effects in self.effects], 1)
+        return np.stack([np.mean([one.left_out for one in forms], 0) for forms in self.effects], 1)
 
     def table(self, rows: np.ndarray) -> np.ndarray:
         """Points (D, N) that partitions (N, T) lose at each location against no sharing."""
         return sum(
-            weight * effects.mean @ sharing_features(rows, task, effects.form).T
-            for task, (weight, effects) in enumerate(zip(self.points, self.effects))
+            weight / len(forms) * effects.mean @ sharing_features(rows, task, effects.form).T
+            for task, (weight, forms) in enumerate(zip(self.points, self.effects))
+            for effects in forms
         )
 
     def gain(self, routes: np.ndarray) -> np.ndarray:
@@ -84,25 +94,21 @@ class Surrogate:
 
     def deviation(self, routes: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """Posterior deviation (N,) of the gains of trees (N, D, T) less that of one (D, T)."""
-        variance = 0
-        for task, (weight, effects) in enumerate(zip(self.points, self.effects)):
-            x = sharing_features(routes, task, effects.form)
-            x = (x - sharing_features(reference, task, effects.form)).reshape(len(routes), -1)
-            variance = variance + weight**2 * np.einsum('np,pq,nq->n', x, effects.covariance, x)
+        variance = np.zeros(len(routes))
+        for task, (weight, forms) in enumerate(zip(self.points, self.effects)):
+            means, within = [], []
+            for effects in forms:
+                x = sharing_features(routes, task, effects.form)
+                x = (x - sharing_features(reference, task, effects.form)).reshape(len(routes), -1)
+                means.append(x @ effects.mean.ravel())
+                within.append(np.einsum('np,pq,nq->n', x, effects.covariance, x))
+            variance += weight**2 * (np.mean(within, 0) + np.var(means, 0))
         return np.sqrt(variance)
 
     def draw(self, rng: np.random.Generator) -> Surrogate:
-        """Effects drawn from their posterior."""
-        drawn = [
-            replace(
-                effects,
-                mean=rng.multivariate_normal(
-                    effects.mean.ravel(), effects.covariance, method='eigh'
-                ).reshape(effects.mean.shape),
-            )
-            for effects in self.effects
-        ]
-        return replace(self, effects=tuple(drawn))
+        """Each task's effects drawn from the posterior of one form, which is drawn first."""
+        chosen = [forms[rng.integers(len(forms))] for forms in self.effects]
+        return replace(self, effects=tuple((effects.drawn(rng),) for effects in chosen))
 
 
 def fit_surrogate(
@@ -113,7 +119,7 @@ def fit_surrogate(
     prior: np.ndarray | None = None,
     forms: Sequence[str] = FORMS,
 ) -> Surrogate:
-    """One regression for each task; penalties and the form of the features by leave-one-out.
+    """One regression for each task and form of features; penalties by leave-one-out.
 
     Args:
         routes: (N, D, T) of the trained trees by location.
@@ -122,7 +128,7 @@ def fit_surrogate(
         sources: (N,) kind of training of each row; rows of one kind have a constant of their own.
         prior: (D, T, T) affinity; at [d, t, u] how much u is expected to help t. It enters with a
             factor and a constant for each task, which are fitted.
-        forms: Forms of the features to choose from.
+        forms: Forms of the features that are averaged.
 
     Raises:
         ValueError: Sizes do not fit, values are infinite, a task's loss does not vary, or there
@@ -146,12 +152,11 @@ def fit_surrogate(
         known = ~np.isnan(losses[:, task])
         _check_rows(losses[known, task], task)
         affinity = None if prior is None else np.delete(prior[:, task], task, -1)
-        fitted = _fit_task(
-            routes[known], losses[known, task], sources[known], task, affinity, forms
-        )
-        left_out = np.full(num, np.nan)
-        left_out[known] = fitted.left_out
-        effects.append(replace(fitted, left_out=left_out))
+        rows = routes[known], losses[known, task], sources[known]
+        fitted = [_fit_task(*rows, task, affinity, form) for form in forms]
+        left_out = np.full((len(forms), num), np.nan)
+        left_out[:, known] = [one.left_out for one in fitted]
+        effects.append(tuple(replace(one, left_out=row) for one, row in zip(fitted, left_out)))
     return Surrogate(tuple(effects), elasticities, routes, losses, sources)
 
 
@@ -211,20 +216,18 @@ def _fit_task(
     sources: np.ndarray,
     task: int,
     affinity: np.ndarray | None,
-    forms: Sequence[str],
+    form: str,
 ) -> Effects:
-    """Regression of one task's losses (N,), the best of all forms and penalties."""
-    free, found = (sources[:, None] == np.unique(sources)).astype(float), []
-    for form in forms:
-        x = sharing_features(routes, task, form)
-        lift = np.zeros((0 if affinity is None else 2, *x.shape[1:]))
-        if affinity is not None:
-            lift[0, :, : affinity.shape[1]], lift[1, :, : affinity.shape[1]] = -affinity, 1
-        design = np.concatenate([free, np.einsum('ndk,jdk->nj', x, lift)], 1)
-        penalties = [smooth_penalty(*x.shape[1:], *pair) for pair in product(RIDGES, SMOOTHS)]
-        fit = best_fit(design, x.reshape(len(x), -1), losses, np.array(penalties))
-        found.append((squared_error(fit, losses), _effects(fit, lift, form, free.shape[1])))
-    return min(found, key=lambda pair: pair[0])[1]
+    """Regression of one task's losses (N,) on features of one form, with the best penalties."""
+    free = (sources[:, None] == np.unique(sources)).astype(float)
+    x = sharing_features(routes, task, form)
+    lift = np.zeros((0 if affinity is None else 2, *x.shape[1:]))
+    if affinity is not None:
+        lift[0, :, : affinity.shape[1]], lift[1, :, : affinity.shape[1]] = -affinity, 1
+    design = np.concatenate([free, np.einsum('ndk,jdk->nj', x, lift)], 1)
+    penalties = [smooth_penalty(*x.shape[1:], *pair) for pair in product(RIDGES, SMOOTHS)]
+    fit = best_fit(design, x.reshape(len(x), -1), losses, np.array(penalties))
+    return _effects(fit, lift, form, free.shape[1])
 
 
 def _effects(fit: Ridge, lift: np.ndarray, form: str, num_free: int) -> Effects:

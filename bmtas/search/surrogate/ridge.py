@@ -49,11 +49,6 @@ def fit_ridge(free: np.ndarray, x: np.ndarray, y: np.ndarray, penalty: np.ndarra
     return Ridge(coefficients, noise * inverse, left_out)
 
 
-def squared_error(fit: Ridge, y: np.ndarray) -> float:
-    """Mean squared leave-one-out error."""
-    return float(np.nanmean((fit.left_out - y) ** 2))
-
-
 def smooth_penalty(num_locations: int, num_columns: int, ridge: float, smooth: float) -> np.ndarray:
     """ridge * sum b^2 + smooth * sum of squared steps from one location to the next.
 

@@ -55,7 +55,7 @@ def test_gain_and_front_of_exact_losses_are_those_of_all_trees(effects):
     routes = all_routes()
     losses = losses_of(routes, effects)
     elasticities = np.array([1.0, 0.5, 2.0, 1.0])
-    surrogate = fit_surrogate(routes, losses, elasticities)
+    surrogate = fit_surrogate(routes, losses, elasticities, forms=('pairs',))
     true = -100 / 4 * (losses - losses[0]) @ elasticities
     np.testing.assert_allclose(surrogate.gain(routes), true, atol=0.05 * true.std())
     front = tree_front(COSTS, surrogate, TASKS)
@@ -85,12 +85,22 @@ def test_left_out_predictions_do_not_see_their_row(effects):
     np.testing.assert_allclose(moved, 0, atol=1e-9)
 
 
-def test_crowding_is_chosen_where_it_is_there(effects):
-    routes = design_trees(COSTS, 4, 60, seed=2)
-    plain = fit_surrogate(routes, losses_of(routes, effects))
-    crowded = fit_surrogate(routes, losses_of(routes, effects, crowd=3.0))
-    assert {e.form for e in plain.effects} == {'pairs'}
-    assert {e.form for e in crowded.effects} == {'crowd'}
+def test_crowding_is_learnt_where_it_is_there(effects):
+    known, routes = design_trees(COSTS, 4, 60, seed=2), all_routes()
+    losses = losses_of(known, effects, crowd=3.0)
+    true = -losses_of(routes, effects, crowd=3.0).sum(1)
+    with_it = fit_surrogate(known, losses, forms=('pairs', 'crowd')).gain(routes)
+    without = fit_surrogate(known, losses, forms=('pairs',)).gain(routes)
+    assert np.corrcoef(with_it, true)[0, 1] > max(0.99, np.corrcoef(without, true)[0, 1])
+
+
+def test_forms_are_averaged(effects):
+    known, routes = design_trees(COSTS, 4, 20, seed=2), all_routes()
+    losses = losses_of(known, effects, noise=0.5)
+    alone = [fit_surrogate(known, losses, forms=(form,)) for form in ('pairs', 'mean')]
+    both = fit_surrogate(known, losses, forms=('pairs', 'mean'))
+    np.testing.assert_allclose(both.gain(routes), np.mean([s.gain(routes) for s in alone], 0))
+    np.testing.assert_allclose(both.left_out, np.mean([s.left_out for s in alone], 0))
 
 
 def test_probes_of_one_split_recover_the_effects_of_pairs(effects):
@@ -124,8 +134,8 @@ def test_a_prior_that_is_right_helps_where_rows_are_few(effects):
     known, routes = design_trees(COSTS, 4, 12, seed=4), all_routes()
     losses = losses_of(known, effects + 1, noise=0.2)
     true = -losses_of(routes, effects + 1).sum(1)
-    plain = fit_surrogate(known, losses).gain(routes)
-    informed = fit_surrogate(known, losses, prior=-3 * effects).gain(routes)
+    plain = fit_surrogate(known, losses, forms=('pairs',)).gain(routes)
+    informed = fit_surrogate(known, losses, prior=-3 * effects, forms=('pairs',)).gain(routes)
     assert np.corrcoef(informed, true)[0, 1] > max(0.99, np.corrcoef(plain, true)[0, 1])
 
 
@@ -143,7 +153,7 @@ def test_deviation_is_that_of_draws(effects):
 def test_decoding_says_how_sure_it_is(effects):
     known = design_trees(COSTS, 4, 30, seed=7)
     effects = effects + 1  # sharing harms: there is a front
-    sure = fit_surrogate(known, losses_of(known, effects, noise=0.01))
+    sure = fit_surrogate(known, losses_of(known, effects, noise=0.01), forms=('pairs',))
     unsure = fit_surrogate(known, losses_of(known, effects, noise=3.0))
     share = pair_certainty(sure, COSTS, 12.0, count=30)
     assert share.shape == (LOCATIONS, 4, 4) and (np.diagonal(share, 0, 1, 2) == 1).all()
