@@ -19,7 +19,7 @@ def test_without_noise_the_surrogate_finds_the_optimum(make_table):
     from protocol import Trial
 
     trial = Trial(make_table(), 0)
-    outcome, found = play(strategies.surrogate(60, 0.5), trial)
+    outcome, found = play(strategies.surrogate(60, 0.5, forms=('pairs',)), trial)
     assert found['regret'].mean() < 0.1 * (trial.best - trial.average).mean()
     assert found['rank'].mean() > 0.95
     assert outcome.units[0] == pytest.approx(0.5 * trial.units.mean() * 60, rel=0.3)
