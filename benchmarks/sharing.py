@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/sharing.py [--quick]
 
-Each row prints a ratio and its bound; unstructured deltas are printed without one.
+Each row prints a ratio and its bound; unstructured deltas are printed without one. Times are
+processor times of one thread, which other programs on the machine disturb least.
 """
 
 from __future__ import annotations
@@ -50,13 +51,13 @@ def thin(network: DeltaEncoder, density: float) -> None:
 
 
 def fastest(call: Callable, repeats: int) -> float:
-    """Seconds of the fastest of some calls, after one to warm up."""
+    """Processor seconds of the fastest of some calls, after one to warm up (one thread)."""
     call()
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         call()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 
@@ -87,9 +88,9 @@ def rows(delta: dict, label: str, bounds: dict[float, float | None], repeats: in
 def _pair(network: DeltaEncoder, images: torch.Tensor) -> tuple[float, float]:
     times = []
     for tasks in (['base', 'a'], ['base']):
-        start = time.perf_counter()
+        start = time.process_time()
         network(images, tasks)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return tuple(times)
 
 
@@ -152,9 +153,9 @@ def files() -> None:
             ('reading', lambda: read_delta(path)),
             ('merging', lambda: merged_state(network, 'a')),
         ):
-            start = time.perf_counter()
+            start = time.process_time()
             call()
-            times[name] = time.perf_counter() - start
+            times[name] = time.process_time() - start
         report('stored 5 % sparse delta / dense encoder, fp32', path.stat().st_size / dense, 0.085)
     for name, seconds in times.items():
         report(f'{name} the delta of a ViT-B, seconds', seconds, 5)

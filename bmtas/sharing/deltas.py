@@ -16,7 +16,7 @@ from bmtas.sharing import gates
 class Delta(nn.Module):
     """The delta of one tensor; a subclass says how it is made.
 
-    ``forward(base)`` gives the task's tensor, ``product(x)`` applies the delta of a weight to rows
+    ``forward(base)`` gives the task's tensor, ``product`` applies the delta of a weight to rows
     without making it dense, ``cost`` says what that takes.
     """
 
@@ -32,8 +32,8 @@ class Delta(nn.Module):
         """Stored values."""
         raise NotImplementedError
 
-    def product(self, x: Tensor) -> Tensor:
-        """Rows (R, d_in) times the delta of a weight, flattened to (d_out, d_in); (R, d_out)."""
+    def product(self, y: Tensor, x: Tensor) -> Tensor:
+        """y + dW x for rows y (R, d_out) and x (R, d_in); a new tensor."""
         raise NotImplementedError
 
     def cost(self) -> int:
@@ -107,14 +107,14 @@ class SparseDelta(Delta):
         mask = self.support if not self.gated else self._mask(None) > 0
         return int(mask.sum())
 
-    def product(self, x: Tensor) -> Tensor:
+    def product(self, y: Tensor, x: Tensor) -> Tensor:
         """By a sparse matrix in CSR form, which is kept until the delta changes."""
         key = (self.delta._version, self.delta.device, self.delta.data_ptr())
         if self._sparse is None or self._sparse[0] != key:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')  # torch calls its CSR matrices a beta version
                 self._sparse = (key, self.dense().flatten(1).to_sparse_csr())
-        return (self._sparse[1] @ x.t()).t()
+        return y + (self._sparse[1] @ x.t()).t()
 
 
 @MODELS.register_module()
@@ -167,9 +167,9 @@ class LowRankDelta(Delta):
         """Values of both factors."""
         return sum(p.numel() for p in self.parameters())
 
-    def product(self, x: Tensor) -> Tensor:
+    def product(self, y: Tensor, x: Tensor) -> Tensor:
         """By both factors in turn."""
-        return (x @ self.a.t()) @ self.b.t()
+        return torch.addmm(y, x @ self.a.t(), self.b.t())
 
 
 class OwnBuffer(nn.Module):

@@ -414,6 +414,7 @@ class DeltaEncoder(Encoder):
         if self.thresholds is not None:
             threshold = self.thresholds.tau(kind, task, key.rstrip('.'))
         shared = SharedOp(threshold, self.threshold_on, self.rows, product, bias, cost)
+        shared.keep = state.video is not None
         if self.meter is not None:
             shared.count = self.meter.op(task, place.name, name)
         reference = cache[name] if kind == TASK else state.video.kept[task, key]

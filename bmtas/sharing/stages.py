@@ -18,7 +18,8 @@ from bmtas.engine.config_check import check_config
 from bmtas.engine.dist import init_distributed
 from bmtas.engine.seeding import position_seed
 from bmtas.engine.train import run_training
-from bmtas.files import load_state, nearest, save_state
+from bmtas.engine.work_dir import RUN, first_difference, identity_of
+from bmtas.files import load_state, nearest, read_json, save_state
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
 from bmtas.sharing.delta_file import base_hash
@@ -105,6 +106,9 @@ def stage_config(cfg: Config, stage: str, task: str) -> Config:
     own = Config(copy.deepcopy(cfg._cfg_dict.to_dict()), filename=cfg.filename)
     own.pop('sharing')
     select_tasks(own, [task])
+    if stage in TASK_STAGES[1:]:
+        # how the support was chosen belongs to what these stages are
+        own.sharing = {key: value for key, value in section.items() if key != 'stages'}
     changes = dict(section['stages'][stage])
     by_task = changes.pop('by_task', {})
     unknown = [name for name in by_task if name not in list(cfg.tasks)]
@@ -243,14 +247,38 @@ def prepare_stage(cfg: Config, stage: str, task: str, resume: bool = False) -> C
 
 
 def run_stage(cfg: Config, stage: str, task: str, resume: bool) -> Path:
-    """Train one stage unless it is finished; returns its checkpoint."""
+    """Train one stage unless it is finished; returns its checkpoint.
+
+    Raises:
+        ValueError: It was finished with another config.
+    """
     own = stage_config(cfg, stage, task)
     final = final_checkpoint(own)
-    if not final.is_file():
+    if final.is_file():
+        check_finished(own)
+    else:
         own = prepare_stage(cfg, stage, task, resume)
         own.experiment_name = f'{task}-{stage}'
         run_training(own).logger.info(f'stage {stage} of {task} is finished: {final}')
     return final
+
+
+def check_finished(own: Config) -> None:
+    """Refuse a finished stage of another config."""
+    path = Path(own.work_dir) / RUN
+    if not path.is_file():
+        return
+    # validation is dropped from a run that has none
+    old, new = (
+        {k: v for k, v in identity.items() if not k.startswith('val_')}
+        for identity in (read_json(path, 'identity of the run')['identity'], identity_of(own))
+    )
+    difference = first_difference(old, new)
+    if difference:
+        raise ValueError(
+            f'{own.work_dir}: this stage was finished with another config ({difference}); take '
+            'another --work-dir, or remove the folder'
+        )
 
 
 def run_stages(cfg: Config, tasks: Sequence[str], resume: bool) -> None:

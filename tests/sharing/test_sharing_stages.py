@@ -131,6 +131,10 @@ def test_share_runs_all_stages_and_adds_a_task(tmp_path, capsys):
         'normals',
         'depth',
     ]
+    changed = ('--cfg-options', 'sharing.density=0.5')
+    assert share(config, folder, '--tasks', 'depth', *changed) == 2
+    error = capsys.readouterr().err
+    assert 'support: this stage was finished with another config (sharing.density was' in error
     check_delta_of_a_new_task(load_config(config), folder)
     check_calibration_and_export(config, folder, capsys)
 
