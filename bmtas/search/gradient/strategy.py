@@ -12,6 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from bmtas.branching import BranchingTree
+from bmtas.branching.partitions import MAX_ITEMS
 from bmtas.engine.build import build_runner
 from bmtas.engine.log_losses import LogLosses
 from bmtas.engine.runner import MultiTaskRunner
@@ -157,6 +158,8 @@ class GradientSearch(Strategy):
         runner = self.runner(context)
         runner.train()
         shared = mean_sharing(runner.train_loop, runner.model).numpy()
+        if len(context.names) > MAX_ITEMS:
+            context.log(f'{len(context.names)} tasks: the best trees are found by beam search')
         front = risk_front(shared, context.table)
         if self.decode == 'risk' or context.budget is not None:
             tree = front.trees[front.best(context.budget)]
@@ -166,7 +169,8 @@ class GradientSearch(Strategy):
             alpha = runner.model.encoder.alpha.detach().cpu()
             pictures = draw_search(context.work_dir, tree, context.table, alpha, shared)
             context.log(f'drawn: {", ".join(map(str, pictures))}')
-        return SearchResult(tree, tree.cost(context.table), front)
+        report = dict(spent=dict(updates=runner.train_loop.max_iters))
+        return SearchResult(tree, tree.cost(context.table), front, report)
 
 
 def made(kind: Any, key: str, options: Mapping[str, Any] | None) -> Any:
