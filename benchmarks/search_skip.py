@@ -7,6 +7,9 @@ each seed; the encoder is the first six blocks of MobileNetV2, so that it takes 
 each value: processor time relative to 0 (same seed), the share of candidates skipped over the whole
 search, and how far the probabilities that two tasks share a layer lie from those of 0 with the same
 seed, beside the distance between seeds: mean absolute difference.
+
+``--shares`` trains nothing and prints what share would be skipped with equal logits while the
+temperature falls from 5 to 0.1.
 """
 
 from __future__ import annotations
@@ -20,10 +23,12 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from bmtas.engine.build import config_from_args
+from bmtas.models.encoders.routing import gumbel_softmax
 from bmtas.search import run_search
 from bmtas.search.gradient.history import FILE, read_history
 
@@ -74,11 +79,23 @@ def distance(first: dict, second: dict) -> float:
     return float(np.abs(first['sharing'] - second['sharing'])[:, pairs].mean())
 
 
+def expected_share(floor: float, candidates: int, steps: int = 50) -> float:
+    """Share of weights below ``floor`` for equal logits, over the fall of the temperature."""
+    generator = torch.Generator().manual_seed(0)
+    shares = []
+    for step in range(steps):
+        tau = 5 + (0.1 - 5) * step / (steps - 1)
+        weights = gumbel_softmax(torch.zeros(4000, candidates), tau, generator, floor=floor)
+        shares.append((weights == 0).float().mean().item())
+    return float(np.mean(shares))
+
+
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Searches that skip candidates of small weight.')
     parser.add_argument('--floors', type=float, nargs='+', default=[0.0, 0.05, 0.1])
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
     parser.add_argument('--updates', type=int, default=150, help='weight updates of a search')
+    parser.add_argument('--shares', action='store_true', help='only expected shares, 5 candidates')
     parser.add_argument('--batch', type=int, default=4)
     parser.add_argument('--images', type=int, default=400)
     return parser.parse_args()
@@ -86,6 +103,10 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    if args.shares:
+        for floor in args.floors:
+            print(f'{floor:g}: {expected_share(floor, 5):.1%}')
+        return 0
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for floor in args.floors:
