@@ -161,6 +161,7 @@ class UpdateLoop(BaseLoop):
         hub = self.runner.message_hub
         if self._validates() and hub.get_info(VALIDATED, 0) != self._iter:
             hub.update_info(VALIDATED, self._iter)
+            hub.update_info('iter', self._iter - 1)  # what it is right after an update
             self.runner.val_loop.run()
 
     def _validates(self) -> bool:
