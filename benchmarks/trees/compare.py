@@ -55,10 +55,13 @@ DRAWN = ('surrogate', 'its trees')
 COLUMNS = ('units', 'normalised', 'equal', 'regret', 'percentile', 'rank', 'correlation', 'bias')
 
 
-def play_all(trials: list[Trial], groups: list[int], repetitions: int) -> dict[str, dict]:
-    """Figures of every strategy over all trials."""
+def play_all(
+    trials: list[Trial], groups: list[int], repetitions: int, only: tuple[str, ...] = ('',)
+) -> dict[str, dict]:
+    """Figures over all trials of the strategies whose names begin with one of ``only``."""
     result = {}
-    for name, strategy in STRATEGIES.items():
+    chosen = {name: strategy for name, strategy in STRATEGIES.items() if name.startswith(only)}
+    for name, strategy in chosen.items():
         repeats = repetitions if name.startswith(DRAWN) else 1
         rows, places = [], []
         for trial, group in zip(trials, groups):
@@ -122,15 +125,21 @@ def draw(result: dict[str, dict], path: Path) -> None:
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(8, 5), layout='constrained')
-    for kind, marker in (('best of', 'o-'), ('surrogate', 's'), ('', 'D')):
-        for name, row in result.items():
-            first = next(k for k in ('best of', 'surrogate', '') if name.startswith(k))
-            if first == kind and row['units']:
-                axes.plot(row['units'], row['regret'], marker[0], label=name)
-    axes.axhline(result['random, in expectation']['regret'], color='grey', linestyle=':')
+    figure, axes = plt.subplots(figsize=(9, 5), layout='constrained')
+    rows = {name: row for name, row in result.items() if row['units']}
+    for number, (name, row) in enumerate(rows.items()):
+        if not name.startswith('best of'):
+            marker = 's' if name.startswith('surrogate') else 'D'
+            color = plt.get_cmap('tab20')(number % 20)
+            axes.plot(row['units'], row['regret'], marker, color=color, label=name)
+    bar = [row for name, row in rows.items() if name.startswith('best of')]
+    if bar:
+        points = [(row['units'], row['regret']) for row in bar]
+        axes.plot(*zip(*points), 'k.-', label='best of n')
+    if 'random, in expectation' in result:
+        axes.axhline(result['random, in expectation']['regret'], color='grey', linestyle=':')
     axes.set(xscale='log', xlabel='search cost (trainings of Shared)', ylabel='regret (points)')
-    axes.legend(fontsize=7)
+    figure.legend(loc='outside right upper', fontsize=7)
     figure.savefig(path, dpi=110)
 
 
@@ -149,6 +158,7 @@ def main() -> None:
     parser.add_argument('--seeds', type=int, help='of each table, to search with; all by default')
     parser.add_argument('--repetitions', type=int, default=20)
     parser.add_argument('--budgets', type=int, help='quantiles of the cost; every cost by default')
+    parser.add_argument('--only', nargs='+', default=[''], help='beginnings of their names')
     parser.add_argument('--out', type=Path)
     parser.add_argument('--picture', type=Path)
     args = parser.parse_args()
@@ -163,7 +173,7 @@ def main() -> None:
         groups += [number] * len(seeds)
     print(f'{len(tables)} tables, {len(trials)} searches, {len(tables[0].routes)} trees')
     print(f'{"":41s}' + ''.join(f'{key:>12s}' for key in COLUMNS) + '   minus best of n [95 %]')
-    result = play_all(trials, groups, args.repetitions)
+    result = play_all(trials, groups, args.repetitions, tuple(args.only))
     if args.out:
         args.out.write_text(json.dumps(result, indent=1) + '\n')
     if args.picture:
