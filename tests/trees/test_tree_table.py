@@ -1,9 +1,11 @@
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from bmtas.branching import enumerate_trees
 from bmtas.search.tree_table import TreeTable
 
 
@@ -41,6 +43,15 @@ def test_complete_takes_the_trees_and_seeds_without_gaps(make_table):
     test[:, 1:] = np.nan
     with pytest.raises(ValueError, match='two trees that were trained with two seeds'):
         replace(table, test=test).complete()
+
+
+def test_the_shipped_table_of_shapescenes_is_of_all_its_trees():
+    table = TreeTable.load(Path(__file__).parents[2] / 'benchmarks/trees/shapescenes.npz')
+    assert table.tasks == ('semseg', 'normals', 'depth', 'edge')
+    assert set(table.trees) == set(enumerate_trees(4, table.tasks)) and len(table.trees) == 315
+    assert table.held_out.shape[2:] == (5, 4) and table.trained.any()
+    known = table.held_out[table.trained]
+    assert np.isfinite(known).all() and (known[:, -1] < known[:, 0]).mean() > 0.9
 
 
 def test_damaged_or_missing_tables_are_refused(make_table, tmp_path):
