@@ -243,6 +243,8 @@ def meant_as(what: str, path: str | Path) -> Iterator[None]:
         raise ValueError(f'{what} {path}: key {error} is missing') from error
     except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
         text = ' '.join(str(error).split())
+        if isinstance(error, ValueError) and str(path) in text and text == str(error):
+            raise
         raise ValueError(text if str(path) in text else f'{what} {path}: {text}') from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any
 from mmengine.dist import broadcast_object_list, is_main_process
 
 from bmtas.engine.checkpoint import checkpoint_files
-from bmtas.files import FolderLock, make_folder, read_json, remove_leftovers, write_json
+from bmtas.files import LOCK, FolderLock, make_folder, read_json, remove_leftovers, write_json
 
 RUN = 'run.json'
 VERSION = 1
 _MISSING = '(none)'
+_LOGS = re.compile(r'\d{8}_\d{6}')  # mmengine's folder of one start
 
 # what a run may be continued with: lengths, workers, intervals, device, places, the log, tests
 _MAY_CHANGE = (
@@ -117,7 +119,7 @@ class WorkDir:
         if overwrite:
             for file in checkpoint_files(self.folder):
                 file.unlink()
-        elif path.is_file():
+        elif path.is_file() and _holds_work(self.folder):
             self._compare(_read(path), identity, resume)
             if resume:
                 return
@@ -149,6 +151,14 @@ class WorkDir:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def _holds_work(folder: Path) -> bool:
+    """Whether a run came so far that it left more than its identity, costs and logs."""
+    return any(
+        entry.name not in (RUN, LOCK, 'resources.json') and not _LOGS.fullmatch(entry.name)
+        for entry in folder.iterdir()
+    )
 
 
 def _read(path: Path) -> Mapping[str, Any]:

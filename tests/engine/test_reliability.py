@@ -101,6 +101,22 @@ def test_a_validation_is_not_counted_twice(train_config, run, tmp_path):
     assert again == (newest.get('validated') != 4)
 
 
+def test_a_run_that_failed_before_its_first_update_blocks_no_other(tmp_path):
+    def claim(cfg):
+        work_dir = WorkDir(tmp_path)
+        work_dir.claim(cfg)
+        work_dir.release()
+        return work_dir.run
+
+    first = claim({'lr': 1.5})
+    (tmp_path / '20260101_120000').mkdir()
+    (tmp_path / 'resources.json').write_text('{}')
+    assert claim({'lr': 0.5}) != first
+    (tmp_path / 'history.jsonl').touch()
+    with pytest.raises(ValueError, match='lr was 0.5, now it is 0.1'):
+        claim({'lr': 0.1})
+
+
 class TestWorkDir:
     def test_a_second_run_is_refused_unless_it_is_meant(self, train_config, run, tmp_path):
         short = {'train_cfg.max_iters': 3, 'val_cfg': None}

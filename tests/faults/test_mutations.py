@@ -171,6 +171,7 @@ def check_affinity(path):
 def identity(path):
     cfg = {'model': {'type': 'A', 'width': 3}, 'tasks': ['a']}
     write_json(path, dict(version=1, run='r', identity=identity_of(cfg)))
+    (path.parent / 'iter_1.pth').touch()  # a run that has work to lose
 
 
 def check_identity(path):
@@ -302,6 +303,7 @@ def test_many_options():
 
 
 def test_json_that_is_deep_is_one_line(tmp_path):
+    (tmp_path / 'iter_1.pth').touch()
     for name in ('branching.json', 'results.json', 'run.json', 'config.json', 'code.json'):
         path = tmp_path / name
         path.write_text('[' * 100_000)
