@@ -18,7 +18,10 @@ from bmtas.files import LOCK, FolderLock, make_folder, read_json, remove_leftove
 RUN = 'run.json'
 VERSION = 1
 _MISSING = '(none)'
-_LOGS = re.compile(r'\d{8}_\d{6}')  # mmengine's folder of one start
+# what a run leaves before it has done anything: its files, and mmengine's folder of each start
+_BEFORE_THE_FIRST_UPDATE = re.compile(
+    rf'{re.escape(RUN)}|{re.escape(LOCK)}|resources\.json|commands\.jsonl|.*\.py|\d{{8}}_\d{{6}}'
+)
 
 # what a run may be continued with: lengths, workers, intervals, device, places, the log, tests
 _MAY_CHANGE = (
@@ -119,10 +122,12 @@ class WorkDir:
         if overwrite:
             for file in checkpoint_files(self.folder):
                 file.unlink()
-        elif path.is_file() and _holds_work(self.folder):
-            self._compare(_read(path), identity, resume)
-            if resume:
-                return
+        elif path.is_file():
+            found = _read(path)
+            if _holds_work(self.folder):
+                self._compare(found, identity, resume)
+                if resume:
+                    return
         elif checkpoint_files(self.folder):
             raise ValueError(
                 f'{self.folder}: holds checkpoints of a run without {RUN}; choose another '
@@ -154,11 +159,8 @@ class WorkDir:
 
 
 def _holds_work(folder: Path) -> bool:
-    """Whether a run came so far that it left more than its identity, costs and logs."""
-    return any(
-        entry.name not in (RUN, LOCK, 'resources.json') and not _LOGS.fullmatch(entry.name)
-        for entry in folder.iterdir()
-    )
+    """Whether a run came so far that it left more than its identity, config, costs and logs."""
+    return any(not _BEFORE_THE_FIRST_UPDATE.fullmatch(entry.name) for entry in folder.iterdir())
 
 
 def _read(path: Path) -> Mapping[str, Any]:

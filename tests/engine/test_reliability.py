@@ -110,7 +110,8 @@ def test_a_run_that_failed_before_its_first_update_blocks_no_other(tmp_path):
 
     first = claim({'lr': 1.5})
     (tmp_path / '20260101_120000').mkdir()
-    (tmp_path / 'resources.json').write_text('{}')
+    for name in ('resources.json', 'commands.jsonl', 'train.py'):
+        (tmp_path / name).touch()
     assert claim({'lr': 0.5}) != first
     (tmp_path / 'history.jsonl').touch()
     with pytest.raises(ValueError, match='lr was 0.5, now it is 0.1'):
