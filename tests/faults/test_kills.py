@@ -129,6 +129,7 @@ def start_point(folder):
         return subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize('kill', range(2))
 def test_a_point_of_a_sweep_is_killed(tmp_path, kill):
     """Training and test; the whole group of processes is killed, then the point is run again."""
