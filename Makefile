@@ -2,6 +2,8 @@
 # make docs: the site, in build/site.
 VENV ?= .venv
 PYTHON ?= python3
+# processes that run the tests; each needs about 1.5 GB
+JOBS ?= 2
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.bmtas-installed
 
@@ -25,7 +27,7 @@ lint: $(STAMP)
 	$(PY) -m ruff check . && $(PY) -m ruff format --check -q .
 
 test: lint
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -m "not slow"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(JOBS) --dist loadfile -m "not slow"
 
 test-all: lint
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(JOBS) --dist loadfile

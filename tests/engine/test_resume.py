@@ -12,7 +12,9 @@ def interrupted(run, config, purpose, update, options):
     return run(config, 'stopped', purpose, options, resume=True)
 
 
-@pytest.mark.parametrize('update', [4, int(np.random.default_rng().integers(5, 14))])
+@pytest.mark.parametrize(
+    'update', [4, int(np.random.default_rng().integers(5, 14))], ids=['4', 'any']
+)
 def test_search_resumes_exactly(search_config, run, tmp_path, update):
     run(search_config, 'whole')
     resumed = interrupted(run, search_config, 'search', update, {})
