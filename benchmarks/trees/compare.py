@@ -19,6 +19,7 @@ from protocol import Outcome, Trial, bootstrap, calibration, figures
 
 from bmtas.search.tree_table import TreeTable
 
+DEFAULT = 'default of SurrogateSearch'
 SEARCHES = (
     'as it is',
     "the paper's cost",
@@ -27,11 +28,15 @@ SEARCHES = (
     'log losses, twice as long',
 )
 STRATEGIES: dict[str, play.Strategy] = {
+    DEFAULT: play.default(),
     'random, in expectation': play.average,
     'vanilla': play.vanilla,
     'best of 3': play.best_of_random(3),
     'best of 6': play.best_of_random(6),
     'best of 12': play.best_of_random(12),
+    'surrogate, 32 quarter, own schedule': play.surrogate(32, 0.25, own=True),
+    'surrogate, 24 half, own schedule': play.surrogate(24, 0.5, own=True),
+    'surrogate, 48 quarter, own schedule': play.surrogate(48, 0.25, own=True),
     'surrogate, 6 full': play.surrogate(6, 1.0),
     'surrogate, 12 half': play.surrogate(12, 0.5),
     'surrogate, 24 quarter': play.surrogate(24, 0.25),
@@ -41,8 +46,13 @@ STRATEGIES: dict[str, play.Strategy] = {
     'surrogate, 24 full': play.surrogate(24, 1.0),
     'surrogate, 48 half': play.surrogate(48, 0.5),
     'surrogate, 24 half, pairs only': play.surrogate(24, 0.5, forms=('pairs',)),
-    'its trees with tasks permuted': play.permuted(play.surrogate(24, 0.5)),
+    'its trees with tasks permuted': play.permuted(play.default()),
     'surrogate, 24 half, race of 4': play.race(24, 0.5),
+    'Thompson, 12 and 3 x 4 halves, own schedule': play.thompson(12, 3, 4, 0.5),
+    'uniform supergraph, best': play.uniform_supergraph(None),
+    'uniform supergraph, regression': play.uniform_supergraph(32),
+    'FAFS': play.fafs,
+    'BMN': play.bmn,
     **{f'BMTAS, argmax, {name}': play.bmtas_argmax(name) for name in SEARCHES},
     **{f'BMTAS, decoded, {name}': play.bmtas_decoded(name) for name in SEARCHES},
     'BMTAS, one search decoded': play.bmtas_decoded('as it is', which=3),
@@ -51,28 +61,56 @@ STRATEGIES: dict[str, play.Strategy] = {
     'all trees, one seed': play.one_seed,
     'optimum': play.optimum,
 }
-DRAWN = ('surrogate', 'its trees')
+DRAWN = (DEFAULT, 'surrogate', 'its trees', 'Thompson', 'uniform')
 COLUMNS = ('units', 'normalised', 'equal', 'regret', 'percentile', 'rank', 'correlation', 'bias')
 
 
 def play_all(
     trials: list[Trial], groups: list[int], repetitions: int, only: tuple[str, ...] = ('',)
 ) -> dict[str, dict]:
-    """Figures over all trials of the strategies whose names begin with one of ``only``."""
-    result = {}
+    """Figures over all trials of the strategies whose names begin with one of ``only``.
+
+    The first is compared with each of the others on the trials that both can play.
+    """
+    result, first = {}, None
     chosen = {name: strategy for name, strategy in STRATEGIES.items() if name.startswith(only)}
     for name, strategy in chosen.items():
         repeats = repetitions if name.startswith(DRAWN) else 1
-        rows, places = [], []
-        for trial, group in zip(trials, groups):
-            found = _repeated(trial, strategy, repeats)
-            if found is not None:
-                rows.append(found)
-                places += [group] * len(trial.budgets)
-        if rows:
-            result[name] = _summary(rows, np.array(places))
-            print(_line(name, result[name]), flush=True)
+        rows = [_repeated(trial, strategy, repeats) for trial in trials]
+        played = [number for number, row in enumerate(rows) if row is not None]
+        if not played:
+            continue
+        places = [group for row, group in zip(rows, groups) if row is not None]
+        result[name] = _summary([rows[number] for number in played], places)
+        if name == DEFAULT:
+            first = rows
+        elif first is not None:
+            result[name]['default_minus'] = _difference(first, rows, groups)
+        print(_line(name, result[name]), flush=True)
     return result
+
+
+def _difference(
+    first: list[dict | None], rows: list[dict | None], groups: list[int]
+) -> tuple[float, float, float] | None:
+    """Mean difference of normalised gains and its interval on trials that both have played."""
+    pairs = [
+        (one['normalised'] - other['normalised'], group)
+        for one, other, group in zip(first, rows, groups)
+        if one is not None and other is not None
+    ]
+    return _interval([values for values, _ in pairs], [place for _, place in pairs])
+
+
+def _interval(
+    differences: list[np.ndarray], places: list[int]
+) -> tuple[float, float, float] | None:
+    """Bootstrap over tables; over budgets if there is one table alone."""
+    if not differences:
+        return None
+    cells = np.repeat(places, [len(values) for values in differences])
+    values = np.concatenate(differences)
+    return bootstrap(values, cells if len(set(places)) > 1 else np.arange(len(values)))
 
 
 def _repeated(trial: Trial, strategy: play.Strategy, repeats: int) -> dict[str, np.ndarray] | None:
@@ -95,14 +133,14 @@ def _calibrated(trial: Trial, outcome: Outcome) -> dict[str, np.ndarray]:
     return dict(correlation=correlation * ones, bias=bias * ones)
 
 
-def _summary(rows: list[dict[str, np.ndarray]], places: np.ndarray) -> dict:
+def _summary(rows: list[dict[str, np.ndarray]], places: list[int]) -> dict:
     """Means over trials and budgets, and the interval of the difference to best of n."""
     all_rows = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
     summary = {key: _mean(values) for key, values in all_rows.items()}
-    differences = all_rows['normalised'] - all_rows['bar']
-    groups = places if len(set(places)) > 1 else np.arange(len(places))
+    summary['tables'] = len(set(places))
     if np.isfinite(all_rows['units']).all():
-        summary['against_best_of_n'] = bootstrap(differences, groups)
+        differences = [row['normalised'] - row['bar'] for row in rows]
+        summary['against_best_of_n'] = _interval(differences, places)
     return summary
 
 
@@ -113,9 +151,14 @@ def _mean(values: np.ndarray) -> float | None:
 
 def _line(name: str, summary: dict) -> str:
     cells = ['' if summary[key] is None else f'{summary[key]:.2f}' for key in COLUMNS]
-    versus = summary.get('against_best_of_n')
-    text = '' if versus is None else '{:+.2f} [{:+.2f}, {:+.2f}]'.format(*versus)
-    return f'{name:41s}' + ''.join(f'{cell:>12s}' for cell in cells) + f'   {text}'
+    versus = [summary.get(key) for key in ('against_best_of_n', 'default_minus')]
+    texts = ['' if found is None else _range(*found) for found in versus]
+    line = f'{name:44s}' + ''.join(f'{cell:>12s}' for cell in cells)
+    return line + ''.join(f'{text:>24s}' for text in texts)
+
+
+def _range(mean: float, low: float, high: float) -> str:
+    return f'{mean:+.2f} [{low:+.2f}, {high:+.2f}]'
 
 
 def draw(result: dict[str, dict], path: Path) -> None:
@@ -143,9 +186,9 @@ def draw(result: dict[str, dict], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _searches(table: Path) -> dict[str, np.ndarray] | None:
-    """The gradient searches that ``planted_search.py`` left beside a table."""
-    path = table.with_suffix('.searches.npz')
+def _beside(table: Path, kind: str) -> dict[str, np.ndarray] | None:
+    """What ``planted_search.py`` or a script of signals left beside a table."""
+    path = table.with_suffix(f'.{kind}.npz')
     if not path.is_file():
         return None
     with np.load(path) as stored:
@@ -169,10 +212,12 @@ def main() -> None:
     trials, groups = [], []
     for number, (path, table) in enumerate(zip(args.tables, tables)):
         seeds = range(table.test.shape[1])[: args.seeds]
-        trials += [Trial(table, seed, args.budgets, _searches(path)) for seed in seeds]
+        more = [_beside(path, kind) for kind in ('searches', 'signals')]
+        trials += [Trial(table, seed, args.budgets, *more) for seed in seeds]
         groups += [number] * len(seeds)
     print(f'{len(tables)} tables, {len(trials)} searches, {len(tables[0].routes)} trees')
-    print(f'{"":41s}' + ''.join(f'{key:>12s}' for key in COLUMNS) + '   minus best of n [95 %]')
+    titles = ''.join(f'{key:>12s}' for key in COLUMNS)
+    print(f'{"":44s}{titles}{"minus best of n":>24s}{"default minus it":>24s}')
     result = play_all(trials, groups, args.repetitions, tuple(args.only))
     if args.out:
         args.out.write_text(json.dumps(result, indent=1) + '\n')

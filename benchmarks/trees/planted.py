@@ -165,22 +165,20 @@ class Students:
         ]
         self.optimizer = torch.optim.Adam(self.weights, RATE, fused=True)
 
-    def outputs(self, x: Tensor) -> Tensor:
-        """Inputs (S, B, 12) of each seed -> predictions (S, slots, B, 4)."""
+    def outputs(self, x: Tensor) -> list[Tensor]:
+        """Inputs (S, B, 12) -> (S, nodes, B, 5) of each layer, predictions (S, slots, B, 4)."""
         first = self.weights[0]
         flat = first.permute(0, 2, 1, 3).flatten(2)  # (S, 13, nodes * 5)
         h = torch.baddbmm(flat[:, -1:], x, flat[:, :-1]).tanh()
-        h = h.unflatten(2, (-1, WIDTH)).transpose(1, 2)
+        found = [h.unflatten(2, (-1, WIDTH)).transpose(1, 2)]
         for weights, parents in zip(self.weights[1:], self.parents):
-            h = h.index_select(1, parents)
-            h = h @ weights[:, :, :-1] + weights[:, :, -1:]
-            if weights is not self.weights[-1]:
-                h = h.tanh()
-        return h
+            h = found[-1].index_select(1, parents) @ weights[:, :, :-1] + weights[:, :, -1:]
+            found.append(h if weights is self.weights[-1] else h.tanh())
+        return found
 
-    def losses(self, x: Tensor, y: Tensor) -> Tensor:
-        """Squared errors (S, slots) on inputs (S, B, 12) and labels (T, S, B, 4)."""
-        return (self.outputs(x) - y[self.task_of_slot].transpose(0, 1)).square().mean((2, 3))
+    def errors(self, x: Tensor, y: Tensor) -> Tensor:
+        """Squared errors (S, slots, B) on inputs (S, B, 12) and labels (T, S, B, 4)."""
+        return (self.outputs(x)[-1] - y[self.task_of_slot].transpose(0, 1)).square().mean(3)
 
     @torch.no_grad()
     def log_losses(self, split: tuple[Tensor, Tensor]) -> np.ndarray:
@@ -189,23 +187,27 @@ class Students:
         parts = []
         for xs, ys in zip(x.split(500), y.split(500, 1)):
             num = len(self.seeds)
-            parts.append(self.losses(xs.expand(num, *xs.shape), ys[:, None]) * len(xs))
+            parts.append(self.errors(xs.expand(num, *xs.shape), ys[:, None]).sum(2))
         return (sum(parts) / len(x)).log().numpy()
 
-    def train(self, first: int = 0, last: int = UPDATES) -> dict[int, np.ndarray]:
-        """Take the updates ``first`` to ``last`` of the whole schedule.
+    def train(
+        self, first: int = 0, last: int | None = None, length: int | None = None
+    ) -> dict[int, np.ndarray]:
+        """Take the updates ``first`` to ``last`` of a schedule; by default all of the whole one.
 
         Returns:
             Held-out log losses (S, slots) after the updates that are in ``READINGS``, and the last.
         """
         x, y = self.problem.train
-        readings = {round(share * UPDATES) for share in READINGS} | {last}
-        orders = np.stack([_order(len(x), seed) for seed in self.seeds], 1)[first:last]
+        length = length or UPDATES
+        last = last or length
+        readings = {round(share * length) for share in READINGS} | {last}
+        orders = np.stack([order(len(x), seed, length) for seed in self.seeds], 1)[first:last]
         found = {}
         for update, batch in enumerate(torch.from_numpy(orders), first + 1):
-            self.optimizer.param_groups[0]['lr'] = RATE * (1 - (update - 1) / UPDATES) ** POWER
+            self.optimizer.param_groups[0]['lr'] = RATE * (1 - (update - 1) / length) ** POWER
             self.optimizer.zero_grad()
-            self.losses(x[batch], y[:, batch]).sum().backward()
+            self.errors(x[batch], y[:, batch]).mean(2).sum().backward()
             self.optimizer.step()
             if update in readings:
                 found[update] = self.log_losses(self.problem.held_out)
@@ -223,12 +225,12 @@ class Students:
             }
 
 
-def _order(points: int, seed: int) -> np.ndarray:
+def order(points: int, seed: int, updates: int) -> np.ndarray:
     """Points of each update's batch (updates, 30): epoch by epoch, each in a new order."""
     rng = np.random.default_rng((seed, 2))
-    epochs = -(-UPDATES * BATCH // points)
-    order = np.concatenate([rng.permutation(points) for _ in range(epochs)])
-    return order[: UPDATES * BATCH].reshape(UPDATES, BATCH)
+    epochs = -(-updates * BATCH // points)
+    drawn = np.concatenate([rng.permutation(points) for _ in range(epochs)])
+    return drawn[: updates * BATCH].reshape(updates, BATCH)
 
 
 def networks_of(

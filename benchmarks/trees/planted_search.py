@@ -8,7 +8,7 @@ last third of the search. ``compare.py`` finds these files beside the tables.
 
 As in the paper: weights and alpha have their own points (80 and 20 %), one step for each task's
 weights, soft samples, warm-up of every candidate on its own task, temperature from 5 to 0.1. The
-variants change one thing each.
+variants change one thing each. Those of equal length run side by side and see the same noise.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -74,18 +75,21 @@ VARIANTS = {
 
 
 class Supergraphs:
-    """S supergraphs with T candidates in each layer, trained at once.
+    """V * P supergraphs with T candidates in each layer, trained at once; variant by variant.
 
     Args:
         problem: The data.
-        variant: Of all S.
-        settings: (lambda, seed) of each.
+        variants: V of one length.
+        settings: P pairs (lambda, seed), the same for each variant.
     """
 
     def __init__(
-        self, problem: Problem, variant: Variant, settings: Sequence[tuple[float, int]]
+        self,
+        problem: Problem,
+        variants: Sequence[Variant],
+        settings: Sequence[tuple[float, int]],
     ) -> None:
-        self.variant, self.settings = variant, settings
+        self.variants, self.num = variants, len(settings)
         self.num_tasks = len(problem.regime.tasks)
         x, y = problem.train
         cut = len(x) * 4 // 5
@@ -100,21 +104,27 @@ class Supergraphs:
                 weights = np.broadcast_to(weights, (self.num_tasks, rows, columns))
                 drawn[layer].append(np.pad(weights, ((0, 0), (0, 1), (0, 0))))
             noise.append(1e-3 * rng.standard_normal((LAYERS, self.num_tasks, self.num_tasks)))
-        self.weights = [
-            torch.tensor(np.stack(layer), dtype=torch.float32, requires_grad=True)
-            for layer in drawn
-        ]
-        self.alpha = torch.tensor(np.stack(noise), dtype=torch.float32, requires_grad=True)
-        self.prices = torch.tensor([price for price, _ in settings]) / LAYERS
+        self.weights = [self._copies(layer) for layer in drawn]
+        self.alpha = self._copies(noise)
+        prices = torch.tensor([price for price, _ in settings]) / LAYERS
+        self.prices = prices.repeat(len(variants))
+        logs = torch.tensor([variant.logs for variant in variants])
+        self.logs = logs.repeat_interleave(self.num)
         self.optimizers = {
             'weights': torch.optim.Adam(self.weights, RATE, fused=True),
             'alpha': torch.optim.Adam([self.alpha], ALPHA_RATE, (0.5, 0.999)),
         }
-        self.generator = torch.Generator().manual_seed(settings[0][1])
+        self.seed = settings[0][1]
+        self.generator = torch.Generator().manual_seed(self.seed)
+
+    def _copies(self, arrays: Sequence[np.ndarray]) -> Tensor:
+        """What each variant starts from."""
+        stacked = np.concatenate([np.stack(arrays)] * len(self.variants))
+        return torch.tensor(stacked, dtype=torch.float32, requires_grad=True)
 
     def loss(self, x: Tensor, y: Tensor, mixing: Tensor, task: int) -> Tensor:
         """Squared error (S,) of a task: inputs (B, 12), labels (T, B, 4), mixing (S, L, T, K)."""
-        h = x.expand(len(self.settings), *x.shape)
+        h = x.expand(len(self.alpha), *x.shape)
         for layer, weights in enumerate(self.weights[:-1]):
             outputs = torch.einsum('sbi,skio->skbo', h, weights[:, :, :-1]) + weights[:, :, -1:]
             h = torch.einsum('skbo,sk->sbo', outputs.tanh(), mixing[:, layer, task])
@@ -134,10 +144,14 @@ class Supergraphs:
         x, y = self.splits['alpha']
         mixing = self.sample(temperature)
         parts = [self.loss(x[batch], y[:, batch], mixing, t) for t in range(self.num_tasks)]
-        total = sum(part.log() if self.variant.logs else part for part in parts)
-        ones = torch.ones(LAYERS)
-        costs = [expected_cost(alpha, ones, self.variant.cost) for alpha in self.alpha]
-        total = total + self.prices * torch.stack(costs)
+        total = sum(torch.where(self.logs, part.log(), part) for part in parts)
+        costs = [
+            torch.func.vmap(partial(expected_cost, costs=torch.ones(LAYERS), mode=variant.cost))(
+                alpha
+            )
+            for variant, alpha in zip(self.variants, self.alpha.split(self.num))
+        ]
+        total = total + self.prices * torch.cat(costs)
         self.optimizers['alpha'].zero_grad()
         gradient = torch.autograd.grad(total.sum(), self.alpha)[0]
         self.alpha.grad = gradient
@@ -145,63 +159,75 @@ class Supergraphs:
 
     def sample(self, temperature: float) -> Tensor:
         """Gumbel-softmax weights (S, L, T, K)."""
-        noise = torch.empty_like(self.alpha).exponential_(generator=self.generator)
-        return ((self.alpha - noise.clamp_min(1e-20).log()) / temperature).softmax(-1)
+        noise = torch.empty_like(self.alpha[: self.num]).exponential_(generator=self.generator)
+        noise = noise.clamp_min(1e-20).log().repeat(len(self.variants), 1, 1, 1)
+        return ((self.alpha - noise) / temperature).softmax(-1)
 
     def search(self) -> tuple[np.ndarray, np.ndarray]:
         """The whole search.
 
         Returns:
-            Routes (S, L, T) of the largest alphas, and (S, L, T, T) the mean over the last third of
-            the cycles of the probability that two tasks share a layer.
+            Routes (V, P, L, T) of the largest alphas, and (V, P, L, T, T) the mean over the last
+            third of the cycles of the probability that two tasks share a layer.
         """
-        own = torch.eye(self.num_tasks).expand(len(self.settings), LAYERS, -1, -1)
-        draw = torch.Generator().manual_seed(self.settings[0][1] + 1)
+        warmup, cycles = self.variants[0].warmup, self.variants[0].cycles
+        own = torch.eye(self.num_tasks).expand(len(self.alpha), LAYERS, -1, -1)
+        draw = torch.Generator().manual_seed(self.seed + 1)
 
         def batch(split: str) -> Tensor:
             return torch.randperm(len(self.splits[split][0]), generator=draw)[:BATCH]
 
-        for _ in range(self.variant.warmup):
+        for _ in range(warmup):
             self.weight_update(batch('weights'), own)
         seen = []
-        for cycle in range(self.variant.cycles):
-            progress = cycle / self.variant.cycles
+        for cycle in range(cycles):
+            progress = cycle / cycles
             temperature = HOT + (COLD - HOT) * progress
             self.optimizers['weights'].param_groups[0]['lr'] = RATE * (1 - progress) ** POWER
             for _ in range(ALPHA_PHASE):
                 self.alpha_update(batch('alpha'), temperature)
             for _ in range(WEIGHT_PHASE):
                 self.weight_update(batch('weights'), self.sample(temperature).detach())
-            if 3 * (cycle + 1) > 2 * self.variant.cycles:
+            if 3 * (cycle + 1) > 2 * cycles:
                 seen.append(np.stack([sharing_probability(alpha) for alpha in self.alpha]))
         routes = [BranchingTree.from_routes(alpha.argmax(-1)).routes for alpha in self.alpha]
-        return np.stack(routes), np.mean(seen, 0)
+        shape = len(self.variants), self.num
+        found = np.stack(routes), np.mean(seen, 0)
+        return tuple(array.reshape(*shape, *array.shape[1:]) for array in found)
 
 
-def search_all(problem: Problem, seeds: Sequence[int]) -> dict[str, np.ndarray]:
-    """All variants, lambdas and seeds.
+def search_all(
+    problem: Problem, seeds: Sequence[int], names: Sequence[str] = tuple(VARIANTS)
+) -> dict[str, np.ndarray]:
+    """All variants of some names, lambdas and seeds.
 
     Returns:
         ``routes`` (V, P, S, L, T), ``shared`` (V, P, S, L, T, T), ``units`` (V,) of one search, and
         ``variants`` and ``lambdas``, their names and values.
     """
-    settings = list(product(LAMBDAS, seeds))
-    found = [Supergraphs(problem, variant, settings).search() for variant in VARIANTS.values()]
-    shape, tasks = (len(VARIANTS), len(LAMBDAS), len(seeds)), len(problem.regime.tasks)
-    routes, shared = (np.stack(part) for part in zip(*found))
+    chosen = {name: VARIANTS[name] for name in names}
+    lengths = {(variant.warmup, variant.cycles) for variant in chosen.values()}
+    settings, found = list(product(LAMBDAS, seeds)), {}
+    for length in sorted(lengths):
+        group = [name for name, one in chosen.items() if (one.warmup, one.cycles) == length]
+        graphs = Supergraphs(problem, [chosen[name] for name in group], settings)
+        found.update(zip(group, zip(*graphs.search())))
+    shape, tasks = (len(chosen), len(LAMBDAS), len(seeds)), len(problem.regime.tasks)
+    routes, shared = (np.stack([found[name][part] for name in chosen]) for part in range(2))
     return dict(
-        variants=list(VARIANTS),
+        variants=list(chosen),
         lambdas=LAMBDAS,
         seeds=list(seeds),
         routes=routes.reshape(*shape, LAYERS, tasks),
         shared=shared.reshape(*shape, LAYERS, tasks, tasks),
-        units=[variant.units(tasks) for variant in VARIANTS.values()],
+        units=[variant.units(tasks) for variant in chosen.values()],
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--regimes', choices=REGIMES, nargs='+', default=list(REGIMES))
+    parser.add_argument('--variants', choices=VARIANTS, nargs='+', default=list(VARIANTS))
     parser.add_argument('--teachers', type=int, default=20)
     parser.add_argument('--seeds', type=int, default=2)
     parser.add_argument('--dir', type=Path, required=True, help='folder of the tables')
@@ -212,7 +238,8 @@ def main() -> None:
         path = args.dir / f'{regime}_{teacher:02d}.searches.npz'
         if not path.is_file():
             start = time.process_time()
-            found = search_all(draw_problem(REGIMES[regime], teacher), range(args.seeds))
+            problem = draw_problem(REGIMES[regime], teacher)
+            found = search_all(problem, range(args.seeds), args.variants)
             np.savez_compressed(path, **found)
             print(f'{path}: {time.process_time() - start:.1f} s', flush=True)
 

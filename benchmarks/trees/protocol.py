@@ -49,12 +49,21 @@ class Trial:
         seed: Column of the table.
         num_budgets: Budgets at quantiles of the cost; None: every cost with at least five trees.
         searches: Content of a file of gradient searches (``planted_search.py``), or None.
+        signals: Content of a file of signals (``planted_signals.py``), or None.
     """
 
     table: TreeTable
     seed: int
     num_budgets: int | None = None
     searches: Mapping[str, np.ndarray] | None = None
+    signals: Mapping[str, np.ndarray] | None = None
+
+    def signal(self, name: str) -> np.ndarray | None:
+        """What the seed's column of a signal says; None where it has not been measured."""
+        found = self.signals
+        if found is None or name not in found or self.seed not in found['seeds']:
+            return None
+        return found[name][found['seeds'].tolist().index(self.seed)]
 
     def searches_of(self, variant: str) -> Searches | None:
         """The gradient searches of a variant with this seed; None where there are none."""
@@ -97,6 +106,13 @@ class Trial:
     def gains(self, share: float = 1.0) -> np.ndarray:
         """(N,) held-out gain of the strategy's seed after a share of the updates."""
         return -100 * self.losses(share).mean(1)
+
+    def short(self, share: float) -> np.ndarray | None:
+        """(N, T) held-out log losses of trainings whose whole schedule is a share of the length."""
+        losses = self.signal('short')
+        if losses is None or share == 1:
+            return None if losses is None else self.losses()
+        return losses[int(np.flatnonzero(np.isclose(self.signals['shares'], share))[0])]
 
     def losses(self, share: float = 1.0) -> np.ndarray:
         """(N, T) held-out log losses of the strategy's seed after a share of the updates."""

@@ -1,6 +1,6 @@
 """The table of ShapeScenes: all 315 trees of four tasks and four stages, with several seeds.
 
-    python benchmarks/trees/shapescenes_table.py train --dir DIR [--seeds 0 1 2 3]
+    python benchmarks/trees/shapescenes_table.py train --dir DIR [--seeds 0 1 2 3] [--trees 315]
     python benchmarks/trees/shapescenes_table.py pack --dir DIR --out shapescenes.npz
 
 ``train`` appends one line for each training to DIR/rows.jsonl and skips those that are there: stop
@@ -86,13 +86,19 @@ def log_losses(model: Network, split: dict[str, Tensor]) -> tuple[Tensor, dict[s
     return losses(logits, split).log(), logits
 
 
-def train_all(folder: Path, seeds: Sequence[int], updates: int = UPDATES, block: int = 63) -> None:
-    """Train what is missing and append it to ``rows.jsonl``."""
+def train_all(
+    folder: Path,
+    seeds: Sequence[int],
+    updates: int = UPDATES,
+    block: int = 63,
+    count: int | None = None,
+) -> None:
+    """Train what is missing of the first ``count`` trees and append it to ``rows.jsonl``."""
     data = scenes(folder / 'scenes.npz')
     trees = list(enumerate_trees(LAYERS, tuple(TASKS)))
     path = folder / 'rows.jsonl'
     known = {(row['tree'], row['seed'], row['updates']) for row in read_rows(path)}
-    order = np.random.default_rng(0).permutation(len(trees)).tolist()
+    order = np.random.default_rng(0).permutation(len(trees)).tolist()[:count]
     blocks = [order[start : start + block] for start in range(0, len(order), block)]
     for index, seed in ((tree, seed) for part in blocks for seed in seeds for tree in part):
         if (index, seed, updates) in known:
@@ -155,12 +161,13 @@ def main() -> None:
     commands.choices['pack'].add_argument('--out', type=Path, required=True)
     commands.choices['train'].add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3])
     commands.choices['train'].add_argument('--block', type=int, default=63, help='trees')
+    commands.choices['train'].add_argument('--trees', type=int, help='the first of the drawn order')
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.command == 'pack':
         pack(args.dir, args.out, args.updates)
     else:
-        train_all(args.dir, args.seeds, args.updates, args.block)
+        train_all(args.dir, args.seeds, args.updates, args.block, args.trees)
 
 
 if __name__ == '__main__':

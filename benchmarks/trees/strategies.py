@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from itertools import combinations, permutations
 
 import numpy as np
 from protocol import Outcome, Trial
 
 from bmtas.branching import BranchingTree
+from bmtas.search.bmn import GroupScores
+from bmtas.search.fafs import sweep
 from bmtas.search.gradient.decoding import PairRisk
 from bmtas.search.surrogate import Surrogate, fit_surrogate
+from bmtas.search.surrogate_search import SurrogateSearch
 
 Strategy = Callable[[Trial, np.random.Generator], Outcome | None]
 """None where the table has not what the strategy needs."""
@@ -55,21 +59,110 @@ def vanilla(trial: Trial, rng: np.random.Generator) -> Outcome:
     return by_score(trial, np.where(is_vanilla, trial.table.costs, -np.inf), 0.0)
 
 
-def surrogate(count: int, share: float, **options) -> Strategy:
-    """The regression on some trees that are trained for a share of the updates."""
+def surrogate(count: int, share: float, own: bool = False, **options) -> Strategy:
+    """The regression on some trees that are trained for a share of the updates.
 
-    def run(trial: Trial, rng: np.random.Generator) -> Outcome:
-        model, units, _ = _fitted(trial, count, share, rng, options)
+    Args:
+        count, share: See there.
+        own: The schedule ends with them; otherwise the usual one is read after that share.
+        options: Of ``fit_surrogate``.
+    """
+
+    def run(trial: Trial, rng: np.random.Generator) -> Outcome | None:
+        losses = trial.short(share) if own else trial.losses(share)
+        if losses is None:
+            return None
+        model, units, _ = _fitted(trial, losses, count, share, rng, options)
         return by_score(trial, model.gain(trial.table.routes), units)
 
     return run
+
+
+def default() -> Strategy:
+    """``SurrogateSearch`` with nothing but its defaults."""
+    options = inspect.signature(SurrogateSearch).parameters
+    return surrogate(options['count'].default, options['length'].default, own=True)
+
+
+def thompson(first: int, rounds: int, batch: int, share: float) -> Strategy:
+    """A design, then rounds of the best trees of posterior draws, anew for each budget."""
+
+    def run(trial: Trial, rng: np.random.Generator) -> Outcome | None:
+        losses, routes = trial.short(share), trial.table.routes
+        if losses is None:
+            return None
+        start = draw_design(trial, first, rng)
+        chosen, paid = [], []
+        for number in range(len(trial.budgets)):
+            trees = start
+            for _ in range(rounds):
+                model = fit_surrogate(routes[trees], losses[trees])
+                drawn = [
+                    trial.best_up_to(model.draw(rng).gain(routes))[number] for _ in range(batch)
+                ]
+                trees = np.union1d(trees, drawn)
+            score = fit_surrogate(routes[trees], losses[trees]).gain(routes)
+            chosen.append(trial.best_up_to(score)[number])
+            paid.append(share * trial.units[trees].sum())
+        return Outcome(np.array(chosen), np.array(paid))
+
+    return run
+
+
+def uniform_supergraph(count: int | None) -> Strategy:
+    """Trees with the weights of a supergraph: the regression on some, or the best of all."""
+
+    def run(trial: Trial, rng: np.random.Generator) -> Outcome | None:
+        losses = trial.signal('supergraph')
+        if losses is None:
+            return None
+        units = float(trial.signal('supergraph_units'))
+        if count is None:
+            return by_score(trial, -100 * losses.mean(1), units)
+        trees = draw_design(trial, count, rng)
+        model = fit_surrogate(trial.table.routes[trees], losses[trees])
+        return by_score(trial, model.gain(trial.table.routes), units)
+
+    return run
+
+
+def bmn(trial: Trial, rng: np.random.Generator) -> Outcome | None:
+    """The tree of least dissimilar groups by the tasks' separate networks, whose price it is."""
+    affinity = trial.signal('representation')
+    if affinity is None:
+        return None
+    scores = GroupScores(affinity.astype(float))
+    routes = trial.table.routes
+    apart = sum(scores.table(routes[:, layer])[layer] for layer in range(routes.shape[1]))
+    return by_score(trial, -apart, trial.units.max())
+
+
+def fafs(trial: Trial, rng: np.random.Generator) -> Outcome | None:
+    """The dearest tree allowed of the greedy sweep; the price of Shared."""
+    affinity = trial.signal('difficulty')
+    if affinity is None:
+        return None
+    alphas = [0.0, *np.geomspace(1e-2, 1e3, 201)]
+    found = sweep(affinity, trial.signals['branch_costs'].tolist(), trial.table.tasks, alphas)
+    return _dearest(trial, [tree for _, tree in found], 1.0)
+
+
+def _dearest(trial: Trial, trees: Sequence[BranchingTree], units: float) -> Outcome:
+    """For each budget the dearest of some trees that it allows; Shared where it allows none."""
+    score = np.full(len(trial.table.routes), -np.inf)
+    found = [trial.table.index.get(tree) for tree in trees]
+    numbers = [number for number in found if number is not None]
+    score[numbers] = trial.table.costs[numbers]
+    shared = trial.table.costs.argmin()
+    score[shared] = max(score[shared], 0)
+    return by_score(trial, score, units)
 
 
 def race(count: int, share: float, finalists: int = 4) -> Strategy:
     """The regression, then a training of the best and of the likely trees of each budget."""
 
     def run(trial: Trial, rng: np.random.Generator) -> Outcome:
-        model, units, trained = _fitted(trial, count, share, rng, {})
+        model, units, trained = _fitted(trial, trial.losses(share), count, share, rng, {})
         score, routes = model.gain(trial.table.routes), trial.table.routes
         drawn = np.stack([trial.best_up_to(model.draw(rng).gain(routes)) for _ in range(50)], 1)
         chosen, paid = trial.best_up_to(score), []
@@ -147,14 +240,7 @@ def bmtas_argmax(variant: str) -> Strategy:
         searches = trial.searches_of(variant)
         if searches is None:
             return None
-        score = np.full(len(trial.table.routes), -np.inf)
-        found = [trial.table.index.get(tree) for tree in searches.trees]
-        numbers = [number for number in found if number is not None]
-        score[numbers] = trial.table.costs[numbers]
-        # a budget below all of them gets Shared
-        shared = trial.table.costs.argmin()
-        score[shared] = max(score[shared], 0)
-        return by_score(trial, score, searches.units.sum())
+        return _dearest(trial, searches.trees, searches.units.sum())
 
     return run
 
@@ -190,11 +276,16 @@ def _risk(routes: np.ndarray, shared: np.ndarray) -> np.ndarray:
 
 
 def _fitted(
-    trial: Trial, count: int, share: float, rng: np.random.Generator, options: dict
+    trial: Trial,
+    losses: np.ndarray,
+    count: int,
+    share: float,
+    rng: np.random.Generator,
+    options: dict,
 ) -> tuple[Surrogate, float, np.ndarray]:
-    """The surrogate of a design, its price, and the trees of the design."""
+    """The surrogate of a design on losses (N, T), its price, and the trees of the design."""
     trees = draw_design(trial, count, rng)
-    model = fit_surrogate(trial.table.routes[trees], trial.losses(share)[trees], **options)
+    model = fit_surrogate(trial.table.routes[trees], losses[trees], **options)
     return model, share * trial.units[trees].sum(), trees
 
 

@@ -14,6 +14,7 @@ MODULES = (
     'compare',
     'planted',
     'planted_search',
+    'planted_signals',
     'scenes',
     'shapescenes_table',
     'variances',

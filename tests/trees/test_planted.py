@@ -48,7 +48,7 @@ def test_students_are_plain_networks_trained_one_by_one(short, routes):
         return (x @ heads[task][:-1] + heads[task][-1] - y[task]).square().mean()
 
     x, y = problem.train
-    for update, batch in enumerate(short._order(len(x), 5)):
+    for update, batch in enumerate(short.order(len(x), 5, 16)):
         optimizer.param_groups[0]['lr'] = short.RATE * (1 - update / 16) ** short.POWER
         optimizer.zero_grad()
         sum(loss_of(task, x[batch], y[:, batch]) for task in range(4)).backward()
@@ -96,7 +96,7 @@ def test_searches_of_a_supergraph_that_mixes_one_candidate_are_trainings_of_its_
     import planted_search as script
 
     problem = planted.draw_problem(planted.REGIMES['hard'], 0)
-    graphs = script.Supergraphs(problem, script.Variant(), [(0.1, 0), (0.2, 1)])
+    graphs = script.Supergraphs(problem, [script.Variant()], [(0.1, 0), (0.2, 1)])
     with torch.no_grad():
         for weights in graphs.weights:
             weights += torch.randn(weights.shape)
@@ -125,7 +125,7 @@ def test_a_price_that_is_huge_searches_shared_and_the_file_is_used(monkeypatch, 
     options = ['--dir', str(tmp_path), '--regimes', 'easy', '--teachers', '1', '--seeds', '1']
     monkeypatch.setattr('sys.argv', ['planted_search.py', *options])
     script.main()
-    found = compare._searches(tmp_path / 'easy_00.npz')
+    found = compare._beside(tmp_path / 'easy_00.npz', 'searches')
     assert found['routes'].shape == (1, 2, 1, 3, 4) and found['shared'].shape == (1, 2, 1, 3, 4, 4)
     assert not found['routes'][0, 1].any() and found['routes'][0, 0].any()
     assert found['shared'][0, 1].min() > found['shared'][0, 0].min()
@@ -137,7 +137,7 @@ def test_alpha_learns_to_leave_a_candidate_that_is_spoilt():
     import planted_search as script
 
     problem = planted.draw_problem(planted.REGIMES['easy'], 0)
-    graphs = script.Supergraphs(problem, script.Variant(logs=True), [(0.0, 0)])
+    graphs = script.Supergraphs(problem, [script.Variant(logs=True)], [(0.0, 0)])
     with torch.no_grad():
         graphs.weights[2][:, 2] = 0  # a dead candidate of the last layer beside three random ones
         graphs.weights[2][:, 2, -1] = 50.0

@@ -147,3 +147,65 @@ def test_bmtas_takes_the_dearest_tree_allowed_and_decodes_at_every_budget(make_t
         assert costs[tree] <= budget and (tree == 60 or budget < costs[60])
     outcome, _ = play(strategies.bmtas_decoded('v'), trial)
     assert (costs[outcome.trees] <= trial.budgets).all()
+
+
+@pytest.fixture
+def with_signals(make_table):
+    """A trial whose short trainings, supergraph and affinities say the truth."""
+    from protocol import Trial
+
+    table = make_table()
+    truth = table.test.transpose(1, 0, 2)
+    routes = table.routes
+    signals = dict(
+        seeds=np.arange(4),
+        shares=np.array([0.25, 0.5]),
+        short=np.stack([truth, truth], 1),
+        supergraph=truth,
+        supergraph_units=np.full(4, 7.5),
+        branch_costs=np.ones(routes.shape[1]),
+    )
+    return Trial(table, 0, signals=signals)
+
+
+def test_short_schedules_and_supergraphs_are_read_from_the_signals(with_signals):
+    import strategies
+
+    from bmtas.search.surrogate_search import SurrogateSearch
+
+    outcome, found = play(strategies.surrogate(60, 0.5, own=True, forms=('pairs',)), with_signals)
+    assert found['rank'].mean() > 0.95
+    outcome, found = play(strategies.uniform_supergraph(None), with_signals)
+    assert found['regret'].max() == pytest.approx(0) and set(outcome.units) == {7.5}
+    assert play(strategies.uniform_supergraph(60), with_signals)[1]['rank'].mean() > 0.8
+    outcome, _ = play(strategies.default(), with_signals)
+    trees = strategies.draw_design(with_signals, SurrogateSearch().count, np.random.default_rng(0))
+    price = SurrogateSearch().length * with_signals.units[trees].sum()
+    assert outcome.units[0] == pytest.approx(price)
+
+
+def test_thompson_pays_for_each_budget_what_it_trains(with_signals):
+    import strategies
+
+    outcome, found = play(strategies.thompson(12, 2, 4, 0.5), with_signals)
+    start = strategies.draw_design(with_signals, 12, np.random.default_rng(0))
+    least = 0.5 * with_signals.units[start].sum()
+    assert (outcome.units >= least).all() and len(set(outcome.units)) > 1
+    dearest = np.sort(with_signals.units)[-8:].sum() / 2
+    assert (outcome.units <= least + dearest).all()
+    assert found['regret'].mean() < 0.5 * (with_signals.optimum - with_signals.average).mean()
+
+
+def test_bmn_and_fafs_group_the_tasks_that_their_affinities_name(with_signals):
+    import strategies
+
+    affinity = np.full((4, 4), 0.1)
+    affinity[:2, :2] = affinity[2:, 2:] = 0.9
+    affinity[range(4), range(4)] = 1
+    with_signals.signals['representation'] = np.tile(affinity, (4, 3, 1, 1))
+    with_signals.signals['difficulty'] = np.tile(affinity, (4, 1, 1))
+    pairs = int((with_signals.table.routes == [0, 0, 1, 1]).all((1, 2)).argmax())
+    at_two = int(np.flatnonzero(with_signals.budgets == 6)[0])
+    for strategy, units in ((strategies.bmn, 4), (strategies.fafs, 1)):
+        outcome, _ = play(strategy, with_signals)
+        assert outcome.trees[at_two] == pairs and set(outcome.units) == {units}
