@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -17,15 +18,32 @@ def plug_in_arguments() -> list[ModuleType]:
     return [_alone(entry.value) for entry in entry_points(group='bmtas.arguments')]
 
 
+def summary(name: str) -> str:
+    """First line of the docstring of a module, read from its file: nothing is imported."""
+    try:
+        source = _file(name).read_text(encoding='utf-8')
+    except ModuleNotFoundError as error:
+        return str(error)
+    return (ast.get_docstring(ast.parse(source)) or '').split('\n')[0]
+
+
 def _alone(name: str) -> ModuleType:
     """A module of a package, without running the ``__init__`` of the package's rooms."""
-    top, *rest = name.split('.')
-    folders = importlib.util.find_spec(top).submodule_search_locations
-    files = [Path(folder, *rest).with_suffix('.py') for folder in folders]
-    path = next((file for file in files if file.is_file()), None)
-    if path is None:
-        raise ModuleNotFoundError(f'entry point bmtas.arguments: there is no module {name}')
-    spec = importlib.util.spec_from_file_location(f'{name}_alone', path)
+    spec = importlib.util.spec_from_file_location(f'{name}_alone', _file(name))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _file(name: str) -> Path:
+    top, *rest = name.split('.')
+    place = importlib.util.find_spec(top)
+    if place is not None and not rest:
+        return Path(place.origin)
+    folders = [] if place is None else place.submodule_search_locations or []
+    files = [Path(folder, *rest) for folder in folders]
+    files = [file for path in files for file in (path.with_suffix('.py'), path / '__init__.py')]
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
+        raise ModuleNotFoundError(f'entry point of a plug-in: there is no module {name}')
+    return found

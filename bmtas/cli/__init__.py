@@ -1,7 +1,8 @@
 """The command ``bmtas``: a sub-command for everything that the program does.
 
 Each sub-command is a module here with ``main(argv)``; the first line of its docstring is its help.
-Plug-ins bring their own by the entry-point group ``bmtas.commands`` (name = module:function).
+Plug-ins bring their own by the entry-point group ``bmtas.commands`` (name = module:function), and
+the first line of that module is the help.
 Nothing heavy is imported before a sub-command runs.
 """
 
@@ -14,6 +15,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from bmtas import __version__
+from bmtas.plug_ins import summary
 
 COMMANDS = (
     *('search', 'train', 'test', 'infer', 'export', 'resources', 'report', 'compare', 'sweep'),
@@ -31,7 +33,7 @@ def plug_in_commands() -> dict[str, Any]:
 def help_text() -> str:
     """What ``bmtas --help`` prints."""
     rows = [(name, _module(name).__doc__.split('\n')[0]) for name in COMMANDS]
-    rows += [(n, f'of the plug-in {e.value.split(":")[0]}') for n, e in plug_in_commands().items()]
+    rows += [(n, summary(e.value.split(':')[0])) for n, e in plug_in_commands().items()]
     lines = [f'  {name:<12}{text}' for name, text in rows]
     return '\n'.join(
         [

@@ -43,9 +43,17 @@ def test_plug_ins_bring_commands(monkeypatch, capsys):
     entry = EntryPoint('greet', f'{__name__}:greet', cli.GROUP)
     monkeypatch.setattr(cli, 'entry_points', lambda group: [entry])
     assert cli.main(['--help']) == 0
-    assert f'greet       of the plug-in {__name__}' in capsys.readouterr().out
+    assert f'greet       {__doc__}\n' in capsys.readouterr().out
     assert cli.main(['greet', 'you']) == 0
     assert capsys.readouterr().out == 'hello you\n'
+
+
+def test_a_plug_in_that_is_gone_does_not_hide_the_other_commands(monkeypatch, capsys):
+    entry = EntryPoint('greet', 'bmtas.nowhere.cli:greet', cli.GROUP)
+    monkeypatch.setattr(cli, 'entry_points', lambda group: [entry])
+    assert cli.main(['--help']) == 0
+    out = capsys.readouterr().out
+    assert 'there is no module bmtas.nowhere.cli' in out and '  search ' in out
 
 
 def greet(argv):
