@@ -1,7 +1,7 @@
 """The domain: trees, their expected cost, their number, the best of them. Torch and numpy only."""
 
 from bmtas.branching._beam import candidate_partitions
-from bmtas.branching.at_cost import TreesAtCost, uniform_tree_at_cost
+from bmtas.branching.at_cost import TreesAtCost, trees_at_cost, uniform_tree_at_cost
 from bmtas.branching.enumeration import (
     count_trees,
     enumerate_trees,
@@ -12,11 +12,13 @@ from bmtas.branching.enumeration import (
     vanilla_tree_at_cost,
 )
 from bmtas.branching.expected_cost import expected_cost, expected_groups
+from bmtas.branching.merging import MergedTrees
 from bmtas.branching.optimum import TreeFront, optimal_tree, partition_scores, tree_front
 from bmtas.branching.tree import BranchingTree
 
 __all__ = [
     'BranchingTree',
+    'MergedTrees',
     'TreeFront',
     'TreesAtCost',
     'candidate_partitions',
@@ -29,6 +31,7 @@ __all__ = [
     'partition_scores',
     'permutations',
     'tree_front',
+    'trees_at_cost',
     'uniform_tree',
     'uniform_tree_at_cost',
     'vanilla_tree',

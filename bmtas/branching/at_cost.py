@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from bmtas.branching.enumeration import count_trees
+from bmtas.branching.merging import MergedTrees
 from bmtas.branching.partitions import all_partitions, refinements
 from bmtas.branching.tree import BranchingTree
 
-MAX_TASKS = 8
+MAX_TASKS, MAX_TREES = 8, 2**62
 
 
 class TreesAtCost:
@@ -37,7 +38,7 @@ class TreesAtCost:
     def __init__(self, table, tasks: Sequence[str], target: float, tolerance: float = 0.02) -> None:
         if len(tasks) > MAX_TASKS:
             raise ValueError(f'trees at a cost: up to {MAX_TASKS} tasks, got {len(tasks)}')
-        if count_trees(len(table.layers), len(tasks)) >= 2**62:
+        if count_trees(len(table.layers), len(tasks)) >= MAX_TREES:
             raise ValueError('trees at a cost: too many trees to count')
         self.tasks = tuple(tasks)
         self.partitions = all_partitions(len(tasks))
@@ -105,6 +106,17 @@ class TreesAtCost:
         first = np.searchsorted(costs, self.low - spent - slack)
         last = np.searchsorted(costs, self.high - spent + slack, 'right')
         return int(running[last] - running[first])
+
+
+def trees_at_cost(
+    table, tasks: Sequence[str], target: float, tolerance: float = 0.02
+) -> TreesAtCost | MergedTrees:
+    """Trees of a cost to draw from: uniformly where they can be counted, else by random merges.
+
+    Args, Raises: See ``TreesAtCost``.
+    """
+    many = len(tasks) > MAX_TASKS or count_trees(len(table.layers), len(tasks)) >= MAX_TREES
+    return (MergedTrees if many else TreesAtCost)(table, tasks, target, tolerance)
 
 
 def uniform_tree_at_cost(

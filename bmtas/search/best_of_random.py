@@ -14,6 +14,9 @@ from bmtas.search.rows import Rows, by_task, gains, spent
 from bmtas.search.rules import trees_within
 from bmtas.typed import Count, Fraction, Natural, Positive, Range
 
+TRIES = 50
+"""Draws for each tree that is wanted; where the budget has fewer, fewer are trained."""
+
 
 @STRATEGIES.register_module()
 class BestOfRandom(Strategy):
@@ -47,8 +50,10 @@ class BestOfRandom(Strategy):
         weights = by_task(self.elasticities, context)
         pool = trees_within(context, self.tolerance)
         rng, trees = np.random.default_rng(self.seed), {}
-        while len(trees) < min(self.count, pool.count):
+        for _ in range(TRIES * self.count):
             trees[pool.sample(int(rng.integers(2**31)))] = None
+            if len(trees) == self.count:
+                break
         rows = Rows(context, self.held_out)
         updates = max(1, round(rows.length * self.length))
         trained = rows.train([Row.of(tree, updates, self.seed) for tree in trees])

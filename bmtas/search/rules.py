@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 from bmtas.branching import (
     BranchingTree,
+    MergedTrees,
     TreesAtCost,
     count_trees,
     permutations,
+    trees_at_cost,
     uniform_tree,
     vanilla_tree,
     vanilla_tree_at_cost,
@@ -86,7 +88,8 @@ class PermutationSearch(Strategy):
 
 @STRATEGIES.register_module()
 class RandomSearch(Strategy):
-    """One of the trees that spend the budget, each equally likely.
+    """One of the trees that spend the budget, each equally likely (for more than eight tasks: drawn
+    by random merges of groups, see ``MergedTrees``).
 
     Without a budget all trees are drawn from, most of which split early and are expensive.
 
@@ -107,13 +110,15 @@ class RandomSearch(Strategy):
             tree = uniform_tree(context.num_layers, context.names, self.seed)
         else:
             trees = trees_within(context, self.tolerance)
-            number, tree = trees.count, trees.sample(self.seed)
-        context.log(f'drew one of {number:,} trees')
+            number, tree = getattr(trees, 'count', None), trees.sample(self.seed)
+        context.log(
+            'drew a tree by random merges' if number is None else f'drew one of {number:,} trees'
+        )
         return context.result(tree)
 
 
-def trees_within(context: SearchContext, tolerance: float) -> TreesAtCost:
+def trees_within(context: SearchContext, tolerance: float) -> TreesAtCost | MergedTrees:
     """The trees that cost at most the budget and at least (1 - tolerance) times it."""
     budget = context.needed_budget()
     middle = budget * (1 - tolerance / 2)
-    return TreesAtCost(context.table, context.names, middle, (budget - middle) / middle)
+    return trees_at_cost(context.table, context.names, middle, (budget - middle) / middle)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from bmtas.branching import BranchingTree, TreesAtCost
+from bmtas.branching import BranchingTree, trees_at_cost
 
 TOLERANCES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -21,7 +21,7 @@ def design_trees(costs: Sequence[float], num_tasks: int, count: int, seed: int) 
 
     Args:
         costs: (D,) cost of one copy of each location.
-        num_tasks: T, up to eight.
+        num_tasks: T.
         count: N, at least 2.
         seed: Of the draws; a longer design of the same seed begins with the shorter one.
 
@@ -53,7 +53,7 @@ def _tree_near(
     """A tree of about the cost ``target``, within the first tolerance at which there is one."""
     for tolerance in TOLERANCES:
         try:
-            return TreesAtCost(table, tasks, target, tolerance).sample(seed)
+            return trees_at_cost(table, tasks, target, tolerance).sample(seed)
         except ValueError:
             if tolerance == TOLERANCES[-1]:
                 raise
