@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bmtas.resources.report import markdown
-from bmtas.search.gradient import ALPHA, FILE, WARMUP, read_history
+from bmtas.search.gradient import ALPHA, HISTORY, WARMUP, read_history
 
 
 def decisions(rows: list[dict[str, Any]]) -> list[tuple[int, float]]:
@@ -29,7 +29,7 @@ def decisions(rows: list[dict[str, Any]]) -> list[tuple[int, float]]:
     """
     moving = [row for row in rows if row['phase'] == ALPHA]
     if not moving:
-        raise ValueError(f'{FILE}: no row of an alpha phase; a smaller interval reports more')
+        raise ValueError(f'{HISTORY}: no row of an alpha phase; a smaller interval reports more')
     before = [row for row in rows if row['phase'] == WARMUP][-1:]
     course = [row['groups'] for row in [*before, *moving]]
     found = []
@@ -58,7 +58,7 @@ def main() -> None:
     args = parser.parse_args()
     decided, entropies = [], []
     for folder in args.work_dirs:
-        path = folder / FILE
+        path = folder / HISTORY
         if not path.is_file():
             parser.error(f'{path}: not found, {folder} holds no search')
         rows = read_history(path)

@@ -1,23 +1,32 @@
-"""What a program that uses bmtas calls; ``docs/api.md`` shows it at work."""
+"""What a program that uses bmtas calls; ``docs/api.md`` shows it at work.
 
-from bmtas.apis.comparison import compare
-from bmtas.apis.deploy import export_model as export
-from bmtas.apis.folders import load, save
-from bmtas.apis.inference import load_model, predict
-from bmtas.apis.reports import write_report as report
-from bmtas.apis.runs import search, test, train
-from bmtas.apis.setup import Setup
+The commands ``compare``, ``sweep``, ``infer``, ``export``, ``bench`` and ``convert`` call it too. A
+module is imported when one of its names is first asked for.
+"""
 
-__all__ = [
-    'Setup',
-    'compare',
-    'export',
-    'load',
-    'load_model',
-    'predict',
-    'report',
-    'save',
-    'search',
-    'test',
-    'train',
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        'bench': ['time_networks'],
+        'comparison': [
+            'COSTS',
+            'compare',
+            'comparison_csv',
+            'comparison_table',
+            'on_front',
+            'read_entries',
+        ],
+        'deploy': ['export'],
+        'eight_bits': ['to_eight_bits'],
+        'folders': ['load', 'load_model', 'save'],
+        'importing': ['convert_backbone', 'convert_bmtas'],
+        'inference': ['infer_files', 'predict'],
+        'reports': ['report'],
+        'runs': ['search', 'test', 'train'],
+        'setup': ['Setup'],
+        'sources': ['Video', 'find_sources'],
+        'sweep': ['job_of', 'make_points', 'parse_grid', 'run_point'],
+    },
+)

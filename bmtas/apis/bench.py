@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from bmtas.apis.deploy import Deployed, export_model
+from bmtas.apis.deploy import Deployed, export
+from bmtas.apis.eight_bits import require_runtime
 from bmtas.branching import BranchingTree
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
@@ -44,7 +45,7 @@ def networks(cfg: Config, tree: BranchingTree | None) -> dict[str, Any]:
     return found
 
 
-def bench(
+def time_networks(
     cfg: Config,
     tree: BranchingTree | None = None,
     size: Sequence[int] | None = None,
@@ -63,7 +64,12 @@ def bench(
     Returns:
         For each network and runtime its ``name``, ``runtime``, median ``ms`` of one image, and
         ``ratio`` to the single-task networks in the same runtime.
+
+    Raises:
+        ValueError: ``onnx`` without ONNX Runtime, or see ``networks``.
     """
+    if onnx:
+        require_runtime('--onnx')
     size = list(size or cfg.input_size)
     image = 255 * torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     runs: dict[tuple[str, str], Callable[[], Any]] = {}
@@ -84,7 +90,7 @@ def _session(model: Any, path: Path, image: torch.Tensor) -> Callable[[], Any]:
     import onnxruntime
 
     with torch.inference_mode(False), torch.no_grad():
-        export_model(model, path, 'onnx', image.shape[-2:])
+        export(model, path, 'onnx', image.shape[-2:])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])

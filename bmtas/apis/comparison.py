@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bmtas.evaluation import Line, compare_results, digest, load_results, mean_of
-from bmtas.resources.report import markdown
+from bmtas.resources import markdown
 
 RESULTS = 'results.json'
 BASELINE_METHOD = 'single'

@@ -45,7 +45,7 @@ class Deployed(nn.Module):
         return tuple(task.kind.activate(logits[task.name]) for task in self.tasks)
 
 
-def export_model(
+def export(
     model: Any,
     path: str | Path,
     fmt: str,

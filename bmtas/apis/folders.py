@@ -9,8 +9,8 @@ from typing import Any
 from mmengine.config import Config
 from torch import nn
 
-from bmtas.apis.inference import load_model
 from bmtas.apis.setup import OWN
+from bmtas.engine import load_model
 from bmtas.files import make_folder, save_state, write_json
 from bmtas.models.backbones import register_architecture
 from bmtas.resources import without_weights

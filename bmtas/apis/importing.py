@@ -11,7 +11,7 @@ from mmengine.config import Config
 from torch import Tensor
 
 from bmtas.branching import BranchingTree
-from bmtas.engine.train import set_routes
+from bmtas.engine import set_routes
 from bmtas.files import load_state, save_state
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights

@@ -12,61 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.config import Config
 from PIL import Image
 from torch import Tensor
 
 from bmtas.apis.sources import Source, Video, VideoFile, find_sources
 from bmtas.datasets import read_image
-from bmtas.engine.config import load_config
-from bmtas.engine.test import encoder_from_checkpoint
-from bmtas.files import atomic_path, load_state, make_folder, write_json, write_text
-from bmtas.registry import MODELS
-from bmtas.resources import without_weights
+from bmtas.files import atomic_path, make_folder, write_json, write_text
 from bmtas.tasks import Task
-from bmtas.visualization.overlays import overlay, side_by_side
+from bmtas.visualization import overlay, side_by_side
 
 TABLE, SHEET = 'categories.csv', 'side_by_side'
 LEAST = 32
 """Smaller images are padded to this size: a network needs a few pixels at its coarsest stride."""
-
-
-def load_model(
-    config: str | Path,
-    checkpoint: str | Path,
-    options: Mapping[str, Any] | None = None,
-    device: str | torch.device | None = None,
-) -> tuple[Config, Any]:
-    """Build the network of a config with the weights of a checkpoint, ready to predict.
-
-    Args:
-        config: Config of the network; the routes of a branched one come from the checkpoint.
-        checkpoint: File written by a training.
-        options: Overrides of the config by dotted key.
-        device: Where to put it; a GPU if there is one by default.
-
-    Raises:
-        FileNotFoundError: No such config or checkpoint.
-        ValueError: Faulty config, damaged checkpoint, or one of another network.
-    """
-    cfg = load_config(config, options)
-    if 'model' not in cfg:
-        raise ValueError(f'{config}: model: missing, there is no network to run')
-    encoder_from_checkpoint(cfg, checkpoint)
-    content = load_state(checkpoint)
-    state = content.get('state_dict', content) if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping):
-        raise ValueError(f'checkpoint {checkpoint} holds no weights')
-    model = MODELS.build(without_weights(cfg.model))
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        lines = ' '.join(line.strip() for line in str(error).split('\n')[1:])
-        raise ValueError(
-            f'checkpoint {checkpoint} does not fit the model of {config}: {lines[:300]}'
-        ) from error
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    return cfg, model.to(device).eval()
 
 
 @torch.no_grad()

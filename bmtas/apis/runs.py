@@ -10,11 +10,7 @@ from mmengine.config import Config
 
 from bmtas.apis.setup import Setup
 from bmtas.branching import BranchingTree
-from bmtas.engine.checkpoint import checkpoints_of
-from bmtas.engine.config import load_config
-from bmtas.engine.dist import unwrap
-from bmtas.engine.test import run_test
-from bmtas.engine.train import run_training, set_routes
+from bmtas.engine import checkpoints_of, load_config, run_test, run_training, set_routes, unwrap
 from bmtas.search import SearchResult, run_search
 
 What = Setup | str | Path

@@ -15,9 +15,8 @@ from mmengine.config import Config
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from bmtas.datasets.base import MultiTaskDataset
-from bmtas.engine.config import load_config
-from bmtas.engine.shipped import CONFIGS
+from bmtas.datasets import MultiTaskDataset
+from bmtas.engine import CONFIGS, load_config
 from bmtas.files import write_json
 from bmtas.models.backbones import register_architecture
 from bmtas.registry import DATASETS

@@ -12,9 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bmtas.engine.checkpoint import checkpoints_of
-from bmtas.engine.config import load_config
-from bmtas.engine.executors import PROGRAM, Job, environment
+from bmtas.engine import PROGRAM, Job, checkpoints_of, job_environment, load_config
 from bmtas.files import FolderLock, read_json, write_json
 
 ALIASES = {'lambda': 'search.resource_loss.weight', 'seed': 'randomness.seed'}
@@ -255,7 +253,7 @@ def _run_stages(point: Point, folder: Path, say: Callable[[str], Any]) -> None:
             stream.write(f'\n$ {shlex.join(arguments)}\n')
             stream.flush()
             code = subprocess.run(
-                arguments, stdout=stream, stderr=subprocess.STDOUT, env=environment()
+                arguments, stdout=stream, stderr=subprocess.STDOUT, env=job_environment()
             ).returncode
         if code:
             raise ValueError(f'{point.name}: {name} ended with code {code}, see {log}')

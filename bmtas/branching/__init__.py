@@ -13,14 +13,24 @@ from bmtas.branching.enumeration import (
 )
 from bmtas.branching.expected_cost import expected_cost, expected_groups
 from bmtas.branching.merging import MergedTrees
-from bmtas.branching.optimum import TreeFront, optimal_tree, partition_scores, tree_front
+from bmtas.branching.optimum import (
+    FRONT_METHODS,
+    TreeFront,
+    optimal_tree,
+    partition_scores,
+    tree_front,
+)
+from bmtas.branching.partitions import MAX_ITEMS, all_partitions
 from bmtas.branching.tree import BranchingTree
 
 __all__ = [
+    'FRONT_METHODS',
+    'MAX_ITEMS',
     'BranchingTree',
     'MergedTrees',
     'TreeFront',
     'TreesAtCost',
+    'all_partitions',
     'candidate_partitions',
     'count_trees',
     'enumerate_trees',

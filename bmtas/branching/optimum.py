@@ -29,7 +29,7 @@ from bmtas.branching.enumeration import tree_chains
 from bmtas.branching.partitions import MAX_ITEMS, all_partitions, num_blocks
 from bmtas.branching.tree import BranchingTree
 
-METHODS = ('dp', 'exhaustive', 'beam')
+FRONT_METHODS = ('dp', 'exhaustive', 'beam')
 
 Scores = np.ndarray | Callable[[int, tuple[tuple[int, ...], ...]], float] | PartitionScores
 """(L, Bell) array in the order of ``all_partitions``; or ``score(layer, groups)`` with groups of
@@ -121,8 +121,8 @@ def tree_front(
     clustering. If that is all partitions, the front is exact; how far from it a beam is, measures
     ``benchmarks/tree_optimum.py --beam``.
     """
-    if method not in METHODS:
-        raise ValueError(f'unknown method {method!r}, choose from {METHODS}')
+    if method not in FRONT_METHODS:
+        raise ValueError(f'unknown method {method!r}, choose from {FRONT_METHODS}')
     costs = np.asarray(costs)
     if costs.ndim != 1 or not len(costs) or (costs < 0).any():
         raise ValueError('costs must be one number >= 0 for each layer')

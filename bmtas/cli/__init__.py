@@ -17,6 +17,18 @@ from typing import Any
 from bmtas import __version__
 from bmtas.plug_ins import summary
 
+from .base import Options, ToolParser, add_config_arguments, add_run_arguments, run_tool
+
+__all__ = [
+    'COMMANDS',
+    'Options',
+    'ToolParser',
+    'add_config_arguments',
+    'add_run_arguments',
+    'help_text',
+    'main',
+    'run',
+]
 COMMANDS = (
     *('search', 'train', 'test', 'infer', 'export', 'resources', 'report', 'compare', 'sweep'),
     *('bench', 'demo', 'configs', 'check', 'prepare', 'convert', 'boundaries', 'env'),
@@ -68,8 +80,6 @@ def run(name: str, argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code, see ``run_tool``.
     """
-    from .base import run_tool
-
     found, resume = _find(name)
     return run_tool(found, argv, resume)
 
@@ -88,7 +98,7 @@ def _find(name: str) -> tuple[Callable[[Sequence[str] | None], Any], str]:
         return plug_ins[name].load(), ''
 
     def unknown(argv: Sequence[str] | None) -> None:
-        from bmtas.engine.config_check import nearest
+        from bmtas.files import nearest
 
         hint = nearest(name, [*COMMANDS, *plug_ins])
         raise ValueError(f'there is no command {name!r}; {hint} (see bmtas --help)')

@@ -36,17 +36,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ValueError('--rounds, --threads and --input-size must be positive')
     import torch
 
-    from bmtas.apis.bench import bench
-    from bmtas.apis.quantize import require_runtime
+    from bmtas.apis import time_networks
     from bmtas.branching import BranchingTree
-    from bmtas.engine.config import load_config
+    from bmtas.engine import load_config
 
-    if args.onnx:
-        require_runtime()
     torch.set_num_threads(args.threads)
     cfg = load_config(args.config, args.cfg_options)
     tree = BranchingTree.from_file(args.branching, list(cfg.tasks)) if args.branching else None
-    rows = bench(cfg, tree, args.input_size, args.rounds, args.onnx)
+    rows = time_networks(cfg, tree, args.input_size, args.rounds, args.onnx)
     if args.json:
         print(json.dumps(rows))
         return

@@ -68,8 +68,7 @@ def main(argv=None):
     from rich.console import Console
     from rich.progress import Progress
 
-    from bmtas.evaluation.boundaries import find_pairs, make_protocol, run_benchmark
-    from bmtas.evaluation.boundaries.jit import have_numba
+    from bmtas.evaluation.boundaries import find_pairs, have_numba, make_protocol, run_benchmark
 
     options = {name: getattr(args, name) for name in OPTIONS}
     protocol = make_protocol(args.protocol, **options)
@@ -114,7 +113,7 @@ def report(protocol, scores, counts):
     """Everything measured, as plain lists."""
     from dataclasses import asdict
 
-    from bmtas.evaluation.boundaries.scores import recall_precision_f
+    from bmtas.evaluation.boundaries import recall_precision_f
 
     images = {}
     for name, image in counts.items():

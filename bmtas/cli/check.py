@@ -52,9 +52,9 @@ def check(dataset, workers: int, console) -> list[str]:
     """Read one split; returns its problems."""
     from rich.progress import Progress, TimeElapsedColumn
 
-    from bmtas.datasets.check import Summary, check_size, check_whole, iterate_reports
+    from bmtas.datasets import DataSummary, check_size, check_whole, iterate_reports
 
-    summary = Summary()
+    summary = DataSummary()
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
         task = bar.add_task(f'reading {dataset.split}', total=len(dataset))
         for report in iterate_reports(dataset, workers):
@@ -69,10 +69,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     from rich.console import Console
 
-    from bmtas.datasets.check import check_disjoint
-    from bmtas.datasets.folder import MultiTaskFolder
-    from bmtas.datasets.preflight import dataset_configs
-    from bmtas.engine.config import load_config
+    from bmtas.datasets import MultiTaskFolder, check_disjoint, dataset_configs
+    from bmtas.engine import load_config
     from bmtas.registry import DATASETS
 
     cfg = load_config(args.config, args.cfg_options, args.data_root, args.work_dir)

@@ -44,14 +44,14 @@ def parse_args(argv: Sequence[str] | None):
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
-    from bmtas.apis.comparison import (
+    from bmtas.apis import (
         COSTS,
         comparison_csv,
         comparison_table,
         on_front,
         read_entries,
     )
-    from bmtas.evaluation.elasticity import elasticities, elasticity_lines
+    from bmtas.evaluation import elasticities, elasticity_lines
     from bmtas.files import write_text
 
     entries, _ = read_entries(args.work_dirs, args.baseline)
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if path:
             write_text(path, text)
     if args.plot:
-        from bmtas.visualization.comparison import draw_comparison
+        from bmtas.visualization import draw_comparison
 
         points = [
             dict(

@@ -53,7 +53,7 @@ def copy(names: Sequence[str], folder: Path) -> list[Path]:
     Raises:
         ValueError: A file exists with another content.
     """
-    from bmtas.engine.shipped import CONFIGS
+    from bmtas.engine import CONFIGS
 
     root = CONFIGS.resolve()
     for path in with_bases(CONFIGS / f'{name}.py' for name in names):
@@ -70,7 +70,7 @@ def copy(names: Sequence[str], folder: Path) -> list[Path]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
-    from bmtas.engine.shipped import config_names
+    from bmtas.engine import config_names
 
     names = config_names(args.pattern)
     if not names:

@@ -32,12 +32,12 @@ def parse_args(argv: Sequence[str] | None) -> Any:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
-    from bmtas.apis.importing import convert_backbone, convert_bmtas
+    from bmtas.apis import convert_backbone, convert_bmtas
 
     if args.source == 'deeplab':
         print(f'{args.out}: {convert_backbone(args.checkpoint, args.out)} tensors')
         return
-    from bmtas.engine.config import load_config
+    from bmtas.engine import load_config
 
     tree = convert_bmtas(args.checkpoint, load_config(args.config), args.out)
     print(f'{args.out}, {args.out}.json:\n{tree}')

@@ -35,7 +35,7 @@ def parse_args(argv: Sequence[str] | None) -> Any:
 
 def search(work_dir: Path, speed: float, overwrite: bool) -> None:
     """Search a tree; leaves branching.json and its company in the work dir."""
-    from bmtas.engine.config import load_config
+    from bmtas.engine import load_config
     from bmtas.search import run_search
 
     cfg = load_config(SEARCH, work_dir=work_dir)
@@ -47,9 +47,7 @@ def search(work_dir: Path, speed: float, overwrite: bool) -> None:
 
 def retrain(branching: Path, work_dir: Path, speed: float, overwrite: bool) -> Path:
     """Train the network of a tree; returns its checkpoint."""
-    from bmtas.engine.checkpoint import checkpoints_of
-    from bmtas.engine.config import load_config
-    from bmtas.engine.train import run_training
+    from bmtas.engine import checkpoints_of, load_config, run_training
 
     cfg = load_config(RETRAIN, work_dir=work_dir)
     cfg.overwrite = overwrite
@@ -60,15 +58,14 @@ def retrain(branching: Path, work_dir: Path, speed: float, overwrite: bool) -> P
 
 def test(checkpoint: Path, work_dir: Path) -> dict[str, Any]:
     """Test a checkpoint; returns the content of results.json."""
-    from bmtas.engine.config import load_config
-    from bmtas.engine.test import run_test
+    from bmtas.engine import load_config, run_test
 
     return run_test(load_config(RETRAIN, work_dir=work_dir), checkpoint, sheet=5)
 
 
 def constants(work_dir: Path) -> dict[str, float]:
     """Scores of the best constant predictions."""
-    from bmtas.engine.config import load_config
+    from bmtas.engine import load_config
     from bmtas.evaluation import constant_scores
     from bmtas.registry import DATASETS
     from bmtas.tasks import build_tasks
@@ -84,7 +81,7 @@ def score_table(results: Mapping[str, Any], constant: Mapping[str, float]) -> An
     """Each task's score beside that of the constant predictor."""
     from rich.table import Table
 
-    from bmtas.evaluation.delta import relative_gains
+    from bmtas.evaluation import relative_gains
 
     gains = relative_gains(results['scores'], constant, results['higher_is_better'])
     table = Table(title='Scores on test scenes (↑ higher is better, ↓ lower)', title_justify='left')
@@ -107,11 +104,11 @@ def cost_table(work_dir: Path, results: Mapping[str, Any]) -> Any:
 
     from bmtas.branching import BranchingTree
     from bmtas.resources import ResourceTable
-    from bmtas.search.gradient import FILE, read_history
+    from bmtas.search.gradient import HISTORY, read_history
 
     resources = ResourceTable.from_file(work_dir / 'resources.json')
     tree = BranchingTree.from_file(work_dir / 'branching.json')
-    last = read_history(work_dir / FILE)[-1]
+    last = read_history(work_dir / HISTORY)[-1]
     table = Table(title='Cost of the whole network', title_justify='left')
     table.add_column('network')
     height, width = resources.input_size

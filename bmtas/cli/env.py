@@ -10,7 +10,7 @@ from bmtas.cli.base import ToolParser
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     ToolParser('env', description='Print versions, processors and GPUs.').parse_args(argv)
-    from bmtas.engine.record import environment
+    from bmtas.engine import environment
 
     for name, value in environment().items():
         print(f'{name:<16}{value}')

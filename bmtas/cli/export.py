@@ -54,8 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.batch_size < 1 or min(args.input_size or (32,)) < 32:
         raise ValueError('--batch-size must be positive and --input-size at least 32 pixels')
-    from bmtas.apis.deploy import export_model
-    from bmtas.apis.inference import load_model
+    from bmtas.apis import export, load_model
 
     cfg, model = load_model(args.config, args.checkpoint, args.cfg_options, 'cpu')
     size = args.input_size or cfg.get('input_size')
@@ -65,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ValueError('--int8 is for --format onnx')
     dynamic = args.dynamic or args.int8 is not None
     options = (size, args.batch_size, args.task, dynamic)
-    differences = export_model(model, args.out, args.format, *options)
+    differences = export(model, args.out, args.format, *options)
     shape = '(N, 3, H, W)' if dynamic else f'({args.batch_size}, 3, {size[0]}, {size[1]})'
     print(f'{args.out}: {args.format}, input {shape}')
     for name, value in differences.items():
@@ -76,13 +75,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _quantize(cfg: Any, path: Path, count: int) -> None:
     """Write the file in eight bits and print the scores of both."""
-    from bmtas.apis.quantize import data_of, onnx_scores, quantize
+    from bmtas.apis import to_eight_bits
 
-    if count < 1:
-        raise ValueError(f'--int8 must be positive, got {count}')
-    images = (item['inputs'].float().numpy() for item in data_of(cfg, 'train', count))
-    small = quantize(path, path.with_suffix('.int8.onnx'), images)
-    before, after = (onnx_scores(file, cfg, count) for file in (path, small))
+    small, before, after = to_eight_bits(path, cfg, count)
     sizes = [file.stat().st_size / 1e6 for file in (path, small)]
     print(f'{small}: {sizes[1]:.2f} MB, {path.name}: {sizes[0]:.2f} MB')
     for name, value in before.items():

@@ -40,8 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if not args.images:
         raise ValueError('no images: name at least one file after CHECKPOINT')
-    from bmtas.apis.inference import infer_files, load_model
-    from bmtas.apis.sources import Video, find_sources
+    from bmtas.apis import Video, find_sources, infer_files, load_model
     from bmtas.progress import progress
 
     sources = find_sources(args.images)  # a mistyped name costs no loading of a network

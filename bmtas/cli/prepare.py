@@ -43,7 +43,7 @@ def download(urls: Sequence[str], folder: Path, console) -> tuple[Path | None, l
         TransferSpeedColumn,
     )
 
-    from bmtas.datasets.archives import fetch
+    from bmtas.datasets import fetch
 
     columns = (TextColumn('{task.description}'), BarColumn(), DownloadColumn())
     columns += (TransferSpeedColumn(), TimeRemainingColumn())
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     from rich.console import Console
 
-    from bmtas.datasets.archives import SOURCES, count_files, sha256, unpack
+    from bmtas.datasets import SOURCES, count_files, file_sha256, unpack
 
     console = Console(soft_wrap=True)
     source = SOURCES[args.name]
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f'--data-root {shlex.quote(str(target))}, or remove it'
         )
     archive = obtain(args, source, target, console)
-    checksum = sha256(archive)
+    checksum = file_sha256(archive)
     if args.sha256 and checksum != args.sha256.lower():
         raise ValueError(f'{archive}: SHA-256 is {checksum}, not {args.sha256}; fetch it again')
     console.print(f'{archive}: SHA-256 {checksum}', highlight=False)

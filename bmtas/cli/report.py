@@ -25,6 +25,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if not args.work_dirs:
         raise ValueError('no work dirs: name at least one')
-    from bmtas.apis.reports import write_report
+    from bmtas.apis.reports import report
 
-    print(write_report(args.work_dirs, args.out))
+    print(report(args.work_dirs, args.out))

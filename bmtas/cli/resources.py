@@ -62,9 +62,8 @@ def parse_args(argv: Sequence[str] | None):
 
 def print_table(args, options: dict) -> None:
     """One row for each config."""
-    from bmtas.engine.config import load_config
-    from bmtas.engine.shipped import config_names, find_config
-    from bmtas.resources.report import markdown, table_row
+    from bmtas.engine import config_names, find_config, load_config
+    from bmtas.resources import markdown, table_row
 
     shipped = not args.table and args.config is None
     given = ([args.config] if args.config else []) + (args.table or [])
@@ -92,8 +91,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print_table(args, options)
         return
     from bmtas.branching import BranchingTree
-    from bmtas.engine.config import load_config
-    from bmtas.resources.report import cost_report, report_text
+    from bmtas.engine import load_config
+    from bmtas.resources import cost_report, report_text
 
     cfg = load_config(args.config, args.cfg_options)
     if not _has_network(cfg):

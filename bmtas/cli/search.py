@@ -37,8 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
     # imported late: --help and a mistyped option answer at once
-    from bmtas.engine.build import config_from_args
-    from bmtas.engine.executors import make_executor
+    from bmtas.engine import config_from_args, make_executor
     from bmtas.search import run_search
 
     cfg = config_from_args(args)

@@ -53,10 +53,8 @@ def parse_args(argv: Sequence[str] | None):
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
-    from bmtas.apis.sweep import job_of, make_points, parse_grid, run_point
-    from bmtas.engine.executors import Template, make_executor
-    from bmtas.engine.jobs import run_jobs
-    from bmtas.engine.shipped import find_config
+    from bmtas.apis import job_of, make_points, parse_grid, run_point
+    from bmtas.engine import Template, find_config, make_executor, run_jobs
 
     if args.point:
         run_point(args.point)

@@ -49,13 +49,12 @@ def parse_args(argv: Sequence[str] | None) -> object:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
-    from bmtas.engine.build import config_from_args
-    from bmtas.engine.test import run_test
+    from bmtas.engine import config_from_args, run_test
 
     cfg = config_from_args(args)
     test_time = None
     if args.flip or args.scales:
-        from bmtas.models.test_time import TestTime
+        from bmtas.models import TestTime
 
         test_time = TestTime(args.flip, args.scales or (1.0,))
     options = (args.baseline, args.out, args.sheet, args.amp, args.constant)

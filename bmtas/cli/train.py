@@ -25,8 +25,7 @@ def parse_args(argv: Sequence[str] | None) -> object:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
-    from bmtas.engine.build import config_from_args
-    from bmtas.engine.train import run_training
+    from bmtas.engine import config_from_args, run_training
 
     cfg = config_from_args(args)
     runner = run_training(cfg, args.branching)

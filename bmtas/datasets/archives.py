@@ -192,7 +192,7 @@ def fetch(
     return path
 
 
-def sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
     """Checksum of a file, hexadecimal."""
     digest = hashlib.sha256()
     with path.open('rb') as file:

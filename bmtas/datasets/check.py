@@ -96,7 +96,7 @@ def check_size(dataset: MultiTaskFolder) -> list[str]:
     ]
 
 
-def check_whole(dataset: MultiTaskFolder, summary: Summary) -> list[str]:
+def check_whole(dataset: MultiTaskFolder, summary: DataSummary) -> list[str]:
     """Problems that show only over a whole split: sizes of images, labels that never vary."""
     problems = [f'{dataset.split_path}: {text}' for text in dataset.size_problems(summary.sizes)]
     for name, label in summary.labels.items():
@@ -129,7 +129,7 @@ def check_disjoint(datasets: Mapping[str, MultiTaskFolder]) -> list[str]:
 
 
 @dataclass
-class Summary:
+class DataSummary:
     """Sums over the reports of a split."""
 
     images: int = 0

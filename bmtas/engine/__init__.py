@@ -1,4 +1,46 @@
 """How a run proceeds: configs, loops, hooks, optimizers, checkpoints, distribution.
 
-Nothing is imported here, so that the tools answer ``--help`` at once.
+A module is imported when one of its names is first asked for, so that help needs no torch.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        'balancing': ['kept_buffers'],
+        'build': ['build_runner', 'config_from_args', 'resource_table'],
+        'checkpoint': ['checkpoints_of'],
+        'config': ['load_config', 'select_tasks'],
+        'config_check': ['add_section', 'check_config'],
+        'dist': ['init_distributed', 'unwrap'],
+        'executors': [
+            'PROGRAM',
+            'Executor',
+            'Here',
+            'Job',
+            'Template',
+            'job_environment',
+            'make_executor',
+        ],
+        'jobs': ['run_jobs'],
+        'load': ['encoder_from_checkpoint', 'load_model'],
+        'log_losses': ['LogLosses', 'SmoothedLogs', 'elasticities_of'],
+        'record': ['COMMANDS', 'environment', 'read_lines', 'record_command'],
+        'results': ['RESULTS', 'plain_number', 'results_of'],
+        'runner': ['MultiTaskRunner'],
+        'seeding': ['Purpose', 'gumbel_generator', 'position_rng', 'position_seed'],
+        'shipped': ['CONFIGS', 'config_names', 'find_config'],
+        'test': ['mean_losses', 'run_test'],
+        'train': ['run_training', 'set_routes'],
+        'updates': [
+            'active_tasks',
+            'average_gradients',
+            'is_labelled',
+            'reported',
+            'step_weights',
+            'summed_losses',
+        ],
+        'work_dir': ['RUN', 'WorkDir', 'first_difference', 'identity_of'],
+    },
+)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from bmtas.datasets.preflight import check_datasets
+from bmtas.datasets import check_datasets
 from bmtas.engine.config import load_config
 from bmtas.engine.dist import init_distributed
 from bmtas.engine.runner import MultiTaskRunner

@@ -77,7 +77,7 @@ class Executor(Protocol):
         """Start a job."""
 
 
-def environment() -> dict[str, str]:
+def job_environment() -> dict[str, str]:
     """Variables of a command: this copy of the package comes first."""
     path = [str(Path(bmtas.__file__).parents[1]), os.environ.get('PYTHONPATH', '')]
     return dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, path)))
@@ -100,7 +100,7 @@ class _Process:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=environment(),
+                env=job_environment(),
                 start_new_session=True,
             ).pid
 
@@ -213,7 +213,11 @@ class Template:
         make_folder(job.folder)
         try:
             done = subprocess.run(
-                shlex.split(line), capture_output=True, text=True, check=False, env=environment()
+                shlex.split(line),
+                capture_output=True,
+                text=True,
+                check=False,
+                env=job_environment(),
             )
         except OSError as error:
             raise ValueError(
@@ -276,7 +280,7 @@ class RayCluster:
 
     def start(self, job: Job) -> Running:
         path = str(make_folder(job.folder).resolve() / job.log)
-        python_path = environment()['PYTHONPATH']
+        python_path = job_environment()['PYTHONPATH']
         return _Task(self._ray, self._run.remote(job.script(), path, os.getcwd(), python_path))
 
 

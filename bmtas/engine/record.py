@@ -18,7 +18,7 @@ from mmengine.dist import master_only
 from bmtas import __version__
 from bmtas.files import make_folder
 
-FILE = 'commands.jsonl'
+COMMANDS = 'commands.jsonl'
 PACKAGES = (
     *('torch', 'torchvision', 'mmengine', 'onedl-mmengine', 'mmcv-lite', 'fvcore', 'numpy'),
     *('scipy', 'scikit-image', 'opencv-python', 'pillow', 'numba', 'torchjd', 'timm'),
@@ -48,7 +48,7 @@ def record_command(work_dir: str | Path) -> None:
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         environment=environment(),
     )
-    with open(make_folder(work_dir) / FILE, 'a') as stream:
+    with open(make_folder(work_dir) / COMMANDS, 'a') as stream:
         stream.write(json.dumps(row) + '\n')
 
 

@@ -8,13 +8,24 @@ uninterrupted run drew.
 from __future__ import annotations
 
 import random
+from enum import IntEnum
 
 import numpy as np
 import torch
 
-# purposes: first entry of the spawn key, so that no two of them share a stream; the sampler of
-# bmtas.datasets has 1
-SPLIT, UPDATE, GUMBEL, ALPHA, BALANCING, TREES = 2, 3, 4, 5, 6, 7
+
+class Purpose(IntEnum):
+    """First entry of the spawn key, so that no two purposes share a stream.
+
+    The sampler of ``bmtas.datasets`` has 1; plug-ins have numbers of their own, from 20.
+    """
+
+    SPLIT = 2
+    UPDATE = 3
+    GUMBEL = 4
+    ALPHA = 5
+    BALANCING = 6
+    TREES = 7
 
 
 def position_seed(seed: int, purpose: int, *position: int) -> int:
@@ -30,7 +41,7 @@ def position_rng(seed: int, purpose: int, *position: int) -> np.random.Generator
 
 def seed_update(seed: int, update: int, rank: int = 0) -> None:
     """Seed the global generators of python, numpy and torch for one update of one rank."""
-    value = position_seed(seed, UPDATE, update, rank)
+    value = position_seed(seed, Purpose.UPDATE, update, rank)
     random.seed(value)
     np.random.seed(value % 2**32)  # noqa: NPY002  (third-party code draws from it)
     torch.manual_seed(value)
@@ -39,4 +50,4 @@ def seed_update(seed: int, update: int, rank: int = 0) -> None:
 def gumbel_generator(seed: int, update: int, device: torch.device | str) -> torch.Generator:
     """The generator of an update's Gumbel noise: the same on every rank."""
     generator = torch.Generator(device=device)
-    return generator.manual_seed(position_seed(seed, GUMBEL, update))
+    return generator.manual_seed(position_seed(seed, Purpose.GUMBEL, update))

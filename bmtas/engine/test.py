@@ -15,18 +15,15 @@ from mmengine.device import get_device
 from mmengine.dist import is_main_process
 
 from bmtas.engine.build import build_runner, check_data
-from bmtas.engine.config import select_tasks
 from bmtas.engine.dist import unwrap
+from bmtas.engine.load import encoder_from_checkpoint
 from bmtas.engine.record import record_command
 from bmtas.engine.results import RESULTS, lines_of, plain_number, results_of, results_table
 from bmtas.evaluation import compare_results, constant_scores, load_results, shown_tasks
-from bmtas.files import load_state, write_json
-from bmtas.models import MultiTaskModel
-from bmtas.models.encoders import encoder_class
-from bmtas.models.test_time import TestTime
+from bmtas.files import write_json
+from bmtas.models import MultiTaskModel, TestTime
 from bmtas.registry import DATASETS
-from bmtas.resources import count_model, is_open, without_weights
-from bmtas.resources.build import count_run
+from bmtas.resources import count_model, count_run, without_weights
 from bmtas.tasks import Task
 from bmtas.visualization import draw_predictions
 
@@ -199,34 +196,3 @@ def run_test(
             if picture is not None:
                 runner.logger.info(f'predictions drawn in {picture}')
     return results
-
-
-def encoder_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
-    """Take from a checkpoint what its encoder must be built with, e.g. the routes of a tree.
-
-    A checkpoint of a part of the tasks (key ``tasks`` of its encoder) reduces the config to them.
-
-    Raises:
-        FileNotFoundError: No such checkpoint.
-        ValueError: The checkpoint is damaged, lacks the tree, or is for other tasks.
-    """
-    content = load_state(checkpoint)
-    encoder = cfg.model.get('encoder')
-    if encoder is None:
-        return
-    state = dict(content.get('encoder') or {})
-    tasks = state.pop('tasks', None)
-    if tasks is not None:
-        select_tasks(cfg, tasks)
-    _merge(encoder, state)
-    if is_open(cfg.model) and not encoder_class(encoder).searchable:
-        raise ValueError(f'checkpoint {checkpoint} holds no routes; it is not a branched network')
-
-
-def _merge(cfg: dict[str, Any], state: Mapping[str, Any]) -> None:
-    """Replace values of a config, those of nested dicts one by one."""
-    for key, value in state.items():
-        if isinstance(value, Mapping) and isinstance(cfg.get(key), dict):
-            _merge(cfg[key], value)
-        else:
-            cfg[key] = value

@@ -79,7 +79,7 @@ def step_weights(
     return values
 
 
-def report(values: dict[str, Tensor]) -> dict[str, Tensor]:
+def reported(values: dict[str, Tensor]) -> dict[str, Tensor]:
     """Values averaged over the processes, and before them the sum of those that are losses."""
     if not values:
         return {}

@@ -2,13 +2,16 @@
 
 from bmtas.models import backbones, encoders, heads, losses
 from bmtas.models.data_preprocessor import MultiTaskPreprocessor
-from bmtas.models.multi_task_model import MultiTaskModel
+from bmtas.models.multi_task_model import MultiTaskModel, stack_labels
+from bmtas.models.test_time import TestTime
 
 __all__ = [
     'MultiTaskModel',
     'MultiTaskPreprocessor',
+    'TestTime',
     'backbones',
     'encoders',
     'heads',
     'losses',
+    'stack_labels',
 ]

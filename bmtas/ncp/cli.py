@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bmtas.cli.base import ToolParser
+from bmtas.cli import ToolParser
 
 DATA_ROOT = 'data/nas_bench_mr'
 

@@ -11,7 +11,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bmtas.engine.results import results_of
+from bmtas.engine import results_of
 from bmtas.files import load_state, save_state
 from bmtas.registry import MODELS
 

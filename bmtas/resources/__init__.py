@@ -2,6 +2,7 @@
 
 from bmtas.resources.build import (
     count_model,
+    count_run,
     count_table,
     is_open,
     layer_names,
@@ -14,10 +15,11 @@ from bmtas.resources.counting import (
     count_madds,
     count_params,
     count_saved_bytes,
+    plain_evaluation,
 )
 from bmtas.resources.latency import measure_latency
 from bmtas.resources.parts import STEM, Part
-from bmtas.resources.report import cost_report
+from bmtas.resources.report import cost_report, markdown, report_text, table_row
 from bmtas.resources.table import Costs, ResourceTable
 from bmtas.resources.units import UNITS, Unit, get_unit, parse_budget, unit_named
 
@@ -33,15 +35,20 @@ __all__ = [
     'count_madds',
     'count_model',
     'count_params',
+    'count_run',
     'count_saved_bytes',
     'count_table',
     'get_unit',
     'is_open',
     'layer_names',
+    'markdown',
     'measure_latency',
     'parse_budget',
+    'plain_evaluation',
+    'report_text',
     'shared_network',
     'table_from_cfg',
+    'table_row',
     'unit_named',
     'without_weights',
 ]

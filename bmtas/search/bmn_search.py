@@ -10,9 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bmtas.branching import BranchingTree
-from bmtas.branching.optimum import METHODS
-from bmtas.branching.partitions import MAX_ITEMS
+from bmtas.branching import FRONT_METHODS, MAX_ITEMS, BranchingTree
 from bmtas.models import MultiTaskModel
 from bmtas.progress import progress
 from bmtas.registry import STRATEGIES
@@ -76,8 +74,8 @@ class BMNSearch(Strategy):
             raise ValueError(f'search.locations: {locations!r}, choose from {list(LOCATIONS)}')
         if split not in ('train', 'val'):
             raise ValueError(f"search.split: {split!r}, choose 'train' or 'val'")
-        if method not in METHODS:
-            raise ValueError(f'search.method: {method!r}, choose from {list(METHODS)}')
+        if method not in FRONT_METHODS:
+            raise ValueError(f'search.method: {method!r}, choose from {list(FRONT_METHODS)}')
         if beam_width < 1:
             raise ValueError(f'search.beam_width: at least 1, got {beam_width}')
         if block < 1:

@@ -17,9 +17,8 @@ from mmengine.device import get_device
 from torch.utils.data import Dataset
 
 from bmtas.branching import BranchingTree
-from bmtas.datasets.preflight import check_datasets
-from bmtas.engine.build import resource_table
-from bmtas.engine.executors import Executor, Here
+from bmtas.datasets import check_datasets
+from bmtas.engine import Executor, Here, resource_table
 from bmtas.files import load_state, write_json
 from bmtas.models import MultiTaskModel
 from bmtas.models.backbones import LayeredBackbone

@@ -7,8 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from bmtas.models import MultiTaskModel
-from bmtas.models.multi_task_model import stack_labels
+from bmtas.models import MultiTaskModel, stack_labels
 from bmtas.tasks import MultiTaskSample
 
 MEASURES = ('metric', 'loss')

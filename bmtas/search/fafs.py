@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bmtas.branching import BranchingTree, candidate_partitions
-from bmtas.branching.partitions import all_partitions
+from bmtas.branching import BranchingTree, all_partitions, candidate_partitions
 
 EXACT_CHILDREN = 8
 """Up to so many groups all ways to merge them are tried (4,140)."""

@@ -23,12 +23,15 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from bmtas.branching import BranchingTree
-from bmtas.engine.build import build_runner
-from bmtas.engine.checkpoint import checkpoints_of
-from bmtas.engine.dist import unwrap
-from bmtas.engine.seeding import TREES, position_rng
-from bmtas.engine.test import mean_losses
-from bmtas.engine.train import set_routes
+from bmtas.engine import (
+    Purpose,
+    build_runner,
+    checkpoints_of,
+    mean_losses,
+    position_rng,
+    set_routes,
+    unwrap,
+)
 from bmtas.files import load_state, read_json, save_state, write_json
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS, MODELS
@@ -149,7 +152,7 @@ def _inherited(
     supergraph_config(cfg, np.zeros((0, 0, 0), int))
     model = MODELS.build(dict(cfg.model, tasks=cfg.tasks)).to(get_device())
     model.load_state_dict(load_state(folder.parent / row.start / START)['state'])
-    order = position_rng(row.seed, TREES, int(row.key, 16)).permutation(len(cfg.tasks))
+    order = position_rng(row.seed, Purpose.TREES, int(row.key, 16)).permutation(len(cfg.tasks))
     tree = BranchingTree.from_routes(row.routes, list(cfg.tasks))
     inherited = InheritedTree(model, tree, order)
     size = cfg.train_dataloader.batch_size

@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from bmtas.engine.executors import Job
-from bmtas.engine.jobs import run_jobs
+from bmtas.engine import Job, run_jobs
 from bmtas.files import read_json, write_json, write_text
 from bmtas.search.context import SearchContext
 from bmtas.search.row import CONFIG, POOL, RESULT, ROW, Row, train_row

@@ -12,9 +12,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from bmtas.branching import BranchingTree
-from bmtas.engine.executors import Executor, Here
-from bmtas.engine.record import record_command
-from bmtas.engine.work_dir import WorkDir
+from bmtas.engine import Executor, Here, WorkDir, record_command
 from bmtas.files import read_json, write_json
 from bmtas.registry import STRATEGIES
 from bmtas.resources import ResourceTable, unit_named

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from bmtas.branching import BranchingTree, TreeFront, tree_front
-from bmtas.branching.partitions import MAX_ITEMS
+from bmtas.branching import MAX_ITEMS, BranchingTree, TreeFront, tree_front
 from bmtas.registry import STRATEGIES
 from bmtas.search.affinity_file import read_affinity, save_affinity
 from bmtas.search.bmn import expand, location_costs, spans

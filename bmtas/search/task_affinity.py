@@ -18,8 +18,7 @@ import torch
 from mmengine.hooks import Hook
 from torch import Tensor, nn
 
-from bmtas.engine.balancing import kept_buffers
-from bmtas.engine.dist import unwrap
+from bmtas.engine import kept_buffers, unwrap
 
 MIN_BATCH = 4
 

@@ -18,8 +18,8 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from bmtas.branching import BranchingTree
+from bmtas.engine import Purpose, position_rng
 from bmtas.engine.loops import UpdateLoop
-from bmtas.engine.seeding import TREES, position_rng
 from bmtas.registry import LOOPS
 from bmtas.search.gradient.hooks import batch_norms
 from bmtas.search.gradient.updates import weight_update
@@ -66,7 +66,7 @@ class UniformTreeLoop(UpdateLoop):
 
     def update(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """One step of a drawn tree."""
-        rng = position_rng(self.runner.seed, TREES, self._iter)
+        rng = position_rng(self.runner.seed, Purpose.TREES, self._iter)
         tree = self.trees[int(rng.integers(len(self.trees)))]
         model = self.runner.model
         weights = tree_weights(tree, rng.permutation(len(tree.tasks)))

@@ -4,7 +4,7 @@ Shoouri et al., "Efficient Computation Sharing for Multi-Task Visual Scene Under
 2023; see docs/computation_sharing.md. A plug-in: configs name it in ``custom_imports``.
 """
 
-from bmtas.engine.config_check import add_section
+from bmtas.engine import add_section
 from bmtas.sharing.clips import ClipTestLoop
 from bmtas.sharing.deltas import LowRankDelta, SparseDelta
 from bmtas.sharing.encoder import DeltaEncoder

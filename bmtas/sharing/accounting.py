@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bmtas.engine.results import plain_number
+from bmtas.engine import plain_number
 from bmtas.resources import count_madds, measure_latency
 from bmtas.sharing.delta_file import sizes
 from bmtas.sharing.encoder import DeltaEncoder, Place

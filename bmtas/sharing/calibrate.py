@@ -13,9 +13,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from bmtas.engine.build import build_runner
-from bmtas.engine.dist import unwrap
-from bmtas.engine.test import encoder_from_checkpoint
+from bmtas.engine import build_runner, encoder_from_checkpoint, unwrap
 from bmtas.files import load_state
 from bmtas.registry import DATASETS, MODELS
 from bmtas.resources import without_weights

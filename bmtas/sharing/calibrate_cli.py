@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bmtas.cli.base import ToolParser, add_config_arguments
+from bmtas.cli import ToolParser, add_config_arguments
 
 
 def parse_args(argv: Sequence[str] | None) -> Any:
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.images < 1:
         raise ValueError(f'--images: must be positive, got {args.images}')
-    from bmtas.engine.build import config_from_args
+    from bmtas.engine import config_from_args
     from bmtas.sharing.calibrate import calibrate
 
     goal = next(g for g in ('elements', 'rows', 'budget', 'drop') if getattr(args, g) is not None)

@@ -10,7 +10,7 @@ import torch
 from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.runner import TestLoop
 
-from bmtas.engine.dist import unwrap
+from bmtas.engine import unwrap
 from bmtas.registry import LOOPS
 from bmtas.sharing.meter import Meter
 

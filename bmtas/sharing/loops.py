@@ -8,9 +8,8 @@ from typing import Any
 from mmengine.dist import all_gather_object
 from mmengine.runner import TestLoop
 
-from bmtas.engine.dist import unwrap
-from bmtas.engine.loops.train_loop import PositionTrainLoop
-from bmtas.engine.seeding import position_seed
+from bmtas.engine import position_seed, unwrap
+from bmtas.engine.loops import PositionTrainLoop
 from bmtas.registry import LOOPS
 from bmtas.sharing.meter import Meter
 

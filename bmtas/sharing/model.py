@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor
 
-from bmtas.engine.results import results_of
+from bmtas.engine import results_of
 from bmtas.models import MultiTaskModel
 from bmtas.registry import MODELS
 from bmtas.sharing.accounting import clip_report, report

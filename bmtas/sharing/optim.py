@@ -9,7 +9,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
-from bmtas.engine.dist import unwrap
+from bmtas.engine import unwrap
 from bmtas.models.encoders import STEM
 from bmtas.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 

@@ -10,9 +10,7 @@ from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from torch import Tensor
 
-from bmtas.engine.config import select_tasks
-from bmtas.engine.results import RESULTS
-from bmtas.engine.test import run_test
+from bmtas.engine import RESULTS, run_test, select_tasks
 from bmtas.files import load_state, save_state
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bmtas.cli.base import ToolParser, add_config_arguments, add_run_arguments
+from bmtas.cli import ToolParser, add_config_arguments, add_run_arguments
 
 
 def parse_args(argv: Sequence[str] | None) -> object:
@@ -28,7 +28,7 @@ def parse_args(argv: Sequence[str] | None) -> object:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     args = parse_args(argv)
-    from bmtas.engine.build import config_from_args
+    from bmtas.engine import config_from_args
     from bmtas.sharing.share import share
 
     share(config_from_args(args), args.tasks, args.resume, args.sheet)

@@ -12,13 +12,17 @@ from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from torch import Tensor
 
-from bmtas.engine.checkpoint import checkpoints_of
-from bmtas.engine.config import select_tasks
-from bmtas.engine.config_check import check_config
-from bmtas.engine.dist import init_distributed
-from bmtas.engine.seeding import position_seed
-from bmtas.engine.train import run_training
-from bmtas.engine.work_dir import RUN, first_difference, identity_of
+from bmtas.engine import (
+    RUN,
+    check_config,
+    checkpoints_of,
+    first_difference,
+    identity_of,
+    init_distributed,
+    position_seed,
+    run_training,
+    select_tasks,
+)
 from bmtas.files import load_state, nearest, read_json, save_state
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights

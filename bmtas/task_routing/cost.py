@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bmtas.resources import count_madds
-from bmtas.resources.counting import plain_evaluation
+from bmtas.resources import count_madds, plain_evaluation
 from bmtas.task_routing.channels import Site
 from bmtas.task_routing.norms import TaskBatchNorm
 from bmtas.task_routing.routed import RoutedEncoder, plain_head

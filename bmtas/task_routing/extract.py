@@ -10,13 +10,11 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from bmtas.apis import load_model
-from bmtas.engine.config import select_tasks
+from bmtas.engine import load_model, select_tasks
 from bmtas.files import atomic_path, make_folder, save_state
 from bmtas.models import MultiTaskModel
 from bmtas.registry import MODELS
-from bmtas.resources import count_params, measure_latency
-from bmtas.resources.build import count_run
+from bmtas.resources import count_params, count_run, measure_latency
 from bmtas.task_routing.compact import CompactEncoder
 from bmtas.task_routing.hooks import MaskFileHook, RoamingHook
 from bmtas.task_routing.routed import RoutedEncoder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bmtas.cli.base import Options, ToolParser
+from bmtas.cli import Options, ToolParser
 
 
 def parse_args(argv: Sequence[str] | None) -> object:

@@ -12,8 +12,7 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from bmtas.engine.dist import unwrap
-from bmtas.engine.seeding import position_rng
+from bmtas.engine import position_rng, unwrap
 from bmtas.registry import HOOKS
 from bmtas.task_routing.mask_table import MaskTable
 from bmtas.task_routing.picture import draw_masks

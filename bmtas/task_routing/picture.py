@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bmtas.task_routing.mask_table import MaskTable
-from bmtas.visualization.canvas import new_figure, plain, save
-from bmtas.visualization.palettes import INK
+from bmtas.visualization import INK, new_figure, plain_axes, save_figure
 
 MOST_LAYERS = 12
 
@@ -26,7 +25,7 @@ def draw_masks(masks: MaskTable, path: str | Path) -> Path:
     figure = new_figure(8, 0.6 + height * len(names), dpi=100)
     for axes, name in zip(np.atleast_1d(figure.subplots(len(names), 1)), names):
         mask = masks.layers[name]
-        plain(axes)
+        plain_axes(axes)
         axes.imshow(mask, cmap='Blues', vmin=0, vmax=1.3, aspect='auto', interpolation='nearest')
         few = len(masks.tasks) <= 12
         axes.set_yticks(range(len(masks.tasks)) if few else [], masks.tasks if few else [])
@@ -40,4 +39,4 @@ def draw_masks(masks: MaskTable, path: str | Path) -> Path:
         )
     title = f'{masks.scheme}, keep ratio {masks.keep_ratio:g}, {len(masks.tasks)} tasks'
     figure.suptitle(title, fontsize=10, color=INK)
-    return save(figure, path)
+    return save_figure(figure, path)

@@ -12,10 +12,15 @@ from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from bmtas.engine.dist import unwrap
+from bmtas.engine import (
+    active_tasks,
+    average_gradients,
+    is_labelled,
+    position_rng,
+    reported,
+    unwrap,
+)
 from bmtas.engine.loops import PositionTrainLoop
-from bmtas.engine.seeding import position_rng
-from bmtas.engine.updates import active_tasks, average_gradients, is_labelled, report
 from bmtas.registry import LOOPS
 from bmtas.task_routing.routed import RoutedEncoder
 from bmtas.tasks import MultiTaskSample, Task
@@ -124,7 +129,7 @@ class TaskSamplingLoop(PositionTrainLoop):
         wrapper.backward(sum(losses.values()))
         average_gradients(p for group in wrapper.optimizer.param_groups for p in group['params'])
         wrapper.step()
-        return report({key: value.detach() for key, value in losses.items()})
+        return reported({key: value.detach() for key, value in losses.items()})
 
     def _draw_tasks(self, known: list[str], rng: np.random.Generator) -> list[str]:
         if self.tasks_per_step == 'all' or self.tasks_per_step >= len(known):

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 
-from .canvas import new_figure, save
+from .canvas import new_figure, save_figure
 from .palettes import INK
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def draw_affinity(
     bar = figure.colorbar(image, ax=right, shrink=0.6, aspect=30)
     bar.set_label(label, fontsize=7, color=INK)
     bar.ax.tick_params(labelsize=6)
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def _cell(num_tasks: int) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .canvas import new_figure, save
+from .canvas import new_figure, save_figure
 from .palettes import INK
 
 COLUMNS = 6
@@ -63,4 +63,4 @@ def draw_alpha(
     bar.ax.tick_params(labelsize=8, colors=INK)
     bar.outline.set_visible(False)
     figure.suptitle('probability of each candidate (columns), by layer', fontsize=10, color=INK)
-    return save(figure, path)
+    return save_figure(figure, path)

@@ -20,7 +20,7 @@ def new_figure(width: float, height: float, dpi: int = 120) -> Figure:
     return figure
 
 
-def plain(axes: Axes, grid: bool = False) -> None:
+def plain_axes(axes: Axes, grid: bool = False) -> None:
     """Light frame: no upper and right line, muted ticks."""
     for side in ('top', 'right'):
         axes.spines[side].set_visible(False)
@@ -32,7 +32,7 @@ def plain(axes: Axes, grid: bool = False) -> None:
         axes.set_axisbelow(True)
 
 
-def save(figure: Figure, path: str | Path) -> Path:
+def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a PNG, whole or not at all; equal figures give equal files."""
     with atomic_path(path) as part:
         figure.savefig(part, format='png', metadata={'Software': None})

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
-from .canvas import new_figure, plain, save
+from .canvas import new_figure, plain_axes, save_figure
 from .palettes import FAINT, INK, task_colours
 
 Point = Mapping[str, object]
@@ -48,7 +48,7 @@ def draw_comparison(
     points = [dict(p, cost=c, cost_std=std) for p, (c, std) in zip(points, scaled)]
     figure = new_figure(9.5, 5)
     axes = figure.subplots()
-    plain(axes, grid=True)
+    plain_axes(axes, grid=True)
     methods = list(dict.fromkeys(str(point['method']) for point in points))
     families = list(dict.fromkeys(map(_family, methods)))
     colours = dict(zip(families, task_colours(len(families))))
@@ -84,7 +84,7 @@ def draw_comparison(
     figure.legend(frameon=False, fontsize=8, loc='outside right upper')
     figure.draw_without_rendering()  # the names need the final place of the points
     _name_points(figure, axes, points)
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def _family(method: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from .canvas import new_figure, plain, save
+from .canvas import new_figure, plain_axes, save_figure
 from .palettes import FAINT, INK, task_colours
 
 COSTS = dict(
@@ -62,9 +62,9 @@ def draw_curves(
     )[:, 0]
     for (draw, _), panel in zip(panels, axes):
         draw(panel, history, unit, shared, separate)
-        plain(panel, grid=True)
+        plain_axes(panel, grid=True)
     axes[-1].set_xlabel('update', fontsize=9, color=INK)
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def _numbers(values: Sequence) -> np.ndarray:

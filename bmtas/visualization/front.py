@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .canvas import new_figure, plain, save
+from .canvas import new_figure, plain_axes, save_figure
 from .palettes import FAINT, INK
 
 
@@ -37,7 +37,7 @@ def draw_front(
     costs, scores = np.asarray(costs, float), np.asarray(scores, float)
     figure = new_figure(6.4, 3.6)
     axes = figure.subplots()
-    plain(axes, grid=True)
+    plain_axes(axes, grid=True)
     if deviations is not None:
         spread = np.asarray(deviations, float)
         axes.fill_between(costs, scores - spread, scores + spread, step='post', color='#dbe6f1')
@@ -54,4 +54,4 @@ def draw_front(
         axes.legend(frameon=False, fontsize=8)
     axes.set_xlabel(f'cost of the whole network ({unit})', fontsize=8, color=INK)
     axes.set_ylabel(score, fontsize=8, color=INK)
-    return save(figure, path)
+    return save_figure(figure, path)

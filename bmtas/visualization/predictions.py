@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from bmtas.kinds import to_array
 from bmtas.tasks import MultiTaskSample, Task
 
-from .canvas import new_figure, save
+from .canvas import new_figure, save_figure
 from .palettes import FAINT, INK
 
 CELL = 1.2
@@ -53,7 +53,7 @@ def draw_predictions(
             for half, colours in enumerate(_pair(sample, task)):
                 sheet.show(number, 1 + 2 * column + half, colours)
     sheet.legend()
-    return save(sheet.figure, path)
+    return save_figure(sheet.figure, path)
 
 
 def _pair(sample: MultiTaskSample, task: Task) -> list[np.ndarray | str | None]:

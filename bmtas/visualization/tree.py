@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
-from .canvas import new_figure, plain, save
+from .canvas import new_figure, plain_axes, save_figure
 from .palettes import INK, task_colours
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def draw_tree(tree: BranchingTree, path: str | Path, table: Any = None) -> Path:
         _name_layers(below, tree)
     _draw_lines(axes, tree)
     figure.suptitle(_title(tree, table), fontsize=11, color=INK)
-    return save(figure, path)
+    return save_figure(figure, path)
 
 
 def _order(tree: BranchingTree) -> list[int]:
@@ -165,7 +165,7 @@ def _draw_costs(axes: Axes, tree: BranchingTree, table: Any) -> None:
             )
     axes.set_ylabel(unit, fontsize=9, color=INK)
     axes.margins(y=0.18)
-    plain(axes, grid=True)
+    plain_axes(axes, grid=True)
     axes.legend(fontsize=8, frameon=False, loc='upper right', labelcolor=INK)
 
 

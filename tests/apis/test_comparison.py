@@ -207,7 +207,9 @@ def test_settings_of_one_method_share_a_colour(tmp_path, drawn):
 
 def test_a_long_name_leaves_the_axes_their_place(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr('bmtas.visualization.comparison.save', lambda f, p: figures.append(f) or p)
+    monkeypatch.setattr(
+        'bmtas.visualization.comparison.save_figure', lambda f, p: figures.append(f) or p
+    )
     widths = []
     for name in ('short', ','.join(f'train_cfg.option_{i}=1' for i in range(6))):
         points = [dict(name='a', method='a', cost=1e9, delta_m=0.0)]
@@ -224,7 +226,9 @@ def test_a_long_name_leaves_the_axes_their_place(tmp_path, monkeypatch):
 
 def test_names_stand_at_their_own_points(tmp_path, monkeypatch):
     figures = []
-    monkeypatch.setattr('bmtas.visualization.comparison.save', lambda f, p: figures.append(f) or p)
+    monkeypatch.setattr(
+        'bmtas.visualization.comparison.save_figure', lambda f, p: figures.append(f) or p
+    )
     places = dict(bmn=(0.110, 0.09), bmtas=(0.110, 0.53), shared=(0.083, -0.7), far=(0.2, 9.0))
     points = [dict(name=n, method=n, cost=x * 1e9, delta_m=y) for n, (x, y) in places.items()]
     draw_comparison(points, [], tmp_path / 'c.png')

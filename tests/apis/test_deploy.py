@@ -7,9 +7,9 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 
-from bmtas.apis.deploy import Deployed, _compare, export_model
-from bmtas.apis.inference import load_model, predict
-from bmtas.apis.quantize import data_of, onnx_scores, quantize
+from bmtas.apis import load_model, predict
+from bmtas.apis.deploy import Deployed, _compare, export
+from bmtas.apis.eight_bits import data_of, to_eight_bits
 from bmtas.engine.config import load_config
 from bmtas.tasks import TaskMaps
 
@@ -23,7 +23,7 @@ def model(network):
 
 def test_torch_export_reads_back_and_agrees(model, network, tmp_path):
     path = tmp_path / 'sub' / 'net.pt2'
-    differences = export_model(model, path, 'torch-export', (64, 96))
+    differences = export(model, path, 'torch-export', (64, 96))
     assert list(differences) == network.names and max(differences.values()) < 1e-3
     program = torch.export.load(path).module()
     image = torch.randint(0, 256, (3, 64, 96)).float()
@@ -35,14 +35,14 @@ def test_torch_export_reads_back_and_agrees(model, network, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not ONNX, reason='onnx and onnxscript are not installed')
 def test_onnx_agrees(model, network, tmp_path):
-    differences = export_model(model, tmp_path / 'net.onnx', 'onnx', (64, 64))
+    differences = export(model, tmp_path / 'net.onnx', 'onnx', (64, 64))
     assert list(differences) == network.names
 
 
 @pytest.mark.skipif(ONNX, reason='onnx is installed')
 def test_onnx_names_the_extra(model, tmp_path):
     with pytest.raises(ValueError, match=r"pip install '.\[export\]'"):
-        export_model(model, tmp_path / 'net.onnx', 'onnx', (64, 64))
+        export(model, tmp_path / 'net.onnx', 'onnx', (64, 64))
     assert not list(tmp_path.iterdir())
 
 
@@ -61,7 +61,7 @@ def test_another_function_is_noticed(model, tmp_path):
 
 def test_unknown_format(model, tmp_path):
     with pytest.raises(ValueError, match='tflite'):
-        export_model(model, tmp_path / 'x', 'tflite', (64, 64))
+        export(model, tmp_path / 'x', 'tflite', (64, 64))
 
 
 @pytest.mark.slow
@@ -69,7 +69,7 @@ def test_unknown_format(model, tmp_path):
 def test_int8_and_sizes_that_vary(model, network, tmp_path):
     onnxruntime = pytest.importorskip('onnxruntime')
     path = tmp_path / 'net.onnx'
-    assert max(export_model(model, path, 'onnx', (64, 64), dynamic=True).values()) < 1e-3
+    assert max(export(model, path, 'onnx', (64, 64), dynamic=True).values()) < 1e-3
     image = torch.randint(0, 256, (3, 45, 70)).float()
     session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
     found = session.run(None, {'images': image[None].numpy()})
@@ -79,10 +79,9 @@ def test_int8_and_sizes_that_vary(model, network, tmp_path):
     cfg = load_config(
         network.config, {f'{s}_dataloader.dataset.length': 4 for s in ('train', 'test')}
     )
-    images = (item['inputs'].float().numpy() for item in data_of(cfg, 'train', 4))
-    small = quantize(path, tmp_path / 'net.int8.onnx', images)
+    small, before, after = to_eight_bits(path, cfg, 4)
+    assert small == tmp_path / 'net.int8.onnx'
     assert small.stat().st_size < 0.6 * path.stat().st_size
-    before, after = (onnx_scores(file, cfg, 4) for file in (path, small))
     assert list(before) == network.names
     # the scores of the exported file are those of the network itself
     evaluator = Evaluator([dict(metric) for metric in cfg.test_evaluator])

@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from torchvision.models import resnet18
 
 from bmtas.apis.importing import convert_backbone, convert_bmtas
-from bmtas.apis.inference import load_model
 from bmtas.cli.base import run_tool
 from bmtas.cli.convert import main
+from bmtas.engine import load_model
 from bmtas.engine.config import load_config
 from bmtas.models.backbones import LayeredBackbone
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from bmtas.apis import inference
-from bmtas.apis.inference import infer_files, load_model, predict, read_image
+from bmtas.apis import infer_files, inference, load_model, predict
 from bmtas.apis.sources import Video, VideoFile
 from bmtas.cli.base import run_tool
+from bmtas.datasets import read_image
 from bmtas.datasets.label_file import LabelFile
 from bmtas.kinds import Category, Depth, Mask
 from bmtas.tasks import Task

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bmtas.apis.reports import write_report
+from bmtas.apis.reports import report
 from bmtas.apis.reports.collect import search_of, training_of
 from bmtas.branching import BranchingTree
 from bmtas.visualization import draw_alpha, draw_tree
@@ -90,7 +90,7 @@ def data_of(page):
 
 
 def test_the_report_is_complete_and_links_nothing(runs):
-    page = write_report([runs], runs / 'out' / 'report.html').read_text()
+    page = report([runs], runs / 'out' / 'report.html').read_text()
     assert page.count('data:image/png;base64,') == 1  # the picture that the page does not draw
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert '&lt;b&gt;' in page and '<b>' not in page
@@ -104,7 +104,7 @@ def test_the_report_is_complete_and_links_nothing(runs):
     for title in ('Front: the best tree for every budget', 'Training losses', 'Validation of seg'):
         assert titles.count(title) == 1
     # searched twice, reported once
-    again = write_report([runs, runs / 'one'], runs / 'b.html').read_text()
+    again = report([runs, runs / 'one'], runs / 'b.html').read_text()
     assert again.count('<tr><td>shared') == 1
 
 
@@ -146,7 +146,7 @@ def test_a_browser_draws_it(runs, tmp_path, width):
     browser = shutil.which('chromium') or shutil.which('google-chrome')
     if browser is None:
         pytest.skip('no Chromium here: apt-get install chromium')
-    page = write_report([runs], tmp_path / 'report.html')
+    page = report([runs], tmp_path / 'report.html')
     probed = tmp_path / 'probed.html'
     probed.write_text(page.read_text().replace('</body>', f'{PROBE}</body>'))
     command = [
@@ -179,16 +179,16 @@ def test_a_browser_draws_it(runs, tmp_path, width):
 
 def test_mistakes(runs, tmp_path):
     with pytest.raises(FileNotFoundError, match='none does not exist'):
-        write_report([tmp_path / 'none'], tmp_path / 'r.html')
+        report([tmp_path / 'none'], tmp_path / 'r.html')
     with pytest.raises(ValueError, match='no work dirs'):
-        write_report([], tmp_path / 'r.html')
+        report([], tmp_path / 'r.html')
     (tmp_path / 'empty').mkdir()
     with pytest.raises(ValueError, match='empty: neither results.json'):
-        write_report([tmp_path / 'empty'], tmp_path / 'r.html')
+        report([tmp_path / 'empty'], tmp_path / 'r.html')
     (runs / 'one' / 'results.json').write_text('{"tasks": []}')
     with pytest.raises(ValueError, match="key 'scores' is missing"):
-        write_report([runs], tmp_path / 'r.html')
+        report([runs], tmp_path / 'r.html')
     (runs / 'one' / 'results.json').write_text('{')
     with pytest.raises(ValueError, match='is not JSON'):
-        write_report([runs], tmp_path / 'r.html')
+        report([runs], tmp_path / 'r.html')
     assert not (tmp_path / 'r.html').exists()

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from bmtas.datasets.archives import count_files, fetch, sha256, unpack
+from bmtas.datasets.archives import count_files, fetch, file_sha256, unpack
 
 
 def make_tar(path, members):
@@ -226,4 +226,4 @@ def test_flipped_byte_fails_the_checksum(tmp_path):
 
 def test_sha256(tmp_path):
     (tmp_path / 'f').write_bytes(b'abc')
-    assert sha256(tmp_path / 'f').startswith('ba7816bf8f01cfea')
+    assert file_sha256(tmp_path / 'f').startswith('ba7816bf8f01cfea')

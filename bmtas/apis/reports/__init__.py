@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bmtas.apis.reports import collect
-from bmtas.engine.results import RESULTS
+from bmtas.engine import RESULTS
 from bmtas.evaluation import digest, mean_of
 from bmtas.files import read_json, write_text
 from bmtas.search import BRANCHING, PICTURES
@@ -17,7 +17,7 @@ from bmtas.search import BRANCHING, PICTURES
 KEYS = ('tasks', 'scores', 'score_names', 'higher_is_better', 'params')
 
 
-def write_report(work_dirs: Sequence[str | Path], out: str | Path) -> Path:
+def report(work_dirs: Sequence[str | Path], out: str | Path) -> Path:
     """Write a report about the searches and tests in some folders and below them.
 
     Args:

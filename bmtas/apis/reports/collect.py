@@ -11,17 +11,13 @@ from typing import Any
 import numpy as np
 
 from bmtas.branching import BranchingTree
-from bmtas.engine.record import FILE as COMMANDS
-from bmtas.engine.record import read_lines
+from bmtas.engine import COMMANDS, read_lines
 from bmtas.evaluation import MANY, extremes
 from bmtas.files import read_json
 from bmtas.resources import ResourceTable, unit_named
-from bmtas.search import BRANCHING, PICTURES
-from bmtas.search.front import FRONT
-from bmtas.search.gradient.history import FILE as HISTORY
-from bmtas.search.gradient.log import ALPHA_FILE
-from bmtas.visualization.palettes import task_colours
-from bmtas.visualization.tree import readable
+from bmtas.search import BRANCHING, FRONT, PICTURES
+from bmtas.search.gradient import ALPHA_FILE, HISTORY
+from bmtas.visualization import readable, task_colours
 
 COSTS = dict(
     cost_exact=('expected cost', '#4477aa'),

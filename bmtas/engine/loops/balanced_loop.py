@@ -16,8 +16,8 @@ from bmtas.engine.dist import unwrap
 from bmtas.engine.log_losses import LogLosses, on_log_scale
 from bmtas.engine.loops.base import accumulates
 from bmtas.engine.loops.train_loop import PositionTrainLoop
-from bmtas.engine.seeding import BALANCING, position_seed
-from bmtas.engine.updates import active_tasks, report
+from bmtas.engine.seeding import Purpose, position_seed
+from bmtas.engine.updates import active_tasks, reported
 from bmtas.registry import LOOPS
 from bmtas.typed import Count, Natural
 
@@ -96,7 +96,7 @@ class BalancedTrainLoop(PositionTrainLoop):
             losses, extra = self._scalarize(model, data, present)
         self._finish(core, data, present)
         shown = {f'loss_{t.name}': x for t, x in zip(core.tasks, losses) if t.name in names}
-        return report(shown | {key: value.detach() for key, value in extra.items()})
+        return reported(shown | {key: value.detach() for key, value in extra.items()})
 
     def _losses(self, model: Any, data: Mapping[str, Any]) -> tuple[list[Tensor], dict]:
         """The T weighted losses, and by name the encoder's own, which no method weighs."""
@@ -113,7 +113,7 @@ class BalancedTrainLoop(PositionTrainLoop):
     def _equal_draws(self) -> Iterator[None]:
         """What a method draws inside, on CPU and GPU, is the same on every rank."""
         with torch.random.fork_rng():
-            torch.manual_seed(position_seed(self.runner.seed, BALANCING, self._iter))
+            torch.manual_seed(position_seed(self.runner.seed, Purpose.BALANCING, self._iter))
             yield
 
     def _scalarize(self, model: Any, data: Mapping, present: Tensor) -> tuple[Tensor, dict]:

@@ -12,7 +12,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
 
-from bmtas.datasets.samplers import PositionSampler
+from bmtas.datasets import PositionSampler
 from bmtas.engine.dist import average_statistics, unwrap
 from bmtas.engine.finite import GradientGuard, check_finite
 from bmtas.engine.seeding import seed_update

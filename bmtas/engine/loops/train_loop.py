@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from bmtas.engine.dist import unwrap
 from bmtas.engine.log_losses import LogLosses, elasticities_of
 from bmtas.engine.loops.base import UpdateLoop, accumulates
-from bmtas.engine.updates import active_tasks, report, step_weights, summed_losses
+from bmtas.engine.updates import active_tasks, reported, step_weights, summed_losses
 from bmtas.registry import LOOPS
 from bmtas.typed import Count, Natural
 
@@ -61,11 +61,11 @@ class PositionTrainLoop(UpdateLoop):
                 data = unwrap(model).data_preprocessor(batch, True)
                 total, values = summed_losses(model, data, self.elasticities)
             wrapper.update_params(total)
-            return report(values)
+            return reported(values)
         names = active_tasks(model.tasks, batch['data_samples'])
         data = model.data_preprocessor(batch, True)
         values = {}
         for name in names:
             wrapper.zero_grad(set_to_none=True)
             values |= step_weights(model, wrapper, data, [name], self.elasticities)
-        return report(values)
+        return reported(values)

@@ -2,10 +2,16 @@
 
 from bmtas.evaluation.boundaries.benchmark import find_pairs, run_benchmark
 from bmtas.evaluation.boundaries.counts import image_counts, make_thresholds
+from bmtas.evaluation.boundaries.jit import have_numba
 from bmtas.evaluation.boundaries.matching import BoundaryMatcher
 from bmtas.evaluation.boundaries.nms import suppress_non_maxima
 from bmtas.evaluation.boundaries.protocols import PROTOCOLS, Protocol, make_protocol
-from bmtas.evaluation.boundaries.scores import BoundaryScores, best_counts, summarize
+from bmtas.evaluation.boundaries.scores import (
+    BoundaryScores,
+    best_counts,
+    recall_precision_f,
+    summarize,
+)
 
 __all__ = [
     'PROTOCOLS',
@@ -14,9 +20,11 @@ __all__ = [
     'Protocol',
     'best_counts',
     'find_pairs',
+    'have_numba',
     'image_counts',
     'make_protocol',
     'make_thresholds',
+    'recall_precision_f',
     'run_benchmark',
     'summarize',
     'suppress_non_maxima',

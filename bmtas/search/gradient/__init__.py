@@ -1,12 +1,12 @@
 """The gradient search of BMTAS: strategy, loop, updates, schedule, resource term, hooks, log."""
 
-from bmtas.search.gradient.history import FILE, append_history, read_history, trim_history
+from bmtas.search.gradient.history import HISTORY, append_history, read_history, trim_history
 from bmtas.search.gradient.hooks import (
     GumbelTemperatureHook,
     ResetBatchNormHook,
     ResetOptimizerStateHook,
 )
-from bmtas.search.gradient.log import BranchingLogHook, SaveBranchingHook, argmax_tree
+from bmtas.search.gradient.log import ALPHA_FILE, BranchingLogHook, SaveBranchingHook, argmax_tree
 from bmtas.search.gradient.loop import BranchingSearchLoop, split_indices
 from bmtas.search.gradient.optim import BranchingOptimWrapperConstructor
 from bmtas.search.gradient.resource_loss import ResourceLoss, ResourceTerm
@@ -21,7 +21,8 @@ from bmtas.search.gradient.updates import (
 
 __all__ = [
     'ALPHA',
-    'FILE',
+    'ALPHA_FILE',
+    'HISTORY',
     'WARMUP',
     'WEIGHTS',
     'BranchingLogHook',

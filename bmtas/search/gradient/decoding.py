@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bmtas.branching import tree_front
-from bmtas.branching.partitions import MAX_ITEMS
+from bmtas.branching import MAX_ITEMS, tree_front
 from bmtas.resources import ResourceTable
 from bmtas.search.front import Front
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bmtas.files import append_line, read_text, write_text
 
-FILE = 'history.jsonl'
+HISTORY = 'history.jsonl'
 
 
 def read_history(path: str | Path) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bmtas.engine.dist import unwrap
+from bmtas.engine import unwrap
 from bmtas.registry import HOOKS
 from bmtas.search.gradient.decoding import sharing_probability
 from bmtas.search.gradient.resource_loss import ResourceTerm

@@ -11,11 +11,11 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
 from bmtas.branching import BranchingTree
-from bmtas.engine.dist import unwrap
+from bmtas.engine import unwrap
 from bmtas.files import write_json
 from bmtas.registry import HOOKS
 from bmtas.search.context import BRANCHING
-from bmtas.search.gradient.history import FILE, append_history, trim_history
+from bmtas.search.gradient.history import HISTORY, append_history, trim_history
 from bmtas.search.gradient.hooks import SearchState, mean_sharing, search_state
 from bmtas.visualization import draw_alpha
 
@@ -75,7 +75,7 @@ class BranchingLogHook(Hook):
 
     @master_only
     def _trim(self, runner: Any) -> None:
-        path = Path(runner.work_dir) / FILE
+        path = Path(runner.work_dir) / HISTORY
         if not trim_history(path, runner.iter):
             runner.logger.warning(f'{path} is missing: the course of earlier updates is lost')
 
@@ -126,7 +126,7 @@ class BranchingLogHook(Hook):
             probabilities=[[[round(p, 3) for p in r] for r in t] for t in probabilities.tolist()],
             entropy=[round(value, 6) for value in entropy.tolist()],
         )
-        append_history(Path(runner.work_dir) / FILE, row)
+        append_history(Path(runner.work_dir) / HISTORY, row)
 
 
 @HOOKS.register_module()

@@ -11,11 +11,17 @@ from mmengine.dist import get_world_size
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from bmtas.datasets.samplers import PositionSampler
-from bmtas.engine.log_losses import LogLosses, SmoothedLogs, elasticities_of
-from bmtas.engine.loops.base import UpdateLoop
-from bmtas.engine.seeding import ALPHA as ALPHA_INIT
-from bmtas.engine.seeding import SPLIT, gumbel_generator, position_rng, position_seed
+from bmtas.datasets import PositionSampler
+from bmtas.engine import (
+    LogLosses,
+    Purpose,
+    SmoothedLogs,
+    elasticities_of,
+    gumbel_generator,
+    position_rng,
+    position_seed,
+)
+from bmtas.engine.loops import UpdateLoop
 from bmtas.registry import LOOPS
 from bmtas.resources import ResourceTable
 from bmtas.search.gradient.resource_loss import ResourceLoss, ResourceTerm
@@ -37,7 +43,7 @@ def split_indices(num_images: int, fraction: float, seed: int) -> tuple[np.ndarr
     if num_images < 2:
         raise ValueError(f'train_dataloader: {num_images} images, a search needs at least 2')
     count = min(max(round(num_images * fraction), 1), num_images - 1)
-    order = position_rng(seed, SPLIT).permutation(num_images)
+    order = position_rng(seed, Purpose.SPLIT).permutation(num_images)
     return np.sort(order[:count]), np.sort(order[count:])
 
 
@@ -140,7 +146,7 @@ class BranchingSearchLoop(UpdateLoop):
 
     def _init_alpha(self, std: float) -> None:
         alpha = self.runner.model.encoder.alpha
-        generator = torch.Generator().manual_seed(position_seed(self.runner.seed, ALPHA_INIT))
+        generator = torch.Generator().manual_seed(position_seed(self.runner.seed, Purpose.ALPHA))
         noise = torch.randn(alpha.shape, generator=generator) * std
         with torch.no_grad():
             alpha.copy_(noise)

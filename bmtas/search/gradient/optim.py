@@ -8,8 +8,8 @@ from typing import Any
 from mmengine.optim import OptimWrapperDict
 from torch import nn
 
-from bmtas.engine.dist import unwrap
-from bmtas.engine.optim.constructors import build_wrapper
+from bmtas.engine import unwrap
+from bmtas.engine.optim import build_wrapper
 from bmtas.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from bmtas.search.gradient.updates import split_parameters
 

@@ -11,17 +11,14 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from bmtas.branching import BranchingTree
-from bmtas.branching.partitions import MAX_ITEMS
-from bmtas.engine.build import build_runner
-from bmtas.engine.log_losses import LogLosses
-from bmtas.engine.runner import MultiTaskRunner
+from bmtas.branching import MAX_ITEMS, BranchingTree
+from bmtas.engine import LogLosses, MultiTaskRunner, build_runner
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import HOOKS, STRATEGIES
 from bmtas.resources import ResourceTable, unit_named
 from bmtas.search.context import PICTURES, SearchContext, SearchResult, Strategy
 from bmtas.search.gradient.decoding import risk_front
-from bmtas.search.gradient.history import FILE, read_history
+from bmtas.search.gradient.history import HISTORY, read_history
 from bmtas.search.gradient.hooks import (
     GumbelTemperatureHook,
     ResetOptimizerStateHook,
@@ -217,7 +214,7 @@ def draw_search(
             shared, tree.tasks, tree.layers, folder / 'pairs.png', tree, 'probability of sharing'
         ),
     ]
-    rows = read_history(work_dir / FILE) if (work_dir / FILE).is_file() else []
+    rows = read_history(work_dir / HISTORY) if (work_dir / HISTORY).is_file() else []
     if rows:
         curves = history_curves(rows)
         extremes = dict(shared=table.shared / unit.scale, separate=table.separate / unit.scale)

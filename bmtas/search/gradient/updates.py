@@ -15,8 +15,7 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
-from bmtas.engine.log_losses import SmoothedLogs
-from bmtas.engine.updates import active_tasks, report, step_weights, summed_losses
+from bmtas.engine import SmoothedLogs, active_tasks, reported, step_weights, summed_losses
 from bmtas.search.gradient.resource_loss import ResourceTerm
 
 
@@ -75,7 +74,7 @@ def weight_update(
         wrapper = optimizers['weights']
         values |= step_weights(model, wrapper, data, group, elasticities, weights=weights.detach())
     clear_gradients(optimizers)
-    return report(values)
+    return reported(values)
 
 
 def warmup_update(
@@ -133,7 +132,7 @@ def alpha_update(
         if get_world_size() > 1:
             all_reduce(mixing.grad, op='mean')
         weights.backward(mixing.grad)
-    values = {f'alpha/{key}': value for key, value in report(values).items()}
+    values = {f'alpha/{key}': value for key, value in reported(values).items()}
     factor = resource.factor(len(names)) if resource is not None else 0.0
     if factor and names:
         term = factor * resource.cost(alpha, generator=generator)

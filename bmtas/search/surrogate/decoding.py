@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bmtas.branching import BranchingTree, TreeFront, tree_front
-from bmtas.branching.partitions import MAX_ITEMS
+from bmtas.branching import MAX_ITEMS, BranchingTree, TreeFront, tree_front
 from bmtas.search.surrogate.model import Surrogate
 
 

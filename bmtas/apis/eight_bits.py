@@ -19,17 +19,37 @@ from bmtas.registry import DATASETS
 from bmtas.tasks import TaskMaps, build_tasks
 
 
-def require_runtime() -> None:
+def require_runtime(option: str = '--int8') -> None:
     """Raise a ValueError with the remedy where ONNX Runtime is missing."""
     if importlib.util.find_spec('onnxruntime') is None:
-        raise ValueError("--int8 needs onnxruntime: pip install '.[export]'")
+        raise ValueError(f"{option} needs onnxruntime: pip install '.[export]'")
+
+
+def to_eight_bits(
+    path: Path, cfg: Config, count: int
+) -> tuple[Path, dict[str, float], dict[str, float]]:
+    """Write a file's twin in eight bits, and score both.
+
+    Args:
+        path: ONNX file of ``export``, for batches of any size.
+        cfg: Config of its network; ranges are measured on training images.
+        count: Training images and test images.
+
+    Returns:
+        The new file, ``NAME.int8.onnx``, and the scores by task of both files, old and new.
+    """
+    if count < 1:
+        raise ValueError(f'--int8 must be positive, got {count}')
+    images = (item['inputs'].float().numpy() for item in data_of(cfg, 'train', count))
+    small = quantize(path, path.with_suffix('.int8.onnx'), images)
+    return small, onnx_scores(path, cfg, count), onnx_scores(small, cfg, count)
 
 
 def quantize(path: Path, out: Path, images: Iterable[np.ndarray]) -> Path:
     """Write a file whose weights and activations have eight bits (static quantisation, QDQ).
 
     Args:
-        path: ONNX file of ``export_model``.
+        path: ONNX file of ``export``.
         out: File to write.
         images: (3, H, W) float32, 0 to 255, on which the ranges of the activations are measured.
     """
