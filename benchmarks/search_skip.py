@@ -30,7 +30,7 @@ from rich.table import Table
 from bmtas.engine.build import config_from_args
 from bmtas.models.encoders.routing import gumbel_softmax
 from bmtas.search import run_search
-from bmtas.search.gradient.history import FILE, read_history
+from bmtas.search.gradient import HISTORY, read_history
 
 CONFIG = Path(__file__).resolve().parent.parent / 'configs' / 'bmtas' / 'mobilenetv2_shapescenes.py'
 
@@ -63,7 +63,7 @@ def search(floor: float, seed: int, args: argparse.Namespace, work: Path) -> dic
     )
     start = time.process_time()
     run_search(config_from_args(call))
-    rows = [row for row in read_history(work / FILE) if row['phase'] != 'warmup']
+    rows = [row for row in read_history(work / HISTORY) if row['phase'] != 'warmup']
     sharing = np.array(json.loads((work / 'alpha.json').read_text())['shared'])
     return dict(
         seconds=time.process_time() - start,

@@ -22,7 +22,7 @@ from typing import Any
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from bmtas.resources.report import markdown
-from bmtas.visualization.canvas import new_figure, plain, save
+from bmtas.visualization import new_figure, plain_axes, save_figure
 from bmtas.visualization.palettes import INK, task_colours
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,7 +104,7 @@ def draw(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     for axes, title, cost in zip(
         figure.subplots(1, 2, sharey=True), titles, (_one_task, lambda run: run['madds'])
     ):
-        plain(axes, grid=True)
+        plain_axes(axes, grid=True)
         for (name, run), colour in zip(attributes.items(), colours):
             if (x := cost(run)) is not None:
                 y = statistics.fmean(run['scores'].values())
@@ -119,7 +119,7 @@ def draw(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         axes.margins(0.2)
         axes.set_xlabel(title, color=INK)
     figure.axes[0].set_ylabel('mean balanced accuracy (%)', color=INK)
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
