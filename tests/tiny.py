@@ -4,13 +4,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-TINY = f"""
+BASES = f"""
 _base_ = [
     '{ROOT}/configs/_base_/datasets/shapescenes.py',
     '{ROOT}/configs/_base_/models/mobilenetv2_KIND.py',
     '{ROOT}/configs/_base_/schedules/SCHEDULE.py',
     '{ROOT}/configs/_base_/default_runtime.py',
 ]
+default_hooks = dict(checkpoint=dict(interval=3), logger=dict(interval=2))
+"""
+
+NETWORK = """
 tasks = [
     dict(name='semseg', kind='classes', num_classes=10, loss=dict(type='CrossEntropyLoss'),
          metric=dict(type='MeanIoU'), score='mIoU'),
@@ -30,7 +34,6 @@ _plain = dict(batch_size=2, num_workers=0, persistent_workers=False)
 train_dataloader = dict(dataset=dict(length=14, antialias=1), **_plain)
 val_dataloader = dict(dataset=dict(length=3, antialias=1), **_plain)
 test_dataloader = dict(dataset=dict(length=3, antialias=1), **_plain)
-default_hooks = dict(checkpoint=dict(interval=3), logger=dict(interval=2))
 """
 
 SEARCH = """
@@ -47,5 +50,6 @@ train_cfg = dict(max_iters=8, val_interval=4)
 
 def write_config(path: Path, kind: str, schedule: str, extra: str) -> Path:
     """A complete config file of a tiny network."""
-    path.write_text(TINY.replace('KIND', kind).replace('SCHEDULE', schedule) + extra)
+    bases = BASES.replace('KIND', kind).replace('SCHEDULE', schedule)
+    path.write_text(bases + NETWORK + extra)
     return path

@@ -14,14 +14,22 @@ from bmtas.registry import MODELS
 from bmtas.tasks import MultiTaskSample, TaskMaps
 
 ROOT = Path(__file__).parents[2]
+
+
 SIZE = (32, 48)
+
+
 TASKS = [
     dict(name='semseg', kind='classes', num_classes=5, loss=dict(type='CrossEntropyLoss')),
     dict(name='sal', kind='mask', loss=dict(type='BalancedBCELoss'), weight=5.0),
     dict(name='depth', kind='depth', loss=dict(type='DepthL1Loss'), label='range'),
     dict(name='normals', kind='normals', loss=dict(type='NormalsL1Loss')),
 ]
+
+
 NAMES = [task['name'] for task in TASKS]
+
+
 BACKBONE = dict(
     type='LayeredBackbone',
     arch='mobilenet_v2',
@@ -30,6 +38,8 @@ BACKBONE = dict(
     layers=[f'features.{index}' for index in range(1, 6)],
     aspp=dict(type='RASPP', channels=8),
 )
+
+
 ENCODERS = {
     'supergraph': dict(type='SupergraphEncoder'),
     'branched': dict(type='BranchedEncoder', routes=[[0, 0, 0, 1]] * 6),
@@ -246,36 +256,6 @@ def test_faulty_calls():
         model(images, [sample(0), sample(1)], mode='loss')
     with pytest.raises(ValueError, match='inputs must be'):
         model(images[:0])
-
-
-def test_preprocessor_ranges():
-    images = torch.tensor([0, 127.5, 255]).view(1, 1, 1, 3).expand(1, 3, 1, 3)
-    unit = MODELS.build(dict(type='MultiTaskPreprocessor'))(dict(inputs=images))
-    assert torch.equal(unit['inputs'][0, 0, 0], torch.tensor([-1.0, 0, 1]))
-    assert unit['data_samples'] is None
-    imagenet = MODELS.build(dict(type='MultiTaskPreprocessor', normalize='imagenet'))
-    found = imagenet(dict(inputs=images))['inputs'][0, :, 0, 2]
-    assert torch.allclose(
-        found, (1 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
-    )
-
-
-@pytest.mark.parametrize(
-    'inputs, message',
-    [
-        ([], 'the batch is empty'),
-        ([torch.zeros(3, 4, 4), torch.zeros(3, 4, 5)], 'differ in size'),
-        ([torch.zeros(1, 4, 4)], r'\(3, H, W\)'),
-    ],
-)
-def test_preprocessor_errors(inputs, message):
-    with pytest.raises(ValueError, match=message):
-        MODELS.build(dict(type='MultiTaskPreprocessor'))(dict(inputs=inputs))
-
-
-def test_preprocessor_rejects_unknown_ranges():
-    with pytest.raises(ValueError, match='unknown normalize'):
-        MODELS.build(dict(type='MultiTaskPreprocessor', normalize='zero'))
 
 
 def base_configs():

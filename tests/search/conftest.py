@@ -104,11 +104,8 @@ search = dict(type='SurrogateSearch', count=8, length=0.25)
 
 
 @pytest.fixture
-def trees_config(tmp_path, monkeypatch):
+def trees_config(tmp_path, unformatted_configs):
     """Config of a search over 3 tasks and 4 layers: ``trees_config('folder', **options)``."""
-    monkeypatch.setattr(
-        'mmengine.config.config.FormatCode', lambda text, **_: (text, True), raising=False
-    )
     path = tmp_path / 'trees.py'
     path.write_text(TREES)
 

@@ -1,0 +1,26 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[3] / 'benchmarks' / 'trees'
+MODULES = (
+    'protocol',
+    'strategies',
+    'compare',
+    'planted',
+    'planted_search',
+    'planted_signals',
+    'scenes',
+    'shapescenes_table',
+    'variances',
+)
+
+
+@pytest.fixture(autouse=True)
+def benchmark_modules(monkeypatch):
+    """The scripts of benchmarks/trees import each other by their bare names."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    yield
+    for name in MODULES:
+        sys.modules.pop(name, None)

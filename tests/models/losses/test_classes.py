@@ -1,0 +1,62 @@
+import math
+
+import pytest
+import torch
+
+from bmtas.kinds import Classes
+from bmtas.registry import MODELS
+
+SHAPES = {
+    'CrossEntropyLoss': (5, (2, 4, 6), 255),
+    'BalancedBCELoss': (1, (2, 4, 6), 255),
+    'WeightedBCELoss': (1, (2, 4, 6), 255),
+    'DepthL1Loss': (1, (2, 4, 6), 0),
+    'NormalsL1Loss': (3, (2, 3, 4, 6), 0),
+}
+
+
+KINDS = {
+    'CrossEntropyLoss': Classes(5),
+    'BalancedBCELoss': 'mask',
+    'WeightedBCELoss': 'mask',
+    'DepthL1Loss': 'depth',
+    'NormalsL1Loss': 'normals',
+}
+
+
+def make(name, **options):
+    return MODELS.build(dict(type=name, kind=KINDS[name], **options))
+
+
+def unlabelled(name):
+    channels, shape, value = SHAPES[name]
+    dtype = torch.int64 if value else torch.float32
+    return torch.full(shape, value, dtype=dtype), channels
+
+
+def draw_labels(name, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    target, channels = unlabelled(name)
+    if name == 'DepthL1Loss':
+        target = torch.rand(target.shape, generator=generator) + 0.5
+    elif name == 'NormalsL1Loss':
+        vectors = torch.randn(target.shape, generator=generator)
+        target = torch.nn.functional.normalize(vectors, dim=1)
+    else:
+        target = torch.randint(0, max(2, channels), target.shape, generator=generator)
+    return target, torch.randn(2, channels, 4, 6, generator=generator)
+
+
+def test_cross_entropy():
+    logits = torch.tensor([[[[0.0, 2.0]], [[0.0, 1.0]]]])
+    target = torch.tensor([[[1, 255]]])
+    loss = make('CrossEntropyLoss')
+    assert loss(logits, target).item() == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize('class_id', [5, -1, 254])
+def test_class_id_out_of_range(class_id):
+    target, logits = draw_labels('CrossEntropyLoss')
+    target[1, 2, 3] = class_id
+    with pytest.raises(ValueError, match=rf'class id {class_id}, but there are 5 classes'):
+        make('CrossEntropyLoss')(logits, target)
