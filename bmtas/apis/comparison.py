@@ -14,17 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bmtas.engine import RESULTS
 from bmtas.evaluation import Line, compare_results, digest, load_results, mean_of
-from bmtas.resources import markdown
+from bmtas.resources import UNITS, markdown
 
-RESULTS = 'results.json'
 BASELINE_METHOD = 'single'
+_MADDS, _PARAMS, _BYTES = (UNITS[name] for name in ('madds', 'params', 'activations'))
 COSTS: Mapping[str, tuple[str, float]] = dict(
-    madds=('GMAdds', 1e9),
-    params=('M parameters', 1e6),
-    madds_one_task=('GMAdds, one task', 1e9),
-    madds_effective=('effective GMAdds', 1e9),
-    stored=('MB stored', 1e6),
+    madds=(_MADDS.label, _MADDS.scale),
+    params=(_PARAMS.label, _PARAMS.scale),
+    madds_one_task=(f'{_MADDS.label}, one task', _MADDS.scale),
+    madds_effective=(f'effective {_MADDS.label}', _MADDS.scale),
+    stored=(f'{_BYTES.label} stored', _BYTES.scale),
     latency_ms=('latency (ms)', 1.0),
 )
 """What gains can be set against: its name in tables and pictures, and the unit."""
@@ -284,7 +285,7 @@ def comparison_table(entries: Sequence[Entry], cost: str = 'madds') -> str:
     if cost == 'madds_effective':
         more.append('latency_ms')  # what is effective on paper stands beside what was measured
     titles = [f'{line.label} {line.score} {"↑" if line.higher else "↓"}' for line in lines]
-    costs = ['GMAdds', 'params (M)', *(COSTS[key][0] for key in more)]
+    costs = [COSTS[key][0] for key in ('madds', 'params', *more)]
     header = ['method', 'runs', *costs, *titles, 'Delta_m (%)']
     rows = []
     for entry in entries:
@@ -295,9 +296,7 @@ def comparison_table(entries: Sequence[Entry], cost: str = 'madds') -> str:
             [
                 entry.name,
                 str(len(entry.runs)),
-                entry.value('madds').text(3, 1e9),
-                entry.value('params').text(3, 1e6),
-                *(_cell(entry, key) for key in more),
+                *(_cell(entry, key) for key in ('madds', 'params', *more)),
                 *('-' if s is None else s.text(4 if abs(s.mean) < 1 else 2) for s in scores),
                 '-' if gain is None else gain.text() + mark,
             ]

@@ -103,7 +103,7 @@ def cost_table(work_dir: Path, results: Mapping[str, Any]) -> Any:
     from rich.table import Table
 
     from bmtas.branching import BranchingTree
-    from bmtas.resources import ResourceTable
+    from bmtas.resources import UNITS, ResourceTable
     from bmtas.search.gradient import HISTORY, read_history
 
     resources = ResourceTable.from_file(work_dir / 'resources.json')
@@ -112,16 +112,18 @@ def cost_table(work_dir: Path, results: Mapping[str, Any]) -> Any:
     table = Table(title='Cost of the whole network', title_justify='left')
     table.add_column('network')
     height, width = resources.input_size
-    for column in (f'GMAdds at {height}x{width}', 'M parameters'):
+    cost, size = UNITS['madds'], UNITS['params']
+    for column in (f'{cost.label} at {height}x{width}', size.label):
         table.add_column(column, justify='right')
 
     def row(name: str, madds: float, params: float | None) -> None:
-        table.add_row(name, f'{madds / 1e9:.4f}', '' if params is None else f'{params / 1e6:.2f}')
+        shown = '' if params is None else f'{params / size.scale:.2f}'
+        table.add_row(name, f'{madds / cost.scale:.4f}', shown)
 
     tasks, layers = len(tree.tasks), tree.num_layers
     row('shared by all tasks', resources.shared, resources.params.total())
     row('branched: the tree that was found', results['madds'], results['params'])
-    row('branched: expected at the end of the search', last['cost_exact'] * 1e9, None)
+    row('branched: expected at the end of the search', last['cost_exact'] * cost.scale, None)
     row('separate after the stem', resources.separate, resources.params.total([tasks] * layers))
     separate = resources.params.total([tasks] * layers, stems=tasks)
     row('separate networks', resources.single, separate)

@@ -56,7 +56,7 @@ def results_table(results: Mapping[str, Any]) -> str:
         pairs = zip(entry['names'], entry['scores'])
         shown = ', '.join(f'{name} {value:.4g}' for name, value in pairs if value is not None)
         rows.append(f'  {entry["score"]} of the classes of {task}: {shown}')
-    cost = f'{results["params"] / 1e6:.4g} M parameters'
+    cost = UNITS['params'].exact(results['params'], 4)
     if 'madds' in results:
         height, width = results['input_size']
         madds = UNITS['madds'].exact(results['madds'], 4)

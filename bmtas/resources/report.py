@@ -108,10 +108,10 @@ def report_text(report: Mapping[str, Any]) -> str:
     total = max(1, report['total'])
     lines += [f'{name:<20}{cost:>18,}{100 * cost / total:>7.1f}%' for name, cost in parts]
     lines.append(f'{"total":<20}{report["total"]:>18,}')
-    whole = unit_named(unit).readable(report['total'])
+    whole, params = unit_named(unit).readable(report['total']), UNITS['params']
     lines.append(
         f'{whole} ({report["convention"]} convention, {height}x{width}), '
-        f'{report["params"] / 1e6:.3f} M parameters'
+        f'{report["params"] / params.scale:.3f} {params.label}'
     )
     return '\n'.join([*lines, *map(_more_text, report['more'].items())])
 

@@ -67,7 +67,7 @@ _ALL = (
         'params',
         'params',
         1e6,
-        'M params',
+        'M parameters',
         _PREFIXES,
         lambda m, *_: count_params(m),
         per_call=False,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ LOCATIONS = ('all', 'stages')
 class BMNSearch(Strategy):
     """Branched multi-task networks: group the tasks whose single-task networks see alike.
 
-    Reads trained single-task networks (``SingleTaskEncoder``), keeps the affinity of the tasks at
+    Reads trained single-task networks, keeps the affinity of the tasks at
     every location (``affinity.json``) and finds the best tree for every budget.
 
     Args:
@@ -52,6 +53,8 @@ class BMNSearch(Strategy):
         pool: Side to which feature maps are reduced by averaging; None compares them whole.
         block: Images whose features are in memory at a time; with less than ``num_images``
             features are computed several times.
+        encoder: Config of the encoder of the single-task networks, with features for each task that
+            depend on nothing else; by default ``SingleTaskEncoder`` with the config's backbone.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class BMNSearch(Strategy):
         seed: int = 0,
         pool: int | None = None,
         block: int = 100,
+        encoder: Mapping[str, Any] | None = None,
     ) -> None:
         if (checkpoint is None) == (affinity is None):
             raise ValueError('search: BMNSearch needs either checkpoint or affinity')
@@ -81,6 +85,7 @@ class BMNSearch(Strategy):
         if block < 1:
             raise ValueError(f'search.block: at least 1 image, got {block}')
         self.checkpoint, self.affinity = checkpoint, affinity
+        self.encoder = dict(encoder or dict(type='SingleTaskEncoder'))
         self.locations, self.weight = locations, weight
         self.method, self.beam_width = method, beam_width
         self.num_images, self.split, self.seed = num_images, split, seed
@@ -98,13 +103,15 @@ class BMNSearch(Strategy):
                 f"search.method: '{self.method}' takes up to {MAX_ITEMS} tasks, there are "
                 f"{len(context.names)}; use 'beam'"
             )
-        backbone = context.backbone
-        layers = backbone.stage_ends if self.locations == 'stages' else range(context.num_layers)
+        layers = range(context.num_layers)
+        if self.locations == 'stages':
+            layers = context.of_backbone('stage_ends', "use search.locations='all'")
+        named = [context.table.layer_names[layer] for layer in layers]
         if self.affinity is not None:
             affinity = read_affinity(self.affinity, context.names)
         else:
             affinity = self.measure(context, layers)
-            save_affinity(context, affinity, [backbone.layer_names[layer] for layer in layers])
+            save_affinity(context, affinity, named)
         if len(affinity) != len(layers):
             raise ValueError(
                 f'search.affinity: {self.affinity} has {len(affinity)} locations, '
@@ -126,7 +133,7 @@ class BMNSearch(Strategy):
             lengths,
         )
         tree = front.trees[front.best(budget)]
-        self._draw(context, affinity, [backbone.layer_names[layer] for layer in layers], tree)
+        self._draw(context, affinity, named, tree)
         context.log(f'best tree within {budget:,.0f}: {context.describe(tree)}')
         return context.result(tree, front)
 
@@ -138,13 +145,13 @@ class BMNSearch(Strategy):
         tree: BranchingTree,
     ) -> None:
         path = context.work_dir / 'vis' / 'affinity.png'
-        named = BranchingTree.from_routes(tree.routes, tree.tasks, context.backbone.layer_names)
+        named = BranchingTree.from_routes(tree.routes, tree.tasks, context.table.layer_names)
         draw_affinity(affinity, context.names, locations, path, named)
         context.log(f'affinities beside the tree in {path}')
 
     def measure(self, context: SearchContext, layers: Sequence[int]) -> np.ndarray:
         """Affinity of the tasks after the given layers, (D, T, T)."""
-        model = context.model(dict(type='SingleTaskEncoder'), self.checkpoint)
+        model = context.model(self.encoder, self.checkpoint)
         dataset = context.dataset(self.split)
         indices = choose_images(len(dataset), self.num_images, self.seed)
         matrices = []

@@ -21,7 +21,6 @@ from bmtas.datasets import check_datasets
 from bmtas.engine import Executor, Here, resource_table
 from bmtas.files import load_state, write_json
 from bmtas.models import MultiTaskModel
-from bmtas.models.backbones import LayeredBackbone
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS, MODELS
 from bmtas.resources import ResourceTable, parse_budget, unit_named, without_weights
@@ -144,10 +143,21 @@ class SearchContext:
         named = BranchingTree.from_routes(tree.routes, tree.tasks, self.table.layer_names)
         return SearchResult(named, named.cost(self.table), front)
 
-    @cached_property
-    def backbone(self) -> LayeredBackbone:
-        """The template of the encoder, with random weights."""
-        return MODELS.build(dict(self.cfg['model']['encoder']['backbone'], weights=None))
+    def of_backbone(self, fact: str, remedy: str) -> Any:
+        """``stage_ends``, ``branch_strides`` or ``low_level_index``, as ``LayeredBackbone`` has.
+
+        Args:
+            fact: Attribute that the backbone of any class may have.
+            remedy: What an encoder without it can do, for the message.
+
+        Raises:
+            ValueError: The encoder has no backbone, or one without this attribute.
+        """
+        cfg = self.cfg['model']['encoder'].get('backbone')
+        found = getattr(MODELS.build(dict(cfg, weights=None)), fact, None) if cfg else None
+        if found is None:
+            raise ValueError(f'model.encoder.backbone: has no {fact}; {remedy}')
+        return found
 
     @property
     def fixed_cost(self) -> int | float:
@@ -158,7 +168,7 @@ class SearchContext:
         """A trained network of this config's tasks, backbone and heads, ready to evaluate.
 
         Args:
-            encoder: Config of its encoder, without the backbone.
+            encoder: Config of its encoder; the config's backbone unless it brings one.
             checkpoints: One checkpoint, or several whose weights complete each other (one for each
                 single-task network).
 
@@ -170,8 +180,9 @@ class SearchContext:
         state: dict[str, torch.Tensor] = {}
         for file in files:
             state.update(_read_weights(Path(file)))
-        backbone = self.cfg['model']['encoder']['backbone']
-        cfg = dict(self.cfg['model'], encoder=dict(encoder, backbone=backbone), tasks=self.tasks)
+        own = self.cfg['model']['encoder']
+        kept = {key: own[key] for key in ('backbone',) if key in own}
+        cfg = dict(self.cfg['model'], encoder={**kept, **encoder}, tasks=self.tasks)
         model = MODELS.build(without_weights(cfg))
         known = model.state_dict()
         missing = [key for key in known if key not in state or state[key].shape != known[key].shape]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bmtas.files import atomic_path
+from bmtas.models.encoders import encoder_class
 from bmtas.progress import progress
 from bmtas.registry import STRATEGIES
 from bmtas.search.affinity_file import read_affinity, save_affinity
@@ -27,7 +28,7 @@ BRANCH_COSTS = ('strides', 'resource')
 class FAFSSearch(Strategy):
     """Fully-adaptive feature sharing: greedy grouping of tasks that find the same images hard.
 
-    Reads a trained Shared network (``BranchedEncoder`` with ``routes='shared'``), lists the
+    Reads a trained Shared network (the config's encoder with all layers shared), lists the
     distinct trees of a sweep over alpha with their costs (``sweep.json``), keeps the affinity
     (``affinity.json``) and returns the tree whose cost is nearest to the budget.
 
@@ -92,7 +93,9 @@ class FAFSSearch(Strategy):
 
     def _branch_costs(self, context: SearchContext) -> list[float]:
         if self.branch_cost == 'strides':
-            return stride_costs(context.backbone.branch_strides)
+            return stride_costs(
+                context.of_backbone('branch_strides', "use search.branch_cost='resource'")
+            )
         total = sum(context.table.layers)
         return [cost / total for cost in context.table.layers]
 
@@ -109,7 +112,8 @@ class FAFSSearch(Strategy):
     def measure(self, context: SearchContext) -> np.ndarray:
         """Difficulty of each image for each task, (N, T)."""
         kinds = self._kinds(context)
-        shared = dict(type='BranchedEncoder', routes='shared')
+        encoder = context.cfg['model']['encoder']
+        shared = encoder_class(encoder).config_of_tree(encoder, 'shared')
         model = context.model(shared, self.checkpoint)
         dataset = context.dataset(self.split)
         indices = choose_images(len(dataset), self.num_images, self.seed)

@@ -133,8 +133,9 @@ class SurrogateSearch(Strategy):
         """Last layer of each location."""
         last = context.num_layers - 1
         if self.locations == 'stages':
-            backbone = context.backbone
-            return sorted({*backbone.stage_ends, backbone.low_level_index, last})
+            remedy = 'give search.locations as indices of layers'
+            ends, low = (context.of_backbone(f, remedy) for f in ('stage_ends', 'low_level_index'))
+            return sorted({*ends, low, last})
         ends = list(self.locations)
         if ends != sorted(set(ends)) or not ends or ends[-1] != last:
             raise ValueError(

@@ -13,7 +13,7 @@ from .front import draw_front
 from .overlays import overlay, side_by_side
 from .palettes import INK, task_colours
 from .predictions import draw_predictions
-from .tree import draw_tree, readable
+from .tree import draw_tree
 
 __all__ = [
     'INK',
@@ -27,7 +27,6 @@ __all__ = [
     'new_figure',
     'overlay',
     'plain_axes',
-    'readable',
     'save_figure',
     'side_by_side',
     'task_colours',

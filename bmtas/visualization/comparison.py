@@ -12,6 +12,8 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
+from bmtas.resources import UNITS
+
 from .canvas import new_figure, plain_axes, save_figure
 from .palettes import FAINT, INK, task_colours
 
@@ -24,8 +26,8 @@ def draw_comparison(
     points: Sequence[Point],
     front: Sequence[str],
     path: str | Path,
-    axis: str = 'GMAdds',
-    unit: float = 1e9,
+    axis: str = UNITS['madds'].label,
+    unit: float = UNITS['madds'].scale,
 ) -> Path:
     """Draw Delta_m against a cost.
 

@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
+from bmtas.resources import unit_named
+
 from .canvas import new_figure, plain_axes, save_figure
 from .palettes import INK, task_colours
 
@@ -139,10 +141,10 @@ def _name_layers(axes: Axes, tree: BranchingTree) -> None:
 
 
 def _draw_costs(axes: Axes, tree: BranchingTree, table: Any) -> None:
-    factor, unit = readable(max([table.stem, *table.layers]), table)
-    one = np.array(table.layers, float) / factor
+    unit = unit_named(table.unit)
+    one = np.array(table.layers, float) / unit.scale
     groups = np.array(tree.num_groups)
-    axes.bar([-1], [table.stem / factor], 0.6, color='#3d5a80')
+    axes.bar([-1], [table.stem / unit.scale], 0.6, color='#3d5a80')
     axes.bar(range(tree.num_layers), one, 0.6, color='#3d5a80', label='one copy')
     axes.bar(
         range(tree.num_layers),
@@ -163,7 +165,7 @@ def _draw_costs(axes: Axes, tree: BranchingTree, table: Any) -> None:
                 fontsize=7,
                 color=INK,
             )
-    axes.set_ylabel(unit, fontsize=9, color=INK)
+    axes.set_ylabel(unit.label, fontsize=9, color=INK)
     axes.margins(y=0.18)
     plain_axes(axes, grid=True)
     axes.legend(fontsize=8, frameon=False, loc='upper right', labelcolor=INK)
@@ -175,20 +177,8 @@ def _title(tree: BranchingTree, table: Any) -> str:
     encoder = sum(table.layers)
     rest = tree.cost(table) - sum(c * n for c, n in zip(table.layers, tree.num_groups))
     shared, separate = rest + encoder, rest + tree.num_tasks * encoder
-    factor, unit = readable(separate, table)
+    unit = unit_named(table.unit)
     return (
-        f'{tree.cost(table) / factor:.4g} {unit}'
-        f'   (all shared {shared / factor:.4g}, all separate {separate / factor:.4g})'
+        f'{unit.exact(tree.cost(table), 4)}'
+        f'   (all shared {shared / unit.scale:.4g}, all separate {separate / unit.scale:.4g})'
     )
-
-
-def readable(largest: float, table: Any) -> tuple[float, str]:
-    """Divisor and name of the unit that makes costs up to ``largest`` readable."""
-    unit = getattr(table, 'unit', '') or ''
-    if unit == 'us':
-        return (1e3, 'ms') if largest >= 1e3 else (1.0, 'us')
-    unit = dict(MAdds='multiply-adds', params='parameters').get(unit, unit)
-    for factor, prefix in ((1e9, 'G '), (1e6, 'M '), (1e3, 'k ')):
-        if largest >= factor:
-            return factor, prefix + unit
-    return 1.0, unit

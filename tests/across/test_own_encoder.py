@@ -11,6 +11,7 @@ from PIL import Image
 from bmtas.cli import export, infer, resources, search, test, train
 from bmtas.cli.base import run_tool
 from bmtas.engine.config import load_config
+from bmtas.registry import MODELS
 from bmtas.resources import count_model, table_from_cfg
 
 SHIPPED = Path(__file__).resolve().parents[2] / 'configs'
@@ -108,11 +109,8 @@ train_cfg = dict(max_iters=2)
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch):
+def config(tmp_path, monkeypatch, unformatted_configs):
     """``config('shared', 'TwoExits')`` -> path of a tiny config with an encoder of its own."""
-    monkeypatch.setattr(
-        'mmengine.config.config.FormatCode', lambda text, **_: (text, True), raising=False
-    )
     (tmp_path / 'own_encoders.py').write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -182,3 +180,26 @@ def test_a_tree_is_found_trained_and_tested_for_layers_of_ones_own(config, tmp_p
     assert table.layer_names == ('one', 'two')
     assert results['madds'] == table.total([1, tasks])
     assert results['params'] == table.params.total([1, tasks])
+
+
+def test_affinities_are_those_of_ones_own_encoder(config, tmp_path, capsys):
+    """FAFS reads the trained shared network of the config's encoder, whatever its class."""
+    path, work = config('branched', 'TwoBranches'), tmp_path / 'shared'
+    cfg = load_config(path)
+    model = MODELS.build(
+        dict(cfg.model, tasks=cfg.tasks, encoder=dict(type='TwoBranches', routes='shared'))
+    )
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'shared.pth')
+    fafs = (
+        "search = dict(_delete_=True, type='FAFSSearch', checkpoint={!r}, alphas=(0.1, 1, 3), "
+        "branch_cost='{}', split='val')\nbudget = {}"
+    )
+    table = table_from_cfg(cfg)
+    checkpoint = str(tmp_path / 'shared.pth')
+    path = config('vanilla', 'TwoBranches', fafs.format(checkpoint, 'resource', table.separate))
+    run(search, path, '--work-dir', work)
+    assert len(json.loads((work / 'branching.json').read_text())['config']) == 2
+    path = config('vanilla', 'TwoBranches', fafs.format(checkpoint, 'strides', table.separate))
+    assert run_tool(search.main, [str(path), '--work-dir', str(tmp_path / 'strides')]) == 2
+    error = capsys.readouterr().err
+    assert "has no branch_strides; use search.branch_cost='resource'" in error

@@ -76,7 +76,7 @@ def with_budget():
 
     def make(context, budget):
         other = SearchContext(Config(dict(context.cfg, budget=budget)), context.work_dir)
-        kept = ('tasks', 'table', 'backbone')
+        kept = ('tasks', 'table')
         vars(other).update({key: vars(context)[key] for key in kept if key in vars(context)})
         return other
 

@@ -274,7 +274,7 @@ def test_stages_branch_between_stages_only(make_context, make_checkpoint, with_b
     tree = strategy.run(with_budget(context, budget)).tree
     assert tree.cost(context.table) <= budget
     changes = set(np.flatnonzero(np.diff(tree.num_groups)))
-    assert changes <= set(context.backbone.stage_ends)
+    assert changes <= set(context.of_backbone('stage_ends', ''))
 
 
 def test_features_are_those_of_the_layers(make_context, make_checkpoint):

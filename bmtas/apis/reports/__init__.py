@@ -12,6 +12,7 @@ from bmtas.apis.reports import collect
 from bmtas.engine import RESULTS
 from bmtas.evaluation import digest, mean_of
 from bmtas.files import read_json, write_text
+from bmtas.resources import UNITS
 from bmtas.search import BRANCHING, PICTURES
 
 KEYS = ('tasks', 'scores', 'score_names', 'higher_is_better', 'params')
@@ -126,11 +127,11 @@ def _columns(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     gains = [run.get('delta_m') for run in runs]
     if any(gain is not None for gain in gains):
         columns.append(_column('Delta_m', '% ↑', gains, 1, '+.2f'))
-    for key, head, scale, note in (('madds', 'MAdds', 1e9, '10⁹ ↓'),
-                                   ('params', 'parameters', 1e6, '10⁶ ↓')):  # fmt: skip
-        values = [run[key] / scale if run.get(key) else None for run in runs]
+    for key in ('madds', 'params'):
+        unit = UNITS[key]
+        values = [run[key] / unit.scale if run.get(key) else None for run in runs]
         if any(value is not None for value in values):
-            columns.append(_column(head, note, values, -1, '.4g'))
+            columns.append(_column(unit.label, '↓', values, -1, '.4g'))
     return columns
 
 

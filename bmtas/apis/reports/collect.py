@@ -17,7 +17,7 @@ from bmtas.files import read_json
 from bmtas.resources import ResourceTable, unit_named
 from bmtas.search import BRANCHING, FRONT, PICTURES
 from bmtas.search.gradient import ALPHA_FILE, HISTORY
-from bmtas.visualization import readable, task_colours
+from bmtas.visualization import task_colours
 
 COSTS = dict(
     cost_exact=('expected cost', '#4477aa'),
@@ -79,13 +79,11 @@ def search_of(folder: Path) -> dict[str, Any]:
         bars=[],
     )
     if table is not None and table.num_layers == tree.num_layers:
-        factor, found['unit'] = readable(table.separate, table)
-        found['bars'] = _bars(tree, table, layers, factor)
-        cost, shared, separate = (
-            f'{v / factor:.4g}' for v in (tree.cost(table), table.shared, table.separate)
-        )
+        unit = unit_named(table.unit)
+        found |= dict(unit=unit.label, bars=_bars(tree, table, layers, unit.scale))
+        shared, separate = (f'{v / unit.scale:.4g}' for v in (table.shared, table.separate))
         found['summary'] += (
-            f'; {cost} {found["unit"]} (all shared {shared}, all separate {separate})'
+            f'; {unit.exact(tree.cost(table), 4)} (all shared {shared}, all separate {separate})'
         )
     return found
 
