@@ -1,242 +1,334 @@
-"""Computation sharing on ShapeScenes: train all ways of docs/computation_sharing.md, tabulate them.
+"""Computation sharing on ShapeScenes: train and test all ways of docs/computation_sharing.md.
 
-    python benchmarks/sharing_comparison.py run --dir D [--seed 0] [--tasks normals depth edge]
-    python benchmarks/sharing_comparison.py table --dir D [--out docs/images]
+    python benchmarks/sharing_comparison.py run --dir D [--seed 0] [--rows sparse5 single ...]
+    python benchmarks/sharing_comparison.py time --dir D [--seed 0]
+    python benchmarks/sharing_table.py D/results.json [--out docs/images]
 
-A run goes on where it was interrupted; rows that have results are skipped.
+A run goes on where it was interrupted; rows that have results are skipped. ``time`` measures the
+latencies by the processor's time of one thread.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from bmtas.datasets import ShapeScenes
+from bmtas.engine.build import build_runner
+from bmtas.engine.checkpoint import checkpoints_of
+from bmtas.engine.config import load_config, select_tasks
+from bmtas.engine.dist import unwrap
+from bmtas.engine.test import encoder_from_checkpoint, run_test
+from bmtas.engine.train import run_training
+from bmtas.files import read_json, write_json
+from bmtas.registry import DATASETS, MODELS
+from bmtas.resources import count_model, without_weights
+from bmtas.sharing.accounting import (
+    clip_report,
+    densities,
+    head_costs,
+    latencies,
+    stored_bytes,
+    total_madds,
+)  # fmt: skip
+from bmtas.sharing.calibrate import images_of, thresholds_for
+from bmtas.sharing.share import NETWORK, write_network
+from bmtas.sharing.stages import run_stages
+from bmtas.sharing.thresholds import TEMPORAL, Thresholds, load_thresholds
+
+PARTS = ('train', 'val', 'test')
+BASE, MAIN = 'semseg', 'sparse5'
+ELEMENTS, ROWS = (0.5, 0.7, 0.9), (0.3, 0.5, 0.7)
+CLIPS = 20
+
 DATA = {
     'train_dataloader.dataset.length': 1000,
-    'test_dataloader.dataset.length': 300,
-    **{f'{part}_dataloader.num_workers': 0 for part in ('train', 'val', 'test')},
-    **{f'{part}_dataloader.persistent_workers': False for part in ('train', 'val', 'test')},
     'train_dataloader.batch_size': 8,
+    'test_dataloader.dataset.length': 300,
+    'test_dataloader.batch_size': 50,
+    **{f'{part}_dataloader.num_workers': 0 for part in PARTS},
+    **{f'{part}_dataloader.persistent_workers': False for part in PARTS},
+    **{f'{part}_dataloader.dataset.type': 'KeptScenes' for part in PARTS},
 }
-BASE = 'semseg'
-ELEMENTS, ROWS = (0.5, 0.7, 0.9), (0.3, 0.5, 0.7)
-MAIN = 'sparse5'
-
-NETWORKS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    MAIN: ('vit_shapescenes', {}),
-    'rank8': ('vit_lowrank_shapescenes', {}),
-    'finetuned': ('vit_finetuned_shapescenes', {}),
-    'rank4': ('vit_lowrank_shapescenes', {'model.encoder.delta.rank': 4}),
-    'from3': ('vit_shapescenes', {'model.encoder.from_layer': 3}),
+NETWORKS: Mapping[str, tuple[str, Mapping[str, Any], Iterable[tuple[str, float]]]] = {
+    MAIN: (
+        'vit_shapescenes',
+        {},
+        [*(('elements', share) for share in ELEMENTS), *(('rows', share) for share in ROWS)],
+    ),
+    'rank8': ('vit_lowrank_shapescenes', {}, [('rows', 0.3), ('rows', 0.5)]),
+    'finetuned': ('vit_finetuned_shapescenes', {}, []),
+    'from3': (
+        'vit_lowrank_shapescenes',
+        {'model.encoder.from_layer': 3, 'sharing.stages.support.train_cfg.max_iters': 600},
+        [],
+    ),
+    'rank4': (
+        'vit_lowrank_shapescenes',
+        {'model.encoder.delta.rank': 4},
+        [('rows', 0.3), ('rows', 0.5)],
+    ),
 }
-"""Rows that share: config and overrides."""
+"""Rows that share: config, overrides, and goals of the thresholds."""
 OTHERS = ('single', 'shared', 'branched')
+ORDER = ('single', MAIN, 'rank8', 'finetuned', 'shared', 'from3', 'branched', 'rank4', 'clips')
+
+
+@DATASETS.register_module()
+class KeptScenes(ShapeScenes):
+    """ShapeScenes that all data sets of a process render once."""
+
+    kept: dict[Any, dict[int, Any]] = {}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        key = (self.split, self.seed, self.size, self.labels, self.clip)
+        self._cache = self.kept.setdefault(key, {})
 
 
 def config(
-    name: str,
-    folder: Path,
-    args: argparse.Namespace,
-    options: Mapping[str, Any],
-    tasks: list[str] | None = None,
+    name: str, folder: Path, args: argparse.Namespace, tasks: Any = None, **more: Any
 ) -> Any:
     """A config with the data of the comparison, reduced to its tasks."""
-    from bmtas.engine.config import load_config, select_tasks
-
+    options = more.get('options', {})
     cfg = load_config(name, {**DATA, 'randomness.seed': args.seed, **options}, work_dir=folder)
     select_tasks(cfg, tasks or [BASE, *args.tasks])
     cfg.launcher, cfg.experiment_name = 'none', folder.name
     return cfg
 
 
-def run_other(kind: str, folder: Path, args: argparse.Namespace) -> None:
-    """Networks without deltas, all tasks at once."""
-    from bmtas.engine.checkpoint import checkpoints_of
-    from bmtas.engine.test import run_test
-    from bmtas.engine.train import run_training
+def run_other(kind: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Networks without deltas, all tasks at once, trained as the base is."""
+    every = [BASE, *args.tasks]
 
-    def cfg() -> Any:
-        # the base is itself a ViT from scratch
-        tasks = args.tasks if kind == 'single' else [BASE, *args.tasks]
-        own = config(f'{kind}/vit_shapescenes', folder, args, {}, tasks)
-        own.param_scheduler = config(
-            f'sharing/{NETWORKS[MAIN][0]}', folder, args, {}
-        ).param_scheduler
+    def cfg(tasks: list[str]) -> Any:
+        own = config(f'{kind}/vit_shapescenes', folder, args, tasks)
+        like = config('sharing/vit_shapescenes', folder, args)
+        own.param_scheduler, own.optim_wrapper.optimizer = (
+            like.param_scheduler, like.optim_wrapper.optimizer,
+        )  # fmt: skip
         if kind == 'branched':
-            count = len(args.tasks) + 1
-            own.model.encoder.routes = [[0] * count] * 3 + [list(range(count))] * 4
+            own.model.encoder.routes = [[0] * len(tasks)] * 3 + [list(range(len(tasks)))] * 4
         return own
 
-    training = cfg()
+    # the base is itself a ViT from scratch
+    training = cfg(args.tasks if kind == 'single' else every)
     training.resume = bool(checkpoints_of(folder))
     if not (folder / f'iter_{training.train_cfg.max_iters}.pth').is_file():
         run_training(training)
-    run_test(cfg(), checkpoints_of(folder)[0], out=folder / 'results.json', sheet=0)
+    found = run_test(cfg(list(training.tasks)), checkpoints_of(folder)[0], sheet=0)
+    whole = cfg(every)
+    cost = count_model(MODELS.build(without_weights(whole.model)), whole.input_size)
+    madds = dict.fromkeys(('dense', 'effective', 'executed'), cost['madds'])
+    return dict(facts(found), madds=madds, stored=4 * cost['params'])
 
 
-def run_network(name: str, folder: Path, args: argparse.Namespace) -> None:
-    """A network with deltas: train it, then test it at its thresholds."""
-    from bmtas.sharing.share import share
+def facts(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a table needs of a result."""
+    return {key: found[key] for key in ('scores', 'score_names', 'higher_is_better')}
 
-    path, options = NETWORKS[name]
+
+def train_network(name: str, folder: Path, args: argparse.Namespace) -> Any:
+    """Train a network with deltas unless that was done; its config."""
+    path, options, _ = NETWORKS[name]
     main = folder.parent / MAIN / BASE
     if name != MAIN and main.is_dir() and not (folder / BASE).is_dir():
         shutil.copytree(main, folder / BASE)  # the same base: its config and seed are equal
-    cfg = config(f'sharing/{path}', folder, args, options)
-    if not (folder / 'results.json').is_file():
-        share(cfg, None, resume=True, sheet=6)
+    cfg = config(f'sharing/{path}', folder, args, options=options)
+    if name == 'from3':
+        cfg.sharing.stages.pop('align')  # nothing will be thresholded
+    if not (folder / NETWORK).is_file():
+        run_stages(cfg, args.tasks, resume=True)
+        write_network(cfg, folder)
+    return cfg
 
 
-def thresholded(name: str, folder: Path, args: argparse.Namespace) -> None:
-    """Test a network at each of its thresholds."""
-    path, options = NETWORKS[name]
-    goals = [('rows', share) for share in ROWS]
-    if name in (MAIN, 'from3'):
-        goals = [('elements', share) for share in ELEMENTS] + goals
-    for goal, share in goals if name != 'finetuned' else []:
-        cfg = config(f'sharing/{path}', folder, args, options)
-        at_thresholds(cfg, folder, f'{goal}{round(100 * share)}', goal, share, args)
+class Tester:
+    """A network that is tested at many thresholds.
+
+    Args:
+        cfg: Its config.
+        folder: Where its ``network.pth`` is.
+    """
+
+    def __init__(self, cfg: Any, folder: Path) -> None:
+        self.folder, self.size = folder, cfg.input_size
+        cfg.work_dir, cfg.load_from = str(folder / 'test'), str(folder / NETWORK)
+        encoder_from_checkpoint(cfg, cfg.load_from)
+        cfg.model = without_weights(cfg.model)
+        val = cfg.val_dataloader
+        self.runner = build_runner(cfg, 'test')
+        self.runner.call_hook('before_run')
+        self.runner.load_or_resume()
+        self.model = unwrap(self.runner.model).eval()
+        cfg.val_dataloader = val
+        self.frames = images_of(cfg, self.model, 'val', 64)
+        self.heads = head_costs(self.model, self.size)
+
+    def thresholds(self, goal: str, share: float) -> Thresholds:
+        """Those at which a share is reused, from their file if there is one."""
+        path = self.folder / f'thresholds_{goal}{round(100 * share)}.json'
+        if path.is_file():
+            return load_thresholds(path)
+        encoder = self.model.encoder
+        encoder.rows = goal == 'rows'
+        found, _ = thresholds_for(encoder, self.frames, dict.fromkeys(encoder.tasks, share))
+        if len(self.frames) == 1:
+            found.values.pop(TEMPORAL, None)
+        found.save(path)
+        return found
+
+    def set(self, found: Thresholds | None) -> None:
+        """Use thresholds."""
+        self.model.encoder.thresholds = found
+        self.model.encoder.rows = found is not None and found.rows
+
+    def test(self, found: Thresholds | None) -> dict[str, Any]:
+        """Scores, multiply-adds, shares that differ, bytes."""
+        self.set(found)
+        metrics, model = self.runner.test_loop.run(), self.model
+        meter = model.measured[0]
+        stored = stored_bytes(model.encoder)
+        heads = 4 * sum(p.numel() for p in model.heads.parameters())
+        return dict(
+            scores={t.name: metrics[f'{t.name}/{t.score}'] for t in model.tasks},
+            score_names={t.name: t.score for t in model.tasks},
+            higher_is_better={t.name: t.higher_is_better for t in model.tasks},
+            madds=total_madds(model.encoder, meter, self.heads, self.size),
+            stored=sum(stored.values()) + heads,
+            delta_bytes=stored,
+            density={task: rounded(own) for task, own in densities(model.encoder, meter).items()},
+        )
 
 
-def at_thresholds(
-    cfg: Any, folder: Path, label: str, goal: str, share: float, args: argparse.Namespace
-) -> None:
-    """Calibrate ``network.pth`` of a folder and test it."""
-    from mmengine.config import Config
+def rounded(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Shares of one task, of the whole and by place."""
 
-    from bmtas.engine.test import run_test
-    from bmtas.sharing.calibrate import calibrate
+    def short(shares: Mapping[str, float | None]) -> dict[str, float | None]:
+        return {k: v if v is None else round(v, 4) for k, v in shares.items()}
 
-    out = folder / f'results_{label}.json'
-    if out.is_file():
-        return
-    thresholds = folder / f'thresholds_{label}.json'
-    again = Config(cfg._cfg_dict.to_dict(), filename=cfg.filename)
-    found, facts = calibrate(cfg, str(folder / 'network.pth'), goal, share)
-    found.save(thresholds, **facts)
-    again.model.encoder.update(thresholds=str(thresholds), rows=goal == 'rows')
-    again.experiment_name = f'{folder.name}-{label}'
-    again.work_dir = str(folder)
-    run_test(again, folder / 'network.pth', out=out, sheet=0)
+    whole = short({key: own[key] for key in ('weights', 'elements', 'rows')})
+    return whole | dict(by_place={k: short(v) for k, v in own['by_place'].items()})
 
 
-def unaligned(folder: Path, args: argparse.Namespace) -> None:
-    """The sparse network before its align stage, at the middle thresholds."""
-    from bmtas.sharing.share import write_network
+def run_clips(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Base and one sub-task on clips: scores and cost by frame."""
+    short = {f'sharing.stages.{s}.train_cfg.max_iters': n
+             for s, n in (('temporal', 150), ('support', 300), ('align', 150))}  # fmt: skip
+    options = {
+        **short,
+        'train_dataloader.dataset.length': 125,
+        'test_dataloader.dataset.length': CLIPS,
+    }
+    own = argparse.Namespace(**vars(args) | dict(tasks=['normals']))
+    cfg = config('sharing/vit_clips_shapescenes', folder, own, options=options)
+    if not (folder / NETWORK).is_file():
+        run_stages(cfg, own.tasks, resume=True)
+        write_network(cfg, folder)
+    tester, found = Tester(cfg, folder), {}
+    for share in (0.0, 0.5, 0.7):
+        tester.set(tester.thresholds('rows', share) if share else Thresholds(0.0, True))
+        tester.runner.test_loop.run()
+        found[f'rows{round(100 * share)}'] = clip_report(
+            tester.model, *tester.model.clips, tester.size
+        )
+    return found
 
+
+def keep(args: argparse.Namespace, name: str, found: Mapping[str, Any]) -> None:
+    """Add a row to ``results.json``."""
+    path = args.dir / 'results.json'
+    data = read_json(path, 'results') if path.is_file() else {}
+    row = data.setdefault(f'seed{args.seed}', {}).setdefault(name, {})
+    row.update(found)
+    write_json(path, data)
+    print(f'seed {args.seed}: {name}', flush=True)
+
+
+def finished(args: argparse.Namespace) -> Mapping[str, Any]:
+    """The rows that this seed has."""
+    path = args.dir / 'results.json'
+    return read_json(path, 'results').get(f'seed{args.seed}', {}) if path.is_file() else {}
+
+
+def run_network(name: str, folder: Path, args: argparse.Namespace) -> None:
+    """Train a network with deltas, test it at tau = 0 and at its thresholds."""
+    cfg = train_network(name, folder, args)
+    tester = None
+    goals = [(None, 0.0), *NETWORKS[name][2]]
+    for goal, share in goals:
+        label = name if goal is None else f'{name} {goal}{round(100 * share)}'
+        if label not in finished(args):
+            tester = tester or Tester(cfg, folder)
+            found = None if goal is None else tester.thresholds(goal, share)
+            keep(args, label, tester.test(found))
+
+
+def run_unaligned(folder: Path, args: argparse.Namespace) -> None:
+    """The sparse network before its align stage, at the same shares."""
     target = folder.parent / 'unaligned'
-    cfg = config(f'sharing/{NETWORKS[MAIN][0]}', folder, args, {})
+    cfg = config('sharing/vit_shapescenes', folder, args)
     cfg.sharing.stages.pop('align')
-    if not (target / 'network.pth').is_file():
-        write_network(cfg, target)
-    for goal, share in (('elements', 0.7), ('rows', 0.5)):
-        at_thresholds(cfg, target, f'{goal}{round(100 * share)}', goal, share, args)
+    write_network(cfg, target)
+    tester = Tester(cfg, target)
+    for goal, share in ((None, 0.0), ('elements', 0.7), ('rows', 0.5)):
+        label = 'unaligned' if goal is None else f'unaligned {goal}{round(100 * share)}'
+        if label not in finished(args):
+            keep(args, label, tester.test(goal and tester.thresholds(goal, share)))
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train and test every row that is missing, the main one first."""
-    torch.set_num_threads(1)
+    """Train and test every row that is missing."""
     top = args.dir / f'seed{args.seed}'
-    for name in args.rows or (MAIN, 'single', 'rank8', 'finetuned', 'shared', *NETWORKS, *OTHERS):
+    for name in args.rows or ORDER:
         folder = top / name
         if name in NETWORKS:
             run_network(name, folder, args)
-            thresholded(name, folder, args)
-            if name == MAIN:
-                unaligned(folder, args)
-        elif not (folder / 'results.json').is_file():
-            run_other(name, folder, args)
-        print(f'row {name} is finished', flush=True)
+            if name == MAIN and 'unaligned rows50' not in finished(args):
+                run_unaligned(folder, args)
+        elif name not in finished(args):
+            other = name in OTHERS
+            keep(args, name, run_other(name, folder, args) if other else run_clips(folder, args))
 
 
-def results(top: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and content of every result of one seed."""
-    for folder in sorted(top.iterdir()):
-        for path in sorted(folder.glob('results*.json')):
-            label = path.stem.removeprefix('results').strip('_')
-            yield f'{folder.name} {label}'.strip(), json.loads(path.read_text())
-
-
-def baseline(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The ViTs from scratch: the base, and those of the sub-tasks."""
-    if not {MAIN, 'single'} <= set(rows):
-        return None
-    single, main = rows['single'], rows[MAIN]
-    keys = ('scores', 'score_names', 'higher_is_better', 'metrics')
-    own = {key: {BASE: main[key][BASE], **single[key]} for key in keys}
-    return {**main, **own, 'tasks': [BASE, *single['tasks']]}
-
-
-def table(args: argparse.Namespace) -> None:
-    """Print the rows, and draw Delta_m against cost and size."""
-    from bmtas.evaluation import compare_results
-
-    for top in sorted(args.dir.glob('seed*')):
-        rows = dict(results(top))
-        single = baseline(rows)
-        print(f'\n{top.name}')
-        points = {}
-        for name, found in rows.items():
-            delta = compare_results(found, single) if single and name != 'single' else 0.0
-            scores = ' | '.join(f'{score:.2f}' for score in found['scores'].values())
-            madds = [found.get(k, found['madds']) / 1e6 for k in ('madds_dense', 'madds_effective')]
-            latency = sum(found['latency_ms'].values()) if 'latency_ms' in found else float('nan')
-            size = found.get('stored', 4 * found['params']) / 1e6
-            print(
-                f'| {name} | {scores} | {delta:+.2f} | {madds[0]:.0f} | {madds[1]:.0f} | '
-                f'{found["madds"] / 1e6:.0f} | {latency:.1f} | {size:.1f} |'
-            )
-            points[name] = (delta, found['madds'] / 1e6, size)
-        if args.out is not None:
-            draw(points, args.out)
-
-
-def draw(points: Mapping[str, tuple[float, float, float]], out: Path) -> None:
-    """Two plots: Delta_m against executed multiply-adds, and against the stored size."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
-    out.mkdir(parents=True, exist_ok=True)
-    axes = (('madds', 1, 'executed MMAdds'), ('size', 2, 'stored MB (fp32)'))
-    for name, column, label in axes:
-        figure, axis = pyplot.subplots(figsize=(7.5, 5))
-        families = dict.fromkeys(key.split()[0] for key in points)
-        for number, family in enumerate(families):
-            own = {k: v for k, v in points.items() if k.split()[0] == family}
-            if name == 'size':  # thresholds do not change what is stored
-                own = {k: v for k, v in own.items() if k == family}
-            x, y = [v[column] for v in own.values()], [v[0] for v in own.values()]
-            axis.scatter(x, y, color=f'C{number}', label=family)
-            for key, value in own.items():
-                axis.annotate(key.split()[-1], (value[column], value[0]), fontsize=7)
-        axis.axhline(0, color='grey', linewidth=0.8)
-        axis.set_xlabel(label)
-        axis.set_ylabel('Delta_m against ViTs from scratch, %')
-        axis.legend(fontsize=8)
-        figure.tight_layout()
-        figure.savefig(out / f'sharing_{name}.png', dpi=110)
-        pyplot.close(figure)
+def measure(args: argparse.Namespace) -> None:
+    """Latency of each row with deltas, by task."""
+    for name in (*NETWORKS, 'unaligned'):
+        folder = args.dir / f'seed{args.seed}' / name
+        rows = [row for row in finished(args) if row.split()[0] == name]
+        if not rows or name == 'unaligned':
+            continue
+        tester = Tester(train_network(name, folder, args), folder)
+        image = tester.frames[0][:1]
+        for row in rows:
+            label = row.removeprefix(name).strip()
+            path = folder / f'thresholds_{label}.json'
+            tester.set(load_thresholds(path) if label else None)
+            keep(args, row, dict(latency_ms=latencies(tester.model, image)))
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the script."""
+    import mmengine.config.config
+
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('command', choices=('run', 'table'))
+    parser.add_argument('command', choices=('run', 'time'))
     parser.add_argument('--dir', type=Path, required=True)
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--tasks', nargs='+', default=['normals', 'depth', 'edge'])
-    parser.add_argument('--rows', nargs='+', help='names of rows; all by default')
-    parser.add_argument('--out', type=Path, help='folder of the plots')
+    parser.add_argument(
+        '--tasks', nargs='+', default=['human_parts', 'sal', 'normals', 'depth', 'edge']
+    )
+    parser.add_argument('--rows', nargs='+', choices=ORDER, help='names of rows; all by default')
     args = parser.parse_args(argv)
-    (run if args.command == 'run' else table)(args)
+    torch.set_num_threads(1)
+    # laying out the configs that are saved takes longer than a test
+    mmengine.config.config.FormatCode = lambda text, **_: (text, True)
+    (run if args.command == 'run' else measure)(args)
 
 
 if __name__ == '__main__':

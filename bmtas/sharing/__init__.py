@@ -10,12 +10,13 @@ from bmtas.sharing.deltas import LowRankDelta, SparseDelta
 from bmtas.sharing.encoder import DeltaEncoder
 from bmtas.sharing.loops import SharingTestLoop, SharingTrainLoop
 from bmtas.sharing.model import SharingModel
-from bmtas.sharing.optim import SharingOptimWrapperConstructor
+from bmtas.sharing.optim import CoolDownLR, SharingOptimWrapperConstructor
 from bmtas.sharing.stages import sharing_section
 from bmtas.sharing.video import VideoState
 
 __all__ = [
     'ClipTestLoop',
+    'CoolDownLR',
     'DeltaEncoder',
     'LowRankDelta',
     'SharingModel',

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.optim import OptimWrapper
-from mmengine.registry import OPTIMIZERS
+from mmengine.optim import LinearLR, OptimWrapper
+from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 from torch import nn
 
 from bmtas.engine import unwrap
@@ -14,6 +14,36 @@ from bmtas.models.encoders import STEM
 from bmtas.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 
 KEYS = ('gate_lr', 'gate_decay', 'layer_decay')
+
+
+@PARAM_SCHEDULERS.register_module()
+class CoolDownLR(LinearLR):
+    """A constant learning rate that falls linearly at the end of a run, whatever its length.
+
+    Args:
+        share: Share of the run that it falls in, in (0, 1].
+        end_factor: Factor of the last update.
+        end: Length of the run, which the runner fills in.
+
+    Raises:
+        ValueError: A share out of range.
+    """
+
+    def __init__(
+        self,
+        optimizer: Any,
+        share: float = 1 / 3,
+        end_factor: float = 0.05,
+        *,
+        end: int,
+        **more: Any,
+    ) -> None:
+        if not 0 < share <= 1:
+            raise ValueError(f'param_scheduler: CoolDownLR: share must be in (0, 1], got {share}')
+        begin = min(round(end * (1 - share)), end - 2)
+        super().__init__(
+            optimizer, start_factor=1.0, end_factor=end_factor, begin=max(0, begin), end=end, **more
+        )
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

@@ -5,7 +5,7 @@ sharing = dict(
     stages=dict(
         _delete_=True,
         base=dict(),
-        support=dict(),
-        align=dict(train_cfg=dict(max_iters=300, val_interval=300), encoder=dict(align_weight=1.0)),
+        support=dict(train_cfg=dict(max_iters=450, val_interval=450)),
+        align=dict(train_cfg=dict(max_iters=150, val_interval=150), encoder=dict(align_weight=1.0)),
     ),
 )
