@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from bmtas.registry import MODELS
 from bmtas.sharing import gates
 
+Product = Callable[[Tensor, Tensor], Tensor]
+
 
 class Delta(nn.Module):
     """The delta of one tensor; a subclass says how it is made.
 
-    ``forward(base)`` gives the task's tensor, ``product`` applies the delta of a weight to rows
-    without making it dense, ``cost`` says what that takes.
+    ``forward(base)`` gives the task's tensor, ``product`` how the delta of a weight is applied to
+    rows without making it dense, ``cost`` what that takes.
     """
 
     def forward(self, base: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -32,12 +34,15 @@ class Delta(nn.Module):
         """Stored values."""
         raise NotImplementedError
 
-    def product(self, y: Tensor, x: Tensor) -> Tensor:
-        """y + dW x for rows y (R, d_out) and x (R, d_in); a new tensor."""
+    def product(self, bias: Tensor | None = None) -> Product:
+        """``product(y, x)`` = y + dW x + dc, a new tensor, for rows y (R, d_out) and x (R, d_in).
+
+        It holds the delta as it is now.
+        """
         raise NotImplementedError
 
     def cost(self) -> int:
-        """Multiply-adds of ``product`` for each row."""
+        """Multiply-adds of a product for each row."""
         return self.nonzero()
 
 
@@ -68,7 +73,6 @@ class SparseDelta(Delta):
             self.alpha_tensor = nn.Parameter(base.new_full((), alpha))
         else:
             self.register_buffer('support', torch.ones_like(base, dtype=torch.bool))
-        self._sparse: tuple[Any, Tensor] | None = None
 
     def forward(self, base: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Base plus masked delta; a draw of the gates with a generator, else deterministic ones."""
@@ -107,14 +111,16 @@ class SparseDelta(Delta):
         mask = self.support if not self.gated else self._mask(None) > 0
         return int(mask.sum())
 
-    def product(self, y: Tensor, x: Tensor) -> Tensor:
-        """By a sparse matrix in CSR form, which is kept until the delta changes."""
-        key = (self.delta._version, self.delta.device, self.delta.data_ptr())
-        if self._sparse is None or self._sparse[0] != key:
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore')  # torch calls its CSR matrices a beta version
-                self._sparse = (key, self.dense().flatten(1).to_sparse_csr())
-        return y + (self._sparse[1] @ x.t()).t()
+    def product(self, bias: Tensor | None = None) -> Product:
+        """By a sparse matrix in CSR form."""
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # torch calls its CSR matrices a beta version
+            weight = self.dense().flatten(1).to_sparse_csr()
+        return lambda y, x: _shifted(y + (weight @ x.t()).t(), bias)
+
+
+def _shifted(y: Tensor, bias: Tensor | None) -> Tensor:
+    return y if bias is None else y.add_(bias)
 
 
 @MODELS.register_module()
@@ -167,9 +173,19 @@ class LowRankDelta(Delta):
         """Values of both factors."""
         return sum(p.numel() for p in self.parameters())
 
-    def product(self, y: Tensor, x: Tensor) -> Tensor:
-        """By both factors in turn."""
-        return torch.addmm(y, x @ self.a.t(), self.b.t())
+    def product(self, bias: Tensor | None = None) -> Product:
+        """By both factors in turn; the bias is one more column of B, which meets ones."""
+        a, b = self.a.detach().t().contiguous(), self.b.detach().t()
+        if bias is None:
+            return lambda y, x: torch.addmm(y, x @ a, b)
+        wider = torch.cat([b, bias[None]])
+
+        def product(y: Tensor, x: Tensor) -> Tensor:
+            inner = x.new_ones(len(x), len(wider))
+            inner[:, :-1] = x @ a
+            return torch.addmm(y, inner, wider)
+
+        return product
 
 
 class OwnBuffer(nn.Module):

@@ -142,9 +142,9 @@ class SharedOp:
         threshold: tau >= 0, or a function of the difference's size that gives it.
         on: 'input', or 'output': the difference of outputs is thresholded and nothing is skipped.
         rows: Keep or drop whole rows, and compute the changed ones only.
-        product: For rows, ``product(y, x)`` = y + dW x; None where the weights are the reference's.
-        bias: dc, or None.
+        product: For rows, ``product(y, x)`` = y + dW x + dc.
         delta_cost: Multiply-adds of ``product`` for each row; values of dW.
+        same_weights: The reference is of this very network: dW = 0, there is no product.
         keep: Whether x~ is asked for.
         count: Where work is counted, or None.
     """
@@ -153,8 +153,8 @@ class SharedOp:
     on: str = 'input'
     rows: bool = False
     product: Callable[[Tensor, Tensor], Tensor] | None = None
-    bias: Tensor | None = None
     delta_cost: int = 0
+    same_weights: bool = False
     keep: bool = True
     count: OpCount | None = field(default=None)
 
@@ -170,7 +170,7 @@ class SharedOp:
             used = keep_rows(module, kept, x, reference[0])
         else:
             used = torch.where(kept, x, reference[0])
-        if self.product is None and not kept.any():
+        if self.same_weights and not kept.any():
             y, executed = reference[1], 0
         else:
             y, executed = plain(module, used), None
@@ -180,7 +180,7 @@ class SharedOp:
     def _kept(self, size: Tensor) -> Tensor:
         tau = self.threshold(size) if callable(self.threshold) else self.threshold
         # an entry that did not change is none of the difference, whatever the threshold
-        return (size >= tau) & (size > 0)
+        return size >= tau if tau > 0 else size > 0
 
     def _by_rows(self, module: nn.Module, x: Tensor, reference: Reference) -> Reference:
         rows, old = to_rows(module, x), to_rows(module, reference[0])
@@ -190,7 +190,7 @@ class SharedOp:
         executed = None
         if len(index) == len(rows):
             y = plain(module, x)
-        elif len(index) == 0 and self.product is None:
+        elif len(index) == 0 and self.same_weights:
             y, executed = reference[1], 0
         else:
             y = self._changed_rows(module, rows, old, reference[1], index)
@@ -205,9 +205,7 @@ class SharedOp:
         self, module: nn.Module, rows: Tensor, old: Tensor, base: Tensor, index: Tensor
     ) -> Tensor:
         y = output_rows(module, base)
-        y = y.clone() if self.product is None else self.product(y, old)
-        if self.bias is not None:
-            y += self.bias
+        y = y.clone() if self.same_weights else self.product(y, old)
         if len(index):
             # gather, multiply, scatter
             changed = F.linear(rows.index_select(0, index), module.weight.flatten(1), module.bias)

@@ -29,7 +29,7 @@ sharing = dict(
     density=0.05,
     stages=dict(
         base=dict(),
-        gates=dict(train_cfg=_short, encoder=dict(gate_weight=1e-6)),
+        gates=dict(train_cfg=_short, encoder=dict(gate_weight=1e-5)),
         support=dict(train_cfg=dict(max_iters=300, val_interval=300)),
         align=dict(train_cfg=_short, encoder=dict(align_weight=1.0)),
     ),

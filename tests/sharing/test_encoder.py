@@ -94,7 +94,7 @@ def test_input_mode_is_the_formula_of_the_spec(delta, tau):
     torch.manual_seed(2)
     x0, x = torch.randn(2, 5, 16).double(), torch.randn(2, 5, 16).double()
     y0 = op(x0)
-    _, y = SharedOp(tau, product=tree.weight.product)(merged, x, (x0, y0))
+    _, y = SharedOp(tau, product=tree.weight.product())(merged, x, (x0, y0))
     assert torch.allclose(y, spec_formula(op, weight, bias, x, x0, y0, tau), atol=1e-12)
 
 
@@ -110,7 +110,7 @@ def test_row_mode_is_the_formula_by_rows(delta):
     x0 = torch.randn(2, 5, 16).double()
     x = x0 + torch.linspace(0, 1, 10).view(2, 5, 1) * torch.randn(2, 5, 16).double()
     y0 = op(x0)
-    shared = SharedOp(0.8, rows=True, product=tree.weight.product, bias=(bias - op.bias))
+    shared = SharedOp(0.8, rows=True, product=tree.weight.product(bias - op.bias))
     used, y = shared(merged, x, (x0, y0))
     for image in range(2):
         for token in range(5):

@@ -118,8 +118,8 @@ class ViTBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, D, h, w) -> (N, D, h, w)."""
         height, width = x.shape[-2:]
-        # a view where the map is channels-last
-        tokens = x.flatten(2).transpose(1, 2)
+        # a view where the map is channels-last; elsewhere every sum and norm would copy
+        tokens = x.flatten(2).transpose(1, 2).contiguous()
         tokens = tokens + self.drop_path(self.attn(self.norm1(tokens)))
         tokens = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
         return tokens.transpose(1, 2).unflatten(2, (height, width))
