@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bmtas.registry import MODELS
@@ -175,17 +176,13 @@ class LowRankDelta(Delta):
 
     def product(self, bias: Tensor | None = None) -> Product:
         """By both factors in turn; the bias is one more column of B, which meets ones."""
-        a, b = self.a.detach().t().contiguous(), self.b.detach().t()
+        a, b = self.a.detach().t(), self.b.detach().t()
         if bias is None:
             return lambda y, x: torch.addmm(y, x @ a, b)
-        wider = torch.cat([b, bias[None]])
-
-        def product(y: Tensor, x: Tensor) -> Tensor:
-            inner = x.new_ones(len(x), len(wider))
-            inner[:, :-1] = x @ a
-            return torch.addmm(y, inner, wider)
-
-        return product
+        # one column more, that is 0 x + 1
+        a, one = F.pad(a, (0, 1)), F.pad(bias.new_zeros(len(self.a)), (0, 1), value=1.0)
+        b = torch.cat([b, bias[None]])
+        return lambda y, x: torch.addmm(y, torch.addmm(one, x, a), b)
 
 
 class OwnBuffer(nn.Module):

@@ -186,8 +186,7 @@ class SharedOp:
         rows, old = to_rows(module, x), to_rows(module, reference[0])
         # ten times as fast as the vector norm of torch
         kept = self._kept((rows - old).abs_().amax(-1))
-        index = kept.nonzero()[:, 0]
-        executed = None
+        index, executed = kept.nonzero().view(-1), None
         if len(index) == len(rows):
             y = plain(module, x)
         elif len(index) == 0 and self.same_weights:
@@ -208,8 +207,8 @@ class SharedOp:
         y = y.clone() if self.same_weights else self.product(y, old)
         if len(index):
             # gather, multiply, scatter
-            changed = F.linear(rows.index_select(0, index), module.weight.flatten(1), module.bias)
-            y.index_copy_(0, index, changed)
+            weight = module.weight if module.weight.dim() == 2 else module.weight.flatten(1)
+            y.index_copy_(0, index, F.linear(rows.index_select(0, index), weight, module.bias))
         return from_rows(module, y, base)
 
     def _by_output(self, module: nn.Module, x: Tensor, reference: Reference) -> Reference:
