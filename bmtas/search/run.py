@@ -12,7 +12,15 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from bmtas.branching import BranchingTree
-from bmtas.engine import Executor, Here, WorkDir, record_command
+from bmtas.engine import (
+    RUN,
+    Executor,
+    Here,
+    WorkDir,
+    first_difference,
+    identity_of,
+    record_command,
+)
 from bmtas.files import read_json, write_json
 from bmtas.registry import STRATEGIES
 from bmtas.resources import ResourceTable, unit_named
@@ -21,6 +29,8 @@ from bmtas.search.front import FRONT, Front
 from bmtas.visualization import draw_front, draw_tree
 
 SUMMARY = 'search.json'
+# keys that a strategy sets or drops for its own runs
+_OF_RUNS = ('train_cfg', 'custom_hooks', 'val_', 'test_')
 
 
 def describe(tree: BranchingTree, table: ResourceTable) -> str:
@@ -88,7 +98,7 @@ def decoded_again(context: SearchContext) -> SearchResult | None:
     """The tree of a finished search for the budget; None if the work dir holds no such search.
 
     Raises:
-        ValueError: The search in the work dir had other options.
+        ValueError: The search in the work dir had other options, or another config.
     """
     files = [context.work_dir / name for name in (SUMMARY, FRONT)]
     if context.cfg.get('budget') is None or not all(path.is_file() for path in files):
@@ -100,10 +110,29 @@ def decoded_again(context: SearchContext) -> SearchResult | None:
             f'{files[0]}: a finished search with other options ({before}, now {now}); give '
             'another --work-dir'
         )
+    difference = _difference(context)
+    if difference:
+        raise ValueError(
+            f'{context.work_dir}: a finished search of another config ({difference}); give another '
+            '--work-dir'
+        )
     front = Front.from_file(files[1], context.table)
     context.log(f'{context.work_dir} holds a finished search: its best tree for the budget')
     tree = front.trees[front.best(context.budget)]
     return replace(context.result(tree, front), report=summary.get('report', {}))
+
+
+def _difference(context: SearchContext) -> str:
+    """Where the config is not that of the search in the work dir; '' if nothing says so."""
+    path = context.work_dir / RUN
+    if not path.is_file():
+        return ''
+    stored = read_json(path, 'identity of the run').get('identity') or {}
+    before, now = (
+        {key: value for key, value in found.items() if not key.startswith(_OF_RUNS)}
+        for found in (stored, identity_of(context.cfg))
+    )
+    return first_difference(before, now)
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from bmtas.search.front import Front
 from bmtas.search.row import Row
 from bmtas.search.rows import Rows, Trained, by_task, gains, spent
 from bmtas.search.surrogate import (
+    MIN_ROWS,
     Surrogate,
     cautious,
     contenders,
@@ -98,7 +99,9 @@ class SurrogateSearch(Strategy):
         lengths = spans(ends, context.num_layers)
         costs = location_costs(context.table.layers, lengths)
         rows = Rows(context, self.held_out)
-        rows.train(*self._design(context, rows, ends, costs))
+        design, pool = self._design(context, rows, ends, costs)
+        self._check_number(design, rows)
+        rows.train(design, pool)
         surrogate, known = self._fit(context, rows, ends, weights)
         method = 'dp' if len(context.names) <= MAX_ITEMS else 'beam'
         if method == 'beam':
@@ -128,6 +131,16 @@ class SurrogateSearch(Strategy):
         )
         result = context.result(tree, front)
         return SearchResult(result.tree, result.cost, front, report)
+
+    def _check_number(self, design: Sequence[Row], rows: Rows) -> None:
+        """Whether there will be enough rows, before any is trained."""
+        planned = {row.key for row in design if row.source != 'supernet'}
+        planned |= {item.row.key for item in rows.known()}
+        if len(planned) < MIN_ROWS:
+            raise ValueError(
+                f'search.count: the regression needs at least {MIN_ROWS} trained trees, there '
+                f'would be {len(planned)}'
+            )
 
     def _ends(self, context: SearchContext) -> list[int]:
         """Last layer of each location."""

@@ -138,7 +138,9 @@ def test_noise_is_told_from_knowledge(trees_config, fake, monkeypatch):
 def test_mistakes(trees_config, fake, monkeypatch):
     with pytest.raises(ValueError, match='budget: missing'):
         run_search(trees_config())
-    with pytest.raises(ValueError, match='at least 5 trained trees.*semseg.* has 3: train more'):
+    with pytest.raises(
+        ValueError, match='search.count: .* at least 5 trained trees, there would be 3'
+    ):
         run_search(trees_config('few', budget='12.2M', **{'search.count': 3}))
     with pytest.raises(ValueError, match='rising indices of layers that end with 3'):
         run_search(trees_config('x', budget='12.2M', **{'search.locations': [0, 2]}))
@@ -146,6 +148,10 @@ def test_mistakes(trees_config, fake, monkeypatch):
         run_search(trees_config('y', budget='12.2M', **{'search.elasticities': dict(edge=1.0)}))
     run_search(trees_config('z', budget='12.2M'))
     other = trees_config('z', budget='12.2M', **{'train_dataloader.batch_size': 4})
+    with pytest.raises(
+        ValueError, match='of another config .*batch_size was 2, now it is 4.*--work'
+    ):
+        run_search(other)
     for name in ('search.json', 'run.json'):
         (Path(other.work_dir) / name).unlink()
     with pytest.raises(ValueError, match="rows there are of another config, its 'train_data"):
