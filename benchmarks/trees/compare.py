@@ -62,6 +62,7 @@ STRATEGIES: dict[str, play.Strategy] = {
     'optimum': play.optimum,
 }
 DRAWN = (DEFAULT, 'surrogate', 'its trees', 'Thompson', 'uniform')
+BY_TREE = ('short', 'supergraph')
 COLUMNS = ('units', 'normalised', 'equal', 'regret', 'percentile', 'rank', 'correlation', 'bias')
 
 
@@ -195,6 +196,12 @@ def _beside(table: Path, kind: str) -> dict[str, np.ndarray] | None:
         return dict(stored)
 
 
+def _of_trees(signals: dict[str, np.ndarray], numbers: list[int]) -> dict[str, np.ndarray]:
+    """The signals of some trees of the table; those of all trees have (..., N, T)."""
+    chosen = {name: signals[name][..., numbers, :] for name in BY_TREE if name in signals}
+    return {**signals, **chosen}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('tables', type=Path, nargs='+')
@@ -205,17 +212,19 @@ def main() -> None:
     parser.add_argument('--out', type=Path)
     parser.add_argument('--picture', type=Path)
     args = parser.parse_args()
-    try:
-        tables = [TreeTable.load(path).complete() for path in args.tables]
-    except (ValueError, FileNotFoundError) as error:
-        parser.error(str(error))
     trials, groups = [], []
-    for number, (path, table) in enumerate(zip(args.tables, tables)):
-        seeds = range(table.test.shape[1])[: args.seeds]
-        more = [_beside(path, kind) for kind in ('searches', 'signals')]
-        trials += [Trial(table, seed, args.budgets, *more) for seed in seeds]
+    for number, path in enumerate(args.tables):
+        try:
+            table = TreeTable.load(path)
+            signals, whole = _beside(path, 'signals'), table.complete()
+        except (ValueError, FileNotFoundError) as error:
+            parser.error(str(error))
+        seeds = range(whole.test.shape[1])[: args.seeds]
+        signals = signals and _of_trees(signals, [table.index[tree] for tree in whole.trees])
+        more = args.budgets, _beside(path, 'searches'), signals
+        trials += [Trial(whole, seed, *more) for seed in seeds]
         groups += [number] * len(seeds)
-    print(f'{len(tables)} tables, {len(trials)} searches, {len(tables[0].routes)} trees')
+    print(f'{len(args.tables)} tables, {len(trials)} searches, {len(whole.routes)} trees')
     titles = ''.join(f'{key:>12s}' for key in COLUMNS)
     print(f'{"":44s}{titles}{"minus best of n":>24s}{"default minus it":>24s}')
     result = play_all(trials, groups, args.repetitions, tuple(args.only))

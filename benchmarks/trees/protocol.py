@@ -108,11 +108,15 @@ class Trial:
         return -100 * self.losses(share).mean(1)
 
     def short(self, share: float) -> np.ndarray | None:
-        """(N, T) held-out log losses of trainings whose whole schedule is a share of the length."""
+        """(N, T) held-out log losses of trainings whose whole schedule is a share of the length.
+
+        None where some tree was not trained so.
+        """
         losses = self.signal('short')
         if losses is None or share == 1:
             return None if losses is None else self.losses()
-        return losses[int(np.flatnonzero(np.isclose(self.signals['shares'], share))[0])]
+        known = np.flatnonzero(np.isclose(self.signals['shares'], share))
+        return losses[known[0]] if len(known) and np.isfinite(losses[known[0]]).all() else None
 
     def losses(self, share: float = 1.0) -> np.ndarray:
         """(N, T) held-out log losses of the strategy's seed after a share of the updates."""

@@ -96,15 +96,19 @@ class Network(nn.Module):
         )
         self.to(memory_format=torch.channels_last)
 
+    def features(self, images: Tensor) -> list[list[Tensor]]:
+        """Images (N, 3, 32, 32) -> for each stage its output for each task."""
+        found = [[self.stem(images)] * len(TASKS)]
+        for copies, routes in zip(self.stages, self.tree.routes.tolist()):
+            inputs = [found[-1][routes.index(group)] for group in range(len(copies))]
+            outputs = [stage(x) for stage, x in zip(copies, inputs)]
+            found.append([outputs[group] for group in routes])
+        return found[1:]
+
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Images (N, 3, 32, 32) -> logits (N, C, 32, 32) of each task."""
-        features, low = [self.stem(images)] * len(TASKS), []
-        for copies, routes in zip(self.stages, self.tree.routes.tolist()):
-            outputs = [stage(features[routes.index(group)]) for group, stage in enumerate(copies)]
-            features = [outputs[group] for group in routes]
-            low = low or features
-        logits = {task: self.heads[task](f, g) for task, f, g in zip(TASKS, features, low)}
-        return logits
+        low, *_, deep = self.features(images)
+        return {task: self.heads[task](f, g) for task, f, g in zip(TASKS, deep, low)}
 
 
 def losses(logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:

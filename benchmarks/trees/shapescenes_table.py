@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -45,18 +45,11 @@ def train(
     """
     start = time.process_time()
     model = Network(tree, seed)
-    optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY, fused=True)
     readings = [round(share * updates) for share in READINGS]
     window = max(1, updates // 10)
     curve, held_out, trained = [], [], []
-    for update, batch in enumerate(batches(seed, updates), 1):
-        optimizer.param_groups[0]['lr'] = RATE * (1 - (update - 1) / updates) ** POWER
-        chosen = {key: value[batch] for key, value in data['train'].items()}
-        logs = losses(model(chosen['image']), chosen).log()
-        optimizer.zero_grad()
-        logs.sum().backward()
-        optimizer.step()
-        curve.append(logs.detach())
+    for update, logs in enumerate(optimise(model, seed, data, updates), 1):
+        curve.append(logs)
         if update in readings:
             trained.append(torch.stack(curve[-window:]).mean(0).tolist())
             held_out.append(log_losses(model, data['held_out'])[0].tolist())
@@ -68,6 +61,21 @@ def train(
         metrics=metrics(logits, data['test']),
         seconds=time.process_time() - start,
     )
+
+
+def optimise(
+    model: Network, seed: int, data: dict[str, dict[str, Tensor]], updates: int
+) -> Iterator[Tensor]:
+    """Train a network; gives the log losses (T,) of each update's batch."""
+    optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY, fused=True)
+    for update, batch in enumerate(batches(seed, updates)):
+        optimizer.param_groups[0]['lr'] = RATE * (1 - update / updates) ** POWER
+        chosen = {key: value[batch] for key, value in data['train'].items()}
+        logs = losses(model(chosen['image']), chosen).log()
+        optimizer.zero_grad()
+        logs.sum().backward()
+        optimizer.step()
+        yield logs.detach()
 
 
 def batches(seed: int, updates: int) -> Iterable[np.ndarray]:
@@ -122,8 +130,12 @@ def read_rows(path: Path) -> list[dict]:
 
 
 def pack(folder: Path, out: Path, updates: int = UPDATES) -> None:
-    """Write the trainings of a length as a ``TreeTable`` with some further columns."""
-    rows = [row for row in read_rows(folder / 'rows.jsonl') if row['updates'] == updates]
+    """Write the trainings of a length as a ``TreeTable`` with some further columns.
+
+    Shorter ones go to a file of signals beside it, see ``planted_signals.py``.
+    """
+    everything = read_rows(folder / 'rows.jsonl')
+    rows = [row for row in everything if row['updates'] == updates]
     if not rows:
         raise SystemExit(f'{folder}/rows.jsonl: no rows; run "train --dir {folder}" first')
     trees = list(enumerate_trees(LAYERS, tuple(TASKS)))
@@ -149,6 +161,25 @@ def pack(folder: Path, out: Path, updates: int = UPDATES) -> None:
         f'{out}: {len(rows)} of {len(trees)} x {len(seeds)} rows; by seed',
         dict(zip(seeds, numbers)),
     )
+    _pack_short([row for row in everything if row['updates'] < updates], out, updates)
+
+
+def _pack_short(rows: Sequence[dict], out: Path, updates: int) -> None:
+    """Held-out losses at the ends of shorter trainings: (S, Q, N, T), NaN where there is none."""
+    if not rows:
+        return
+    seeds = sorted({row['seed'] for row in rows})
+    lengths = sorted({row['updates'] for row in rows})
+    count = len(list(enumerate_trees(LAYERS, tuple(TASKS))))
+    short = np.full((len(seeds), len(lengths), count, len(TASKS)), np.nan, np.float32)
+    for row in rows:
+        place = seeds.index(row['seed']), lengths.index(row['updates']), row['tree']
+        short[place] = row['held_out'][-1]
+    path = out.with_suffix('.signals.npz')
+    known = dict(np.load(path)) if path.is_file() else {}
+    shares = np.array(lengths) / updates
+    np.savez_compressed(path, **{**known, 'seeds': seeds, 'shares': shares, 'short': short})
+    print(f'{path}: {len(rows)} rows of {lengths} updates')
 
 
 def main() -> None:

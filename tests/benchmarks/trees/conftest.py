@@ -12,6 +12,7 @@ MODULES = (
     'planted_search',
     'planted_signals',
     'scenes',
+    'shapescenes_signals',
     'shapescenes_table',
     'variances',
 )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.stats import spearmanr
 
 from bmtas.branching import BranchingTree
 from bmtas.models.losses import CrossEntropyLoss, DepthL1Loss, NormalsL1Loss, WeightedBCELoss
@@ -127,3 +128,50 @@ def test_metrics_of_perfect_and_of_shifted_predictions():
     assert metrics(logits, labels) == pytest.approx([100, 0, 0, 1], abs=0.1)
     logits = dict(logits, depth=logits['depth'] + 0.5, normals=-normals)
     assert metrics(logits, labels) == pytest.approx([100, 180, 0.5, 1], abs=0.1)
+
+
+def test_shorter_trainings_and_affinities_stand_beside_the_table(small, tmp_path, monkeypatch):
+    import compare
+    import scenes
+    import shapescenes_signals as script
+
+    from bmtas.search.tree_table import TreeTable
+
+    small.train_all(tmp_path, [0, 1], updates=8)
+    small.train_all(tmp_path, [0, 1], updates=4, count=3)
+    small.pack(tmp_path, tmp_path / 'table.npz', updates=8)
+    monkeypatch.setattr(script, 'optimise', lambda *args: small.optimise(*args[:-1], 8))
+    options = ['--dir', str(tmp_path), '--table', str(tmp_path / 'table.npz')]
+    monkeypatch.setattr('sys.argv', ['shapescenes_signals.py', *options])
+    script.main()
+    small.pack(tmp_path, tmp_path / 'table.npz', updates=8)  # keeps the affinities
+    found = compare._beside(tmp_path / 'table.npz', 'signals')
+    assert found['short'].shape == (2, 1, 5, 4) and found['shares'].tolist() == [0.5]
+    rows = small.read_rows(tmp_path / 'rows.jsonl')
+    row = next(r for r in rows if (r['tree'], r['seed'], r['updates']) == (rows[0]['tree'], 1, 4))
+    np.testing.assert_allclose(found['short'][1, 0, row['tree']], row['held_out'][-1], rtol=1e-6)
+    assert np.isnan(found['short']).any((1, 3)).sum() == 4
+
+    from protocol import Trial
+
+    table = TreeTable.load(tmp_path / 'table.npz')
+    assert Trial(table, 0, signals=found).short(0.5) is None
+    trained = sorted({row['tree'] for row in rows if row['updates'] == 4})
+    assert Trial(table, 0, signals=compare._of_trees(found, trained)).short(0.5).shape == (3, 4)
+
+    # by hand: the second stage of the separate networks for depth and edge
+    data = scenes.scenes(tmp_path / 'scenes.npz')
+    single = scenes.Network(BranchingTree.separate(4, tuple(scenes.TASKS)), 1)
+    for _ in small.optimise(single, 1, data, 8):
+        pass
+    single.eval()
+    distances, images = [], data['train']['image']
+    with torch.no_grad():
+        for task in (2, 3):
+            x = single.stages[1][task](single.stages[0][task](single.stem(images)))
+            matrix = np.corrcoef(x.flatten(1).double().numpy())
+            distances.append(1 - matrix[np.triu_indices(len(images), 1)])
+    assert found['representation'][1, 1, 2, 3] == pytest.approx(
+        spearmanr(*distances).statistic, abs=1e-5
+    )
+    assert found['difficulty'].shape == (2, 4, 4) and found['branch_costs'].tolist() == [2, 1, 1, 1]
