@@ -69,8 +69,8 @@ class SurrogateSearch(Strategy):
     def __init__(
         self,
         source: Literal['train', 'probe', 'pairs', 'supergraph'] = 'train',
-        count: Annotated[int, Range(2)] = 32,
-        length: Annotated[float, Range(0, 1)] = 0.25,
+        count: Annotated[int, Range(2)] = 24,
+        length: Annotated[float, Range(0, 1)] = 0.5,
         share: Annotated[float, Range(0, 1)] = 0.5,
         locations: Literal['stages'] | Sequence[Natural] = 'stages',
         race: Natural = 0,

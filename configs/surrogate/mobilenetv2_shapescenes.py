@@ -1,4 +1,4 @@
-# Regression on 32 trainings of a quarter of the length; --jobs 2 trains two side by side.
+# Regression on 24 trainings of half the length; --jobs 2 trains two side by side.
 _base_ = '../branched/mobilenetv2_shapescenes.py'
-search = dict(type='SurrogateSearch', count=32, length=0.25)
+search = dict(type='SurrogateSearch')
 budget = '0.17G'
