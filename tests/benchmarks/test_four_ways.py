@@ -1,18 +1,13 @@
-import importlib.util
+"""benchmarks/four_ways.py sets each way of sharing against its own baseline."""
+
 import json
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / 'benchmarks' / 'four_ways.py'
-
 
 @pytest.fixture
-def script():
-    spec = importlib.util.spec_from_file_location('four_ways', SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_script):
+    return load_script('four_ways')
 
 
 def write(folder, method, score, madds, task='depth', **more):
