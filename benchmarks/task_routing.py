@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from operator import truediv
 from typing import Any
 
 import torch
@@ -90,9 +91,9 @@ def routed_against_plain(rounds: int) -> float:
 class Step:
     """A training step on 64 images of 64x64: one task for each image, or one for all."""
 
-    def __init__(self, count: int, mixed: bool) -> None:
+    def __init__(self, count: int, mixed: bool, **encoder: Any) -> None:
         torch.manual_seed(0)
-        self.model = model_of(count, 0.25, norm='shared').train()
+        self.model = model_of(count, 0.25, **(encoder or dict(norm='shared'))).train()
         self.optimizer = torch.optim.SGD(self.model.parameters(), 0.01, momentum=0.9)
         names = [task.name for task in self.model.tasks]
         labels = TaskMaps({name: torch.tensor(1) for name in names})
@@ -129,6 +130,12 @@ def many_tasks_against_forty(rounds: int) -> float:
     """The mixed step with 312 tasks against the one with 40."""
     many, forty = least(rounds, Step(312, True), Step(40, True))
     return many / forty
+
+
+def kept_against_masked(rounds: int) -> float:
+    """A training step on the kept half of the channels alone against the masked one."""
+    kept, masked = (Step(40, False, kept_only=only) for only in (True, False))
+    return truediv(*least(rounds, kept, masked))
 
 
 def compacting_resnet50() -> float:
@@ -170,6 +177,7 @@ def rows_of(rounds: int) -> list[tuple[str, Callable[[], float], float]]:
         ('routed / plain', lambda: routed_against_plain(rounds), 1.15),
         ('mixed / one task', lambda: mixed_against_one_task(rounds), 1.25),
         ('312 / 40 tasks', lambda: many_tasks_against_forty(rounds), 1.15),
+        ('kept only / masked step, keep 0.5', lambda: kept_against_masked(rounds), 0.75),
     ]
 
 

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bmtas.files import nearest
+from bmtas.models.backbones import PooledBatchNorm2d
 from bmtas.task_routing.router import Routable
 
 NORMS: Mapping[str, str] = dict(
     shared='one batch norm for all tasks',
     per_task_stats='running statistics for each distinct prefix of masks, common scale and shift',
     per_task='running statistics, scale and shift for each distinct prefix of masks',
-    batch_stats='statistics of the batch, also in evaluation',
+    batch_stats='of the batch, also in evaluation; running ones by prefix behind a global pool',
     group='group norm, over groups of group_size channels',
 )
 
@@ -128,6 +129,7 @@ def convert_norms(module: nn.Module, norm: Mapping[str, Any]) -> None:
                 module.set_submodule(name, new)
     elif norm['type'] == 'batch_stats':
         for old in module.modules():
-            if isinstance(old, _BatchNorm):
+            # behind a global pool one image has no statistics of its own
+            if isinstance(old, _BatchNorm) and not isinstance(old, PooledBatchNorm2d):
                 old.running_mean = old.running_var = old.num_batches_tracked = None
                 old.track_running_stats = False

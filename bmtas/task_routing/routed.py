@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bmtas.branching import BranchingTree
-from bmtas.models.backbones import LayeredBackbone, build_backbone
+from bmtas.models.backbones import LayeredBackbone, PooledBatchNorm2d, build_backbone
 from bmtas.models.encoders import STEM, Encoder, Features, Part
 from bmtas.registry import MODELS
 from bmtas.task_routing.channels import masked_sites
+from bmtas.task_routing.kept import KeptParts
 from bmtas.task_routing.mask_table import MaskTable
 from bmtas.task_routing.masks import MaskRequest, check_keep_ratio, draw_mask
 from bmtas.task_routing.norms import TaskBatchNorm, check_norm, convert_norms
@@ -69,6 +71,9 @@ class RoutedEncoder(Encoder):
         norm: One of ``norms.NORMS``, or ``dict(type='group', group_size=8)``.
         first_layer: Number of parts, the stem being the first, that all tasks share wholly.
         seed: Seed of the masks.
+        kept_only: Run batches of one task on its kept channels alone: the same numbers up to
+            rounding at the cost of the compact network, in training, too. For norms whose
+            statistics belong to a task or a batch; batches of many tasks run masked.
 
     Attributes:
         plan: The channels and their groups.
@@ -89,8 +94,14 @@ class RoutedEncoder(Encoder):
         norm: str | Mapping[str, Any] = 'per_task_stats',
         first_layer: int = 0,
         seed: int = 0,
+        kept_only: bool = False,
     ) -> None:
         check_keep_ratio(keep_ratio)
+        if kept_only and check_norm(norm)['type'] == 'shared':
+            raise ValueError(
+                "kept_only: norm='shared' has statistics of masked channels, too; take "
+                "norm='per_task_stats' or kept_only=False"
+            )
         backbone = build_backbone(backbone)
         super().__init__(tasks, **backbone.features)
         self.low_level_index = backbone.low_level_index
@@ -103,17 +114,22 @@ class RoutedEncoder(Encoder):
         self.masks = make_masks(self.plan, self.tasks, keep_ratio, scheme, seed)
         parts = self._insert_routers(parts)
         self.stem, self.layers = parts[0], nn.ModuleList(parts[1:])
-        self.nodes = self.plan.nodes(self.masks)
+        self.kept_only = kept_only
+        self._use_masks()
         self._head_masks: list[tuple[ChannelMask, int, np.ndarray]] = []
         self.register_load_state_dict_post_hook(lambda module, keys: module._read_masks())
 
+    def _use_masks(self) -> None:
+        self.nodes = self.plan.nodes(self.masks)
+        self._kept = KeptParts(self.plan, self.plan.spread(self.masks)) if self.kept_only else None
+
     def _insert_routers(self, parts: list[nn.Module]) -> list[nn.Module]:
         kept, new_parts = self.plan.spread(self.masks), []
-        own = self.norm['type'] in ('per_task', 'per_task_stats')
+        own = dict(per_task=_BatchNorm, per_task_stats=_BatchNorm, batch_stats=PooledBatchNorm2d)
         for part, sites in zip(parts, self.plan.sites):
             for site in masked_sites(self.plan.units, sites):
                 inner = part.get_submodule(site.name)
-                if own and isinstance(inner, _BatchNorm):
+                if isinstance(inner, own.get(self.norm['type'], ())):
                     inner = TaskBatchNorm(inner, len(self.tasks), self.norm['type'] == 'per_task')
                 mask = np.ascontiguousarray(kept[:, site.outputs])
                 router = TaskRouter(mask.shape[1], len(mask), mask=mask, dim=site.dim)
@@ -148,24 +164,37 @@ class RoutedEncoder(Encoder):
         indices = self.task_indices(tasks)
         if rows is not None:
             return self._mixed(images, tasks, indices, rows)
-        routables, chain = self.routables(), self.chain
+        routables = self.routables()
         found: dict[int, tuple[Tensor, Tensor]] = {}
         # depth first: the activations of one path of the tree are alive at a time
         stack = [(-1, indices, images, images)]
         while stack:
             part, members, x, low = stack.pop()
             if part >= 0:
-                set_task(routables[part], int(self.nodes[part][members[0]]))
-                x = chain[part](x)
+                node = int(self.nodes[part][members[0]])
+                set_task(routables[part], node)
+                x = self._run(part, node, x)
                 low = x if part <= 1 + self.low_level_index else low
             if part == self.num_layers:
-                found.update(dict.fromkeys(members, (x, low)))
+                found.update(dict.fromkeys(members, self._features(x, low, node)))
                 continue
             following = self.nodes[part + 1]
             for node in dict.fromkeys(following[members]):
                 group = [index for index in members if following[index] == node]
                 stack.append((part + 1, group, x, low))
         return {task: found[index] for task, index in zip(tasks, indices)}
+
+    def _run(self, part: int, node: int, x: Tensor) -> Tensor:
+        module = self.chain[part]
+        if self._kept is None:
+            return module(x)
+        return self._kept.run(part, node, module, partial(self.plain_part, part, node), x)
+
+    def _features(self, deep: Tensor, low: Tensor, node: int) -> tuple[Tensor, Tensor]:
+        if self._kept is None:
+            return deep, low
+        pairs = zip((deep, low), self.plan.features)
+        return tuple(self._kept.widen(x, value.units, node) for x, value in pairs)
 
     def _mixed(
         self,
@@ -202,7 +231,8 @@ class RoutedEncoder(Encoder):
     def set_masks(self, masks: MaskTable) -> None:
         """Exchange the masks; tasks that part keep the statistics that they shared."""
         before, kept = self.nodes, self.plan.spread(masks)
-        self.masks, self.nodes = masks, self.plan.nodes(masks)
+        self.masks = masks
+        self._use_masks()
         for part, sites, nodes in zip(self.chain, self.plan.sites, before):
             for site in masked_sites(self.plan.units, sites):
                 routed = part.get_submodule(site.name) if site.name else part
@@ -222,7 +252,7 @@ class RoutedEncoder(Encoder):
                 kept[:, self.plan.units.roots(site.outputs)] = routed.router.mask.cpu().numpy()
         layers = {name: kept[:, units] for name, units in self.plan.groups.items()}
         self.masks = replace(self.masks, layers=layers)
-        self.nodes = self.plan.nodes(self.masks)
+        self._use_masks()
 
     def plain_part(self, part: int, task: int) -> nn.Module:
         """A copy of a part as a task uses it, with all channels and without routers."""
