@@ -1,145 +1,163 @@
-"""Keep ratios, both ends, real digits: the study in docs/task_routing.md.
+"""The study in docs/task_routing.md: keep ratios, draws and norms, schemes, digits, a search.
 
-    python benchmarks/task_routing_study.py run DIR [--updates 5000] [--seeds 0 1] [--only NAME ...]
-    python benchmarks/task_routing_study.py report DIR [--plot FILE.png]
+    python benchmarks/task_routing_study.py run DIR [--seeds 0 1] [--only NAME ...]
+    python benchmarks/task_routing_study.py collect DIR FILE.json
+    python benchmarks/task_routing_study.py report FILE.json [--plot FILE.png]
 
 `run` trains and tests one network after the other, each in a folder of DIR; what is finished is
-skipped, what was cut off goes on. Every network sees the same number of pairs of image and task:
-32 a batch, times --updates. `report` prints a Markdown table of what is there.
+skipped, what was cut off goes on. Networks of 40 attributes see the same number of pairs of image
+and task, 16 a batch times --updates; draws, norms and schemes are compared over --short updates.
+`collect` writes what the report needs into one file, `report` prints its tables.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from matplotlib.ticker import NullFormatter, ScalarFormatter
-
-from bmtas.resources.report import markdown
-from bmtas.visualization import new_figure, plain_axes, save_figure
-from bmtas.visualization.palettes import INK, task_colours
+from task_routing_report import collect, report
 
 ROOT = Path(__file__).resolve().parent.parent
 KEEP = (0.5, 1.0, 0.25, 0.75, 0.1, 0.9)
-BATCH = 32
-WITHOUT_VALIDATION = ('val_cfg=None', 'val_dataloader=None', 'val_evaluator=None')
+DRAWS = (
+    ('batch', 'shared'),
+    ('batch', 'batch_stats'),
+    ('sample', 'shared'),
+    ('sample', 'batch_stats'),
+)
+TRAINING = ('val_cfg=None', 'val_dataloader=None', 'val_evaluator=None')
+TRAINING += ('default_hooks.logger.interval=500', 'default_hooks.checkpoint.interval=5000')
+BATCH = ('train_dataloader.batch_size=16', 'optim_wrapper.optimizer.fused=True')
+WHOLE, SHARED, SINGLE, ROAMING, DIGITS = (
+    f'task_routing/vgg11_bn_{name}'
+    for name in (
+        'shapes40',
+        'shapes40_shared',
+        'shapes40_single',
+        'shapes40_roaming',
+        'digits',
+    )
+)
 
 
-def runs(updates: int, seeds: Sequence[int]) -> Iterator[tuple[str, str, list[str]]]:
-    """Name, config and options of each network; the most telling ones first."""
-    for seed in seeds:
-        common = [f'randomness.seed={seed}']
-        all_at_once = f'train_cfg.max_iters={updates // 40}'
-        yield f'shared_seed{seed}', 'vgg11_bn_shapes40_shared', [all_at_once, *common]
-        # ten times as many pairs, a quarter of the passes of a routed network
-        longer = f'train_cfg.max_iters={updates // 4}'
-        yield f'shared_long_seed{seed}', 'vgg11_bn_shapes40_shared', [longer, *common]
-        length = f'train_cfg.max_iters={updates}'
-        for keep in KEEP:
-            options = [f'model.encoder.keep_ratio={keep}', f'model.encoder.seed={seed}']
-            yield f'keep{keep}_seed{seed}', 'vgg11_bn_shapes40', [length, *options, *common]
-        yield f'single_seed{seed}', 'vgg11_bn_shapes40_single', [length, *common]
-    yield 'digits_keep0.5', 'vgg11_bn_digits', ['train_cfg.max_iters=2000']
-    shared = ['train_cfg.tasks_per_step=all', 'model.encoder.keep_ratio=1.0']
-    yield 'digits_shared', 'vgg11_bn_digits', ['train_cfg.max_iters=91', *shared]
+@dataclass(frozen=True)
+class Run:
+    """A network: its folder, config, length, options, those of training alone, and the search that
+    comes before: a config and words of its command line."""
+
+    name: str
+    config: str
+    updates: int
+    options: tuple[str, ...] = ()
+    training: tuple[str, ...] = BATCH
+    search: tuple[str, ...] = ()
 
 
-def run(folder: Path, updates: int, seeds: Sequence[int], only: Sequence[str]) -> None:
+def routed(
+    name: str, updates: int, keep: float, seed: int, *options: str, fast: bool = True, **fields: str
+) -> Run:
+    """A routed network; few channels are run alone, which gives the same in less time."""
+    fixed = (f'randomness.seed={seed}', f'model.encoder.seed={seed}')
+    ratio = (f'model.encoder.keep_ratio={keep}', f'model.encoder.kept_only={fast and keep < 0.9}')
+    return Run(name, fields.pop('config', WHOLE), updates, (*fixed, *ratio, *options), **fields)
+
+
+def ratios(updates: int, seed: int) -> Iterator[Run]:
+    """All keep ratios and both ends."""
+    common = (f'randomness.seed={seed}',)
+    for keep in KEEP:
+        yield routed(f'keep{keep}_seed{seed}', updates, keep, seed)
+    yield Run(f'shared_seed{seed}', SHARED, updates // 40, common)
+    # ten times as many pairs, a quarter of the passes of a routed network
+    yield Run(f'shared_long_seed{seed}', SHARED, updates // 4, common)
+    yield Run(f'single_seed{seed}', SINGLE, updates, common)
+
+
+def variants(folder: Path, short: int, updates: int) -> Iterator[Run]:
+    """Draws with norms, and schemes, at keep ratio 0.5."""
+    yield routed('draw_batch_per_task_stats', short, 0.5, 0)
+    for draw, norm in DRAWS:
+        yield routed(
+            f'draw_{draw}_{norm}', short, 0.5, 0, f'model.encoder.norm={norm}',
+            fast=draw == 'batch' and norm != 'shared',
+            training=(*BATCH, f'train_cfg.draw={draw}'),
+        )  # fmt: skip
+    yield routed('scheme_random_cover', short, 0.5, 0, 'model.encoder.scheme=random_cover')
+    tree = folder / 'scheme_tree' / 'search' / 'branching.json'
+    shared = folder / 'shared_long_seed0' / f'iter_{updates // 4}.pth'
+    search = ('--budget', '60M', '--cfg-options', 'search.type=FAFSSearch', 'search.split=val')
+    search += ('search.difficulty=loss', f'search.checkpoint={shared}')
+    scheme = ('model.encoder.scheme.type=tree', f'model.encoder.scheme.branching={tree}')
+    yield routed('scheme_tree', short, 0.5, 0, *scheme, search=(SHARED, *search))
+    # some 64 moves until every task has seen all units of the widest layers
+    moves = f'custom_hooks.1.interval={max(1, short // 120)}'
+    yield routed('scheme_roaming', short, 0.5, 0, moves, fast=False, config=ROAMING)
+
+
+def digits() -> Iterator[Run]:
+    """22 tasks on real digits."""
+    yield Run('digits_keep0.5', DIGITS, 4000, (), BATCH)
+    shared = ('train_cfg.tasks_per_step=all', 'model.encoder.keep_ratio=1.0')
+    yield Run('digits_shared', DIGITS, 181, shared, BATCH)
+
+
+def searched(updates: int) -> Iterator[Run]:
+    """A branching search over 20 of the attributes, its network and hard sharing."""
+    config = 'branched/resnet18_shapes20'
+    search = ('bmtas/resnet18_shapes20', '--cfg-options', 'train_dataloader.batch_size=8')
+    search += ('search.warmup_updates=100', 'search.weight_updates=160')
+    yield Run('tree20', config, updates // 8, (), BATCH, search)
+    yield Run('shared20', config, updates // 8, ('model.encoder.routes=shared',), BATCH)
+
+
+def run(folder: Path, runs: Sequence[Run]) -> None:
     """Train and test what is not finished."""
-    for name, config, options in runs(updates, seeds):
-        work = folder / name
-        if (work / 'results.json').is_file() or not any(word in name for word in only):
+    for one in runs:
+        work = folder / one.name
+        if (work / 'results.json').is_file():
             continue
-        config = str(ROOT / 'configs' / 'task_routing' / f'{config}.py')
+        tree = work / 'search' / 'branching.json'
+        if one.search and not tree.is_file():
+            _call('search', one.search[0], '--work-dir', str(work / 'search'), *one.search[1:])
         where = ['--work-dir', str(work)]
-        batch = f'train_dataloader.batch_size={BATCH}'
-        changed = ['--cfg-options', batch, *WITHOUT_VALIDATION, *options]
-        _call('train', config, *where, '--resume', *changed)
-        checkpoint = (work / 'last_checkpoint').read_text().strip()
-        _call('test', config, checkpoint, *where, '--cfg-options', *options)
+        masks = any('branching' in option for option in one.options)
+        branches = ['--branching', str(tree)] if one.search and not masks else []
+        length = f'train_cfg.max_iters={one.updates}'
+        options = [length, *TRAINING, *one.training, *one.options]
+        _call('train', one.config, *where, *branches, '--resume', '--cfg-options', *options)
+        checkpoint = str(work / f'iter_{one.updates}.pth')
+        _call('test', one.config, checkpoint, *where, '--cfg-options', length, *one.options)
 
 
-def _call(*words: str) -> None:
-    subprocess.run([sys.executable, '-m', 'bmtas', *words], check=True)
-
-
-def read(folder: Path) -> dict[str, dict[str, Any]]:
-    """Results by name, those that are there."""
-    files = sorted(folder.glob('*/results.json'))
-    return {file.parent.name: json.loads(file.read_text()) for file in files}
-
-
-def row(name: str, found: Mapping[str, Any]) -> list[str]:
-    """One line of the table."""
-    scores = list(found['scores'].values())
-    accuracy = statistics.fmean(m['accuracy'] for m in found['metrics'].values())
-    one = _one_task(found)
-    return [
-        name,
-        f'{statistics.fmean(scores):.1f}',
-        f'{min(scores):.1f}',
-        f'{accuracy:.1f}',
-        '-' if one is None else f'{one / 1e6:.2f}',
-        f'{found["madds"] / 1e6:.1f}',
-    ]
-
-
-def _one_task(found: Mapping[str, Any]) -> float | None:
-    by_task = found.get('madds_by_task')
-    return statistics.fmean(by_task.values()) if by_task else None
-
-
-def draw(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Mean balanced accuracy against the cost of one task and of all tasks."""
-    figure = new_figure(8, 3.6)
-    titles = ('MAdds of one task (million)', 'MAdds of all tasks (million)')
-    attributes = {name: run for name, run in found.items() if len(run['tasks']) == 40}
-    colours = task_colours(len(attributes))
-    for axes, title, cost in zip(
-        figure.subplots(1, 2, sharey=True), titles, (_one_task, lambda run: run['madds'])
-    ):
-        plain_axes(axes, grid=True)
-        for (name, run), colour in zip(attributes.items(), colours):
-            if (x := cost(run)) is not None:
-                y = statistics.fmean(run['scores'].values())
-                axes.plot(x / 1e6, y, 'o', color=colour)
-                axes.annotate(
-                    name.rpartition('_seed')[0], (x / 1e6, y), xytext=(5, 4),
-                    textcoords='offset points', fontsize=7, color=INK,
-                )  # fmt: skip
-        axes.set_xscale('log')
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.margins(0.2)
-        axes.set_xlabel(title, color=INK)
-    figure.axes[0].set_ylabel('mean balanced accuracy (%)', color=INK)
-    save_figure(figure, path)
+def _call(tool: str, config: str, *words: str) -> None:
+    path = str(ROOT / 'configs' / f'{config}.py')
+    subprocess.run([sys.executable, '-m', 'bmtas', tool, path, *words], check=True)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the tool."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('what', choices=('run', 'report'))
-    parser.add_argument('folder', type=Path)
-    parser.add_argument('--updates', type=int, default=5000, help='of 32 images and one task')
+    parser.add_argument('what', choices=('run', 'collect', 'report'))
+    parser.add_argument('paths', type=Path, nargs='+', help='DIR, DIR and FILE, or FILE')
+    parser.add_argument('--updates', type=int, default=20000, help='of 16 images and one task')
+    parser.add_argument('--short', type=int, default=6000, help='for draws, norms and schemes')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
     parser.add_argument('--only', nargs='+', default=[''], help='runs whose name holds this')
     parser.add_argument('--plot', type=Path)
     args = parser.parse_args(argv)
+    folder = args.paths[0].absolute()
     if args.what == 'run':
-        run(args.folder, args.updates, args.seeds, args.only)
-        return
-    found = read(args.folder)
-    header = ['network', 'balanced accuracy', 'worst task', 'accuracy', 'M MAdds, one', 'all']
-    print(markdown(header, [row(name, result) for name, result in found.items()]))
-    if args.plot:
-        draw(found, args.plot)
+        runs = [run for seed in args.seeds for run in ratios(args.updates, seed)]
+        runs += [*variants(folder, args.short, args.updates), *searched(args.updates), *digits()]
+        run(folder, [one for one in runs if any(word in one.name for word in args.only)])
+    elif args.what == 'collect':
+        collect(*args.paths)
+    else:
+        report(args.paths[0], args.plot)
 
 
 if __name__ == '__main__':

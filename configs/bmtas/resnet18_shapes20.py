@@ -1,21 +1,11 @@
 # Which layers of a ResNet-18 do 20 attributes of rendered scenes share? Four candidates for each
 # layer; the expected cost is drawn, since the exact one grows exponentially with the tasks.
 _base_ = [
-    '../_base_/datasets/shapes40.py',
+    '../_base_/datasets/shapes20.py',
     '../_base_/models/resnet18_supergraph.py',
     '../_base_/schedules/search_short.py',
     '../_base_/default_runtime.py',
 ]
-_things = ('person', 'animal', 'ball', 'box', 'cone', 'drum', 'table', 'plant')
-_names = (
-    *_things,
-    *('two_persons', 'two_balls', 'five_things', 'head', 'floor_planks', 'floor_tiles'),
-    *('floor_checker', 'wall_bricks', 'wall_marble', 'ceiling', 'cut_off', 'mostly_person'),
-)
-tasks = dict(
-    _delete_=True,
-    **{name: dict(kind='category', num_classes=2, score='balanced_accuracy') for name in _names},
-)
 model = dict(
     encoder=dict(
         num_candidates=4,

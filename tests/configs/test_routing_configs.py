@@ -11,13 +11,9 @@ from bmtas.resources import without_weights
 from bmtas.tasks import MultiTaskSample, TaskMaps
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'configs' / 'task_routing').glob('*.py'))
-SLOW = ('resnet50_pascal', 'vgg11_bn_cub', 'vgg11_bn_celeba', 'vgg11_bn_shapes40_single')
 
 
-@pytest.mark.parametrize(
-    'path',
-    [pytest.param(p, marks=pytest.mark.slow if p.stem in SLOW else (), id=p.stem) for p in CONFIGS],
-)
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_a_config_trains_one_batch(path):
     cfg = load_config(path)
     model = MODELS.build(without_weights(cfg.model)).train()

@@ -1,35 +1,27 @@
 """Routed networks: the masked network against the one that is cut out of it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from bmtas.models.backbones import LayeredBackbone
-from bmtas.models.heads import DeepLabV3PlusHead
+from bmtas.models.heads import DeepLabV3PlusHead, PooledLinearHead
 from bmtas.task_routing import CompactEncoder, RoutedEncoder
 
 TASKS = ('a', 'b', 'c', 'd')
+# an image-level head whose linear layer reads the pooled map position by position
+Pooled = partial(PooledLinearHead, pool_size=2)
 ARCHS = ('vgg11', 'vgg11_bn', 'resnet18', 'resnet50', 'mobilenet_v2', 'efficientnet_b0')
-
-
-class Pooled(nn.Module):
-    """An image-level head whose linear layer reads the pooled map position by position."""
-
-    def __init__(self, deep_channels, low_channels, out_channels, pool_size=2):
-        super().__init__()
-        self.pool = nn.AdaptiveAvgPool2d(pool_size)
-        self.linear = nn.Linear(deep_channels * pool_size**2, out_channels)
-
-    def forward(self, deep, low):
-        return self.linear(self.pool(deep).flatten(1))
 
 
 def randomise(module):
     """Weights and statistics that no symmetry hides behind."""
     generator = torch.Generator().manual_seed(0)
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        if tensor.is_floating_point() and tensor.dim() <= 2 and 'linear' not in name:
+        if tensor.is_floating_point() and tensor.dim() <= 2 and 'logits' not in name:
             tensor.data.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
     return module
 

@@ -1,0 +1,177 @@
+"""Tables and picture of the study of task routing, from the file that it collects."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+from bmtas.engine.config import load_config
+from bmtas.files import read_json, write_json
+from bmtas.registry import DATASETS
+from bmtas.resources.report import markdown
+from bmtas.tasks import build_tasks
+from bmtas.visualization import new_figure, plain_axes, save_figure
+from bmtas.visualization.palettes import INK, task_colours
+
+CONFIGS = Path(__file__).resolve().parent.parent / 'configs' / 'task_routing'
+Found = Mapping[str, Any]
+COLUMNS = ('network', 'balanced accuracy', 'worst task', 'accuracy', 'M MAdds, one', 'all')
+
+
+def collect(folder: Path, path: Path) -> None:
+    """Write scores and costs of all finished networks, and the accuracy of the majority class."""
+    networks = {}
+    for file in sorted(folder.glob('*/results.json')):
+        found = json.loads(file.read_text())
+        tasks = found['tasks']
+        networks[file.parent.name] = dict(
+            tasks=' '.join(tasks),
+            scores=[round(found['scores'][task], 2) for task in tasks],
+            accuracy=[round(found['metrics'][task]['accuracy'], 2) for task in tasks],
+            madds=found['madds'],
+            madds_by_task=[found['madds_by_task'][task] for task in tasks],
+        )
+    names = ('vgg11_bn_shapes40', 'vgg11_bn_digits')
+    write_json(path, dict(majority={n: majority(n) for n in names}, networks=networks))
+
+
+def majority(name: str) -> float:
+    """Accuracy, in percent, of always answering the class that is most frequent in training."""
+    cfg = load_config(CONFIGS / f'{name}.py')
+    tasks, rows = build_tasks(cfg.tasks), []
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        data = DATASETS.build(dict(loader.dataset, pipeline=[]))
+        labels = [data[index]['labels'] for index in range(len(data))]
+        rows.append(np.array([[int(label[t.label]) for t in tasks] for label in labels]))
+    answers = rows[0].mean(0) > 0.5
+    return round(100 * float((rows[1] == answers).mean()), 1)
+
+
+def report(path: Path, plot: Path | None) -> None:
+    """Print the tables and draw the picture."""
+    content = read_json(path, 'results of the study')
+    found = content['networks']
+    for title, names in sections(found):
+        print(f'\n{title}\n')
+        groups: dict[str, list[Found]] = {}
+        for name in names:
+            groups.setdefault(re.sub(r'_seed\d+$', '', name), []).append(found[name])
+        print(markdown(COLUMNS, [row(name, runs) for name, runs in groups.items()]))
+    print(f'\nAccuracy of the majority class: {content["majority"]}')
+    twenty = on_twenty(found)
+    if twenty:
+        print('\nThe attributes of the search alone\n')
+        print(markdown(COLUMNS, [row(name, runs) for name, runs in twenty.items()]))
+    if plot:
+        draw(found, twenty, plot)
+
+
+def sections(found: Found) -> Iterator[tuple[str, list[str]]]:
+    """Title and networks of each table."""
+    for title, pattern in (
+        ('Keep ratios', r'(keep|shared_|single).*seed\d+$'),
+        ('Draws, norms, schemes', 'draw_|scheme_'),
+        ('Digits', 'digits'),
+    ):
+        yield title, [name for name in found if re.match(pattern, name)]
+
+
+def row(name: str, runs: Sequence[Found]) -> list[str]:
+    """A line of a table: means over seeds, deviation of the score."""
+    means = [statistics.fmean(run['scores']) for run in runs]
+    spread = f' ± {statistics.stdev(means):.1f}' if len(means) > 1 else ''
+    one, every = (statistics.fmean(map(cost, runs)) / 1e6 for cost in (one_task, all_tasks))
+    return [
+        name,
+        f'{statistics.fmean(means):.1f}{spread}',
+        f'{statistics.fmean(min(run["scores"]) for run in runs):.1f}',
+        f'{statistics.fmean(statistics.fmean(run["accuracy"]) for run in runs):.1f}',
+        f'{one:.2f}',
+        f'{every:.1f}',
+    ]
+
+
+def one_task(run: Found) -> float:
+    """Mean multiply-adds of one task alone."""
+    return statistics.fmean(run['madds_by_task'])
+
+
+def all_tasks(run: Found) -> float:
+    """Multiply-adds of all tasks."""
+    return run['madds']
+
+
+def on_twenty(found: Found) -> dict[str, list[Found]]:
+    """The networks of 40 attributes as if they had the attributes of the search alone.
+
+    Masks of two tasks are never equal there, so all tasks cost the sum.
+    """
+    if 'tree20' not in found:
+        return {}
+    tasks = found['tree20']['tasks'].split()
+    rows = {name: [found[name]] for name in ('tree20', 'shared20') if name in found}
+    for name in found:
+        if match := re.fullmatch(r'(keep[\d.]+|single|shared_long)_seed\d+', name):
+            rows.setdefault(match[1], []).append(part_of(found[name], tasks))
+    return rows
+
+
+def part_of(run: Found, tasks: Sequence[str]) -> Found:
+    """A network reduced to some of its tasks."""
+    names = run['tasks'].split()
+    chosen = [names.index(task) for task in tasks]
+    part = {
+        key: [run[key][index] for index in chosen]
+        for key in ('scores', 'accuracy', 'madds_by_task')
+    }
+    apart = run['madds'] > 1.5 * max(run['madds_by_task'])
+    return dict(part, madds=sum(part['madds_by_task']) if apart else run['madds'])
+
+
+def draw(found: Found, twenty: Mapping[str, Sequence[Found]], path: Path) -> None:
+    """Balanced accuracy against the cost of one task and of all, for 40 attributes and for 20."""
+    forty: dict[str, list[Found]] = {}
+    for name in found:
+        if match := re.fullmatch(r'(keep[\d.]+|single|shared\w*)_seed\d+', name):
+            forty.setdefault(match[1], []).append(found[name])
+    parts = [('40 attributes', forty), *([('20 attributes', twenty)] if twenty else [])]
+    figure = new_figure(8, 3.6 * len(parts))
+    grid = figure.subplots(len(parts), 2, sharey='row', squeeze=False)
+    colours = dict(zip(dict.fromkeys([*forty, *twenty]), task_colours(len({*forty, *twenty}))))
+    for line, (title, groups) in zip(grid, parts):
+        for axes, what, cost in zip(line, ('one task', 'all tasks'), (one_task, all_tasks)):
+            points(axes, groups, cost, colours)
+            axes.set_xlabel(f'{title}: MAdds of {what} (million)', color=INK)
+        line[0].set_ylabel('mean balanced accuracy (%)', color=INK)
+    save_figure(figure, path)
+
+
+def points(
+    axes: Any,
+    groups: Mapping[str, Sequence[Found]],
+    cost: Callable[[Found], float],
+    colours: Mapping[str, Any],
+) -> None:
+    """A point for each network, the mean of its seeds; the single seeds are small."""
+    plain_axes(axes, grid=True)
+    for name, runs in groups.items():
+        x = statistics.fmean(map(cost, runs)) / 1e6
+        each = [statistics.fmean(run['scores']) for run in runs]
+        y = statistics.fmean(each)
+        axes.plot([x] * len(each), each, '.', color=colours[name], markersize=4)
+        axes.plot(x, y, 'o', color=colours[name])
+        label = name.replace('keep', '').replace('_', ' ')
+        axes.annotate(
+            label, (x, y), xytext=(5, 4), textcoords='offset points', fontsize=7, color=INK
+        )
+    axes.set_xscale('log')
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.margins(0.2)
