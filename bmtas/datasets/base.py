@@ -67,6 +67,10 @@ class MultiTaskDataset(Dataset):
         """
         raise NotImplementedError
 
+    def image_names(self) -> Sequence[str]:
+        """What tells the images apart that lie on a disk, in order; none where they are made."""
+        return ()
+
     def _agree(self, name: str, kind: Kind, told: Kind) -> None:
         if type(kind) is not type(told) or kind.channels != told.channels:
             raise ValueError(

@@ -82,6 +82,10 @@ class CUB200(ImageLevelDataset):
     def __len__(self) -> int:
         return len(self.files)
 
+    def image_names(self) -> Sequence[str]:
+        """Names of the files."""
+        return self.files
+
     def image(self, index: int) -> tuple[np.ndarray, str, str]:
         path = self.folder / self.files[index]
         return read_image(path), path.stem, str(path)

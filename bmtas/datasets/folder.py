@@ -109,6 +109,10 @@ class MultiTaskFolder(MultiTaskDataset):
         """The ids of the split."""
         return read_split(self.split_path)
 
+    def image_names(self) -> Sequence[str]:
+        """The ids of the split."""
+        return self.ids
+
     @property
     def how_to_get(self) -> str:
         """What to do when the data is not there; ends the error messages."""

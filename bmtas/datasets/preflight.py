@@ -17,23 +17,29 @@ def dataset_configs(
     cfg: Mapping[str, Any], dataloaders: Sequence[str] = DATALOADERS
 ) -> Iterator[dict[str, Any]]:
     """Configs of all data sets on disk that the dataloaders read, each once, wrapped ones too."""
+    seen = []
+    for _, dataset in _placed_configs(cfg, dataloaders):
+        if dataset not in seen:
+            seen.append(dataset)
+            yield dataset
 
-    def walk(node: Any) -> Iterator[dict[str, Any]]:
+
+def _placed_configs(
+    cfg: Mapping[str, Any], dataloaders: Sequence[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Dotted path and config of every data set on disk, without its pipeline."""
+
+    def walk(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         if not isinstance(node, Mapping):
             return
         if 'data_root' in node and 'type' in node:
-            yield dict(node)
-        for child in (node.get('dataset'), *(node.get('datasets') or ())):
-            yield from walk(child)
+            yield path, {**node, **({'pipeline': []} if 'pipeline' in node else {})}
+        yield from walk(node.get('dataset'), f'{path}.dataset')
+        for index, child in enumerate(node.get('datasets') or ()):
+            yield from walk(child, f'{path}.datasets.{index}')
 
-    seen = []
     for key in dataloaders:
-        for dataset in walk((cfg.get(key) or {}).get('dataset')):
-            if 'pipeline' in dataset:
-                dataset['pipeline'] = []
-            if dataset not in seen:
-                seen.append(dataset)
-                yield dataset
+        yield from walk((cfg.get(key) or {}).get('dataset'), f'{key}.dataset')
 
 
 def describe_missing(dataset: Any) -> str:
@@ -53,7 +59,9 @@ def describe_missing(dataset: Any) -> str:
     )
 
 
-def check_datasets(cfg: Mapping[str, Any], dataloaders: Sequence[str] = DATALOADERS) -> None:
+def check_datasets(
+    cfg: Mapping[str, Any], dataloaders: Sequence[str] = DATALOADERS
+) -> dict[str, list[str]]:
     """End at once where the data of a run is missing or incomplete.
 
     Tools call this before any model is built. Only names of files are looked at, each folder
@@ -63,14 +71,23 @@ def check_datasets(cfg: Mapping[str, Any], dataloaders: Sequence[str] = DATALOAD
         cfg: The config of the run.
         dataloaders: Keys of the dataloaders that the run uses.
 
+    Returns:
+        Dotted path of each data set on disk -> names of its images.
+
     Raises:
         FileNotFoundError: One line: the folder expected, what was found there, and the command
             that gets the data.
         ValueError: A split file is empty or repeats ids, or a label is unknown.
     """
-    for config in dataset_configs(cfg, dataloaders):
-        dataset = DATASETS.build(config)
-        if hasattr(dataset, 'missing_files'):
-            message = describe_missing(dataset)
+    built: list[tuple[dict[str, Any], Any]] = []
+    images = {}
+    for path, config in _placed_configs(cfg, dataloaders):
+        dataset = next((known for other, known in built if other == config), None)
+        if dataset is None:
+            dataset = DATASETS.build(config)
+            message = describe_missing(dataset) if hasattr(dataset, 'missing_files') else ''
             if message:
                 raise FileNotFoundError(message)
+            built.append((config, dataset))
+        images[path] = list(dataset.image_names()) if hasattr(dataset, 'image_names') else []
+    return images

@@ -70,13 +70,16 @@ def resource_table(cfg: Config) -> ResourceTable:
     return table_from_cfg(cfg, Path(cfg.work_dir) / TABLE)
 
 
-def check_data(cfg: Config, purpose: str, constant: bool = False) -> None:
+def check_data(cfg: Config, purpose: str, constant: bool = False) -> dict[str, list[str]]:
     """End at once where the data of a run is missing or incomplete; tools call it first.
 
     Args:
         cfg: A complete config.
         purpose: 'train' or 'test'.
         constant: A test that also looks at the training labels.
+
+    Returns:
+        Names of the images of each data set on disk.
 
     Raises:
         FileNotFoundError, ValueError: See ``check_datasets``.
@@ -85,7 +88,7 @@ def check_data(cfg: Config, purpose: str, constant: bool = False) -> None:
         loaders = ['test_dataloader'] + ['train_dataloader'] * constant
     else:
         loaders = ['train_dataloader'] + ['val_dataloader'] * bool(cfg.get('val_cfg'))
-    check_datasets(cfg, loaders)
+    return check_datasets(cfg, loaders)
 
 
 def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
@@ -111,10 +114,10 @@ def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
         dropped |= set(_VAL)
     for key in dropped:
         cfg.pop(key, None)
-    check_data(cfg, purpose)
+    images = check_data(cfg, purpose)
     claim = WorkDir(cfg.work_dir)
     if purpose == 'train':
-        claim.claim(cfg, cfg.get('resume', False), cfg.get('overwrite', False))
+        claim.claim(cfg, cfg.get('resume', False), cfg.get('overwrite', False), images)
     try:
         runner = MultiTaskRunner.from_cfg(cfg)
     except TypeError as error:  # a class lacks an argument that no default stands for

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import math
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.dist import broadcast_object_list, is_main_process
 
 from bmtas.engine.checkpoint import checkpoint_files
-from bmtas.files import LOCK, FolderLock, make_folder, read_json, remove_leftovers, write_json
+from bmtas.files import (
+    LOCK,
+    FolderLock,
+    make_folder,
+    meant_as,
+    read_json,
+    remove_leftovers,
+    write_json,
+)
 
 RUN = 'run.json'
-VERSION = 1
+VERSION = 2
 _MISSING = '(none)'
 # what a run leaves before it has done anything: its files, and mmengine's folder of each start
 _BEFORE_THE_FIRST_UPDATE = re.compile(
@@ -76,6 +86,38 @@ def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return ''
 
 
+def pack(names: Sequence[str]) -> str:
+    """A list of names as a short text, a few bytes for each."""
+    return base64.b64encode(zlib.compress('\n'.join(names).encode(), 9)).decode()
+
+
+def unpack(text: str) -> list[str]:
+    """The names of ``pack``.
+
+    Raises:
+        ValueError: The text is damaged.
+    """
+    try:
+        return zlib.decompress(base64.b64decode(text, validate=True)).decode().split('\n')
+    except zlib.error as error:
+        raise ValueError(f'images: {error}') from None
+
+
+def other_images(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    """What differs first between two runs' images, packed by data set; '' if nothing does."""
+    for key in sorted({**new, **old}):
+        if old.get(key) == new.get(key):
+            continue
+        before, now = (unpack(images[key]) if key in images else [] for images in (old, new))
+        count = '' if len(before) == len(now) else f'{len(before)} images, now {len(now)}; '
+        at = next((i for i, (a, b) in enumerate(zip(before, now)) if a != b), None)
+        if at is None:
+            at = min(len(before), len(now))
+        names = [repr(names[at]) if at < len(names) else 'none' for names in (before, now)]
+        return f'{key}: {count}number {at + 1} was {names[0]}, now it is {names[1]}'
+    return ''
+
+
 class WorkDir:
     """The claim of a run to its folder, from ``claim`` until ``release``.
 
@@ -89,7 +131,13 @@ class WorkDir:
         self.run = ''
         self._lock: FolderLock | None = None
 
-    def claim(self, cfg: Mapping[str, Any], resume: bool = False, overwrite: bool = False) -> None:
+    def claim(
+        self,
+        cfg: Mapping[str, Any],
+        resume: bool = False,
+        overwrite: bool = False,
+        images: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         """Take the folder for the run of a config; all processes of a run call it.
 
         What is left of files that a killed process was writing is removed.
@@ -98,6 +146,8 @@ class WorkDir:
             cfg: The complete config.
             resume: Go on with the run that is there, if there is one.
             overwrite: Give up the run that is there: its checkpoints are deleted.
+            images: Names of the images of each data set on disk, in order: a position in the data
+                is what a sample follows from.
 
         Raises:
             ValueError: Another process is writing there; or the folder holds another run, or this
@@ -106,7 +156,7 @@ class WorkDir:
         message: list[str | None] = [None]
         if is_main_process():
             try:
-                self._claim(cfg, resume, overwrite)
+                self._claim(cfg, resume, overwrite, images or {})
             except (ValueError, OSError) as error:
                 self.release()
                 message = [str(error)]
@@ -114,18 +164,27 @@ class WorkDir:
         if message[0] is not None:
             raise ValueError(message[0])
 
-    def _claim(self, cfg: Mapping[str, Any], resume: bool, overwrite: bool) -> None:
+    def _claim(
+        self,
+        cfg: Mapping[str, Any],
+        resume: bool,
+        overwrite: bool,
+        images: Mapping[str, Sequence[str]],
+    ) -> None:
         make_folder(self.folder)
         self._lock = FolderLock(self.folder)
         remove_leftovers(self.folder)
-        path, identity = self.folder / RUN, identity_of(cfg)
+        path = self.folder / RUN
+        own = dict(
+            identity=identity_of(cfg), images={key: pack(names) for key, names in images.items()}
+        )
         if overwrite:
             for file in checkpoint_files(self.folder):
                 file.unlink()
         elif path.is_file():
             found = _read(path)
             if _holds_work(self.folder):
-                self._compare(found, identity, resume)
+                self._compare(found, own, resume)
                 if resume:
                     return
         elif checkpoint_files(self.folder):
@@ -134,14 +193,17 @@ class WorkDir:
                 '--work-dir, or --overwrite deletes them'
             )
         self.run = secrets.token_hex(8)
-        write_json(path, dict(version=VERSION, run=self.run, identity=identity))
+        write_json(path, dict(version=VERSION, run=self.run, **own))
 
-    def _compare(self, found: Mapping[str, Any], identity: Mapping[str, Any], resume: bool) -> None:
-        difference = first_difference(found['identity'], identity)
+    def _compare(self, found: Mapping[str, Any], own: Mapping[str, Any], resume: bool) -> None:
+        what, difference = 'of another config', first_difference(found['identity'], own['identity'])
+        if not difference and found['version'] == VERSION:
+            with meant_as('identity of the run', self.folder / RUN):
+                what, difference = 'on other images', other_images(found['images'], own['images'])
         if difference:
             raise ValueError(
-                f'{self.folder} belongs to a run of another config ({RUN}: {difference}); choose '
-                'another --work-dir, or --overwrite deletes that run'
+                f'{self.folder} belongs to a run {what} ({RUN}: {difference}); choose another '
+                '--work-dir, or --overwrite deletes that run'
             )
         files = checkpoint_files(self.folder)
         if files and not resume:
@@ -165,8 +227,12 @@ def _holds_work(folder: Path) -> bool:
 
 def _read(path: Path) -> Mapping[str, Any]:
     content = read_json(path, 'identity of the run')
-    if not isinstance(content, dict) or not isinstance(content.get('identity'), dict):
-        raise ValueError(f'{path}: is not what a run writes; --overwrite starts anew')
-    if not isinstance(content.get('run'), str):
-        raise ValueError(f'{path}: run: must be a text; --overwrite starts anew')
+    hints = dict(identity=dict, run=str, images=dict, version=int)
+    found = content if isinstance(content, dict) else {}
+    if found.get('version') == 1:  # does not know the images yet
+        del hints['images']
+    if wrong := [key for key, hint in hints.items() if type(found.get(key)) is not hint]:
+        raise ValueError(f'{path}: {wrong[0]}: is not what a run writes; --overwrite starts anew')
+    if found['version'] not in (1, VERSION):
+        raise ValueError(f'{path}: version {found["version"]} is of another bmtas')
     return content

@@ -84,6 +84,10 @@ class NetworkCodeDataset(Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
+    def image_names(self) -> list[str]:
+        """Row numbers, which tell a run's records apart."""
+        return [str(row) for row in self.rows]
+
     def __getitems__(self, positions: Sequence[int]) -> dict[str, Tensor]:
         """A batch: ``inputs`` (N, D) and ``targets`` (N, outputs).
 

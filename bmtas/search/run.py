@@ -17,6 +17,7 @@ from bmtas.engine import (
     Executor,
     Here,
     WorkDir,
+    check_data,
     first_difference,
     identity_of,
     record_command,
@@ -81,7 +82,11 @@ def _run(strategy: Strategy, context: SearchContext) -> SearchResult:
     """Search in a work dir that belongs to this search alone."""
     claim, cfg = WorkDir(context.work_dir), context.cfg
     if not strategy.builds_runner:
-        claim.claim(cfg, cfg.get('resume', False), cfg.get('overwrite', False))
+        try:
+            images = check_data(cfg, 'train')
+        except FileNotFoundError:  # a strategy that reads images says what is missing
+            images = {}
+        claim.claim(cfg, cfg.get('resume', False), cfg.get('overwrite', False), images)
     try:
         return strategy.run(context)
     finally:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 
@@ -163,10 +164,37 @@ class TestWorkDir:
         lock.release()
 
     def test_damaged_identity(self, tmp_path):
-        for text in ('{', '[]', '{"identity": 3}', '{"identity": {}, "run": 3}'):
+        good = dict(version=2, run='r', identity={'a': 1}, images={'x': 'eNpLBAAAYgBi'})
+        bad = [good | {key: wrong} for key in good for wrong in (None, 3, True, 'x', [])]
+        bad = [content for content in bad if content['run'] != 'x']
+        for text in ('{', '[]', *map(json.dumps, bad)):
             (tmp_path / RUN).write_text(text)
             with pytest.raises(ValueError, match=r'run\.json'):
-                WorkDir(tmp_path).claim({'a': 1})
+                WorkDir(tmp_path).claim({'a': 1}, resume=True, images={'x': ['b']})
+
+    def test_the_images_belong_to_the_run(self, tmp_path):
+        def claim(names, root='/data', **options):
+            work_dir = WorkDir(tmp_path)
+            cfg = dict(dataset=dict(data_root=root))
+            try:
+                work_dir.claim(cfg, images={'train_dataloader.dataset': names}, **options)
+            finally:
+                work_dir.release()
+            return work_dir.run
+
+        first = claim(['a', 'b', 'c'])
+        (tmp_path / 'iter_1.pth').touch()
+        assert claim(['a', 'b', 'c'], '/moved', resume=True) == first
+        for names, words in (
+            (['a', 'x', 'c'], "dataset: number 2 was 'b', now it is 'x'"),
+            (['a', 'c', 'b'], "dataset: number 2 was 'b', now it is 'c'"),
+            (['a', 'b'], "dataset: 3 images, now 2; number 3 was 'c', now it is none"),
+            (['a', 'b', 'c', 'd'], "3 images, now 4; number 4 was none, now it is 'd'"),
+        ):
+            for options in ({'resume': True}, {}):
+                with pytest.raises(ValueError, match='on other images.*' + re.escape(words)):
+                    claim(names, **options)
+        assert claim(['x'], overwrite=True) != first
 
     def test_identity(self):
         cfg = dict(

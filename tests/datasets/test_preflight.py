@@ -49,8 +49,11 @@ def fails(cfg, *parts, error=FileNotFoundError, **kwargs):
 
 
 def test_complete_data_passes_without_touching_the_pipeline(root):
-    check_datasets(config(root))
-    check_datasets({})
+    images = check_datasets(config(root))
+    assert images == {
+        f'{loader}.dataset': ['a', 'b', 'c'] for loader in ('train_dataloader', 'val_dataloader')
+    }
+    assert check_datasets({}) == {}
     check_datasets(dict(train_dataloader=dict(dataset=dict(type='ShapeScenes'))))
 
 
@@ -82,6 +85,9 @@ def test_wrapped_data_sets_are_found(root):
     inner = config(root / 'gone')['train_dataloader']['dataset']
     repeat = dict(type='RepeatDataset', times=2, dataset=inner)
     concat = dict(type='ConcatDataset', datasets=[repeat])
+    whole = dict(type='ConcatDataset', datasets=[dict(repeat, dataset=dict(inner, data_root=root))])
+    path = 'train_dataloader.dataset.datasets.0.dataset'
+    assert check_datasets(dict(train_dataloader=dict(dataset=whole))) == {path: ['a', 'b', 'c']}
     fails(dict(train_dataloader=dict(dataset=concat)), 'gone: data folder')
 
 

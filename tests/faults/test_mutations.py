@@ -18,7 +18,7 @@ from bmtas.branching import BranchingTree
 from bmtas.datasets.files import read_array, read_split
 from bmtas.engine.checkpoint import find_resumable
 from bmtas.engine.config import load_config
-from bmtas.engine.work_dir import WorkDir, identity_of
+from bmtas.engine.work_dir import VERSION, WorkDir, identity_of, pack
 from bmtas.evaluation import load_results
 from bmtas.files import load_state, save_state, write_json
 from bmtas.ncp.codes import NetworkCode
@@ -42,6 +42,7 @@ TABLE = ResourceTable(
 TREE = BranchingTree.from_routes([[0, 0], [0, 1]], ['a', 'b'], ['one', 'two'])
 CODE = [16, 64, 1, 3, 128, 3, 3, 3, 32, 48, 2, 2, 3, 2, 16, 32, 16, 1, 2, 4, 1, 1]
 CODE += [96, 112, 48, 80, 112]
+IMAGES = ['2008_000002', 'ä/b']
 STATE = {'meta': {'iter': 3}, 'state_dict': {'w': torch.arange(40.0)}}
 
 
@@ -170,14 +171,19 @@ def check_affinity(path):
 
 def identity(path):
     cfg = {'model': {'type': 'A', 'width': 3}, 'tasks': ['a']}
-    write_json(path, dict(version=1, run='r', identity=identity_of(cfg)))
+    images = {'train_dataloader.dataset': pack(IMAGES)}
+    write_json(path, dict(version=VERSION, run='r', identity=identity_of(cfg), images=images))
     (path.parent / 'iter_1.pth').touch()  # a run that has work to lose
 
 
 def check_identity(path):
     claim = WorkDir(path.parent)
     try:
-        claim.claim({'model': {'type': 'A', 'width': 3}, 'tasks': ['a']}, resume=True)
+        claim.claim(
+            {'model': {'type': 'A', 'width': 3}, 'tasks': ['a']},
+            resume=True,
+            images={'train_dataloader.dataset': IMAGES},
+        )
         assert isinstance(claim.run, str)
     finally:
         claim.release()
