@@ -81,8 +81,11 @@ class Options(argparse.Action):
         from mmengine.config import DictAction
 
         for text in values:
-            if '=' not in text or text.startswith('='):
+            key, equals, value = text.partition('=')
+            if not (key and equals):
                 parser.error(f'{option_string}: {text!r} is not of the form key=value')
+            if 'dict(' in value or value.startswith('{'):
+                parser.error(f'{option_string}: {text!r}: give the entries one by one: {key}.a=b')
         known = dict(getattr(namespace, self.dest) or {})
         try:
             DictAction([option_string], self.dest)(parser, namespace, values, option_string)

@@ -28,8 +28,9 @@ _TEST = ('test_dataloader', 'test_cfg', 'test_evaluator')
 def config_from_args(args: Namespace) -> Config:
     """The config of a command line (``add_config_arguments``, ``add_run_arguments``)."""
     cfg = load_config(args.config, args.cfg_options, args.data_root, args.work_dir)
-    cfg.launcher = getattr(args, 'launcher', 'none')
-    cfg.resume = getattr(args, 'resume', False)
+    if getattr(args, 'launcher', 'none') != 'none':
+        cfg.launcher = args.launcher
+    cfg.resume = getattr(args, 'resume', False) or cfg.get('resume', False)
     cfg.overwrite = getattr(args, 'overwrite', False)
     for plug_in in plug_in_arguments():
         cfg = plug_in.apply(args, cfg)
@@ -120,11 +121,6 @@ def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
         claim.claim(cfg, cfg.get('resume', False), cfg.get('overwrite', False), images)
     try:
         runner = MultiTaskRunner.from_cfg(cfg)
-    except TypeError as error:  # a class lacks an argument that no default stands for
-        claim.release()
-        if 'required' not in str(error):
-            raise
-        raise ValueError(f'{cfg.filename}: {error}') from error
     except BaseException:
         claim.release()
         raise

@@ -10,11 +10,13 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.utils import import_modules_from_strings
 
 from bmtas.engine.config_check import check_config
 from bmtas.engine.shipped import CONFIGS, find_config
 from bmtas.files import nearest, read_json, read_text
 from bmtas.registry import DATASETS
+from bmtas.resources import get_unit
 from bmtas.tasks import Task, build_tasks, label_kinds, task_entries
 from bmtas.typed import accepted_arguments
 
@@ -79,12 +81,46 @@ def _check_data_config(path: Path) -> None:
 
 
 def _override(cfg: Config, options: Mapping[str, Any]) -> None:
-    try:
-        cfg.merge_from_dict(dict(options))
-    except (KeyError, TypeError, AssertionError, IndexError, AttributeError, ValueError) as error:
-        # mmengine's message ends with the whole list or dict
-        text = str(error.args[0] if error.args else error).split(' [{')[0][:200]
-        raise ValueError(f'--cfg-options {" ".join(options)}: {text}') from error
+    for key, value in options.items():
+        key = _numbered(cfg, key)
+        try:
+            cfg.merge_from_dict({key: value})
+        except (KeyError, TypeError, AssertionError, IndexError, AttributeError) as error:
+            place, node = _deepest(cfg, key)
+            what = f'holds {node!r:.60}, which has no entries'
+            if place == key:
+                what = f'must be a dict, got {value!r:.60}'
+            elif isinstance(node, list):
+                what = f'is a list of {len(node)}, give the number of an entry'
+            raise ValueError(f'--cfg-options {key}: {place} {what}') from error
+    if any(key.split('.')[0] == 'custom_imports' for key in options):
+        imports = cfg.get('custom_imports') or {}
+        imports = imports if isinstance(imports, Mapping) else dict(imports=imports)
+        try:
+            import_modules_from_strings(**imports)
+        except (ImportError, TypeError, ValueError) as error:
+            raise ValueError(f'--cfg-options custom_imports: {error}') from error
+
+
+def _numbered(cfg: Config, key: str) -> str:
+    """The path of a task in a table that is a list, whose entries the user knows by name."""
+    table, (first, *rest) = cfg.get('tasks'), key.split('.')
+    if first == 'tasks' and rest and isinstance(table, list):
+        names = [entry.get('name') if isinstance(entry, Mapping) else None for entry in table]
+        if rest[0] in names:
+            rest[0] = str(names.index(rest[0]))
+    return '.'.join([first, *rest])
+
+
+def _deepest(cfg: Config, key: str) -> tuple[str, Any]:
+    """How far a dotted key leads into a config, and what is there."""
+    node, parts = cfg, key.split('.')
+    for depth, part in enumerate(parts):
+        try:
+            node = node[int(part)] if isinstance(node, list) else node[part]
+        except (KeyError, TypeError, IndexError, ValueError, AttributeError):
+            return '.'.join(parts[:depth]), node
+    return key, node
 
 
 def _dataset_cfgs(node: Any) -> Iterator[dict]:
@@ -216,6 +252,7 @@ def load_config(
             cfg.tasks = task_entries(cfg.tasks)
         tasks = build_tasks(cfg.tasks) if 'tasks' in cfg else ()
         check_config(cfg)
+        get_unit((cfg.get('resources') or {}).get('quantity', 'madds'))
         _check_checkpoints(cfg)
         _fit_workers(cfg)
         if data_root is not None:

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import torch
 from mmengine import registry as mmengine_registry
 from mmengine.hooks import CheckpointHook
+from mmengine.optim import OptimWrapper
 from mmengine.registry import Registry
-from mmengine.runner import Runner
+from mmengine.runner import LogProcessor, Runner
 
 from bmtas import registry as bmtas_registry
 from bmtas.files import nearest
 from bmtas.resources import CONVENTIONS
-from bmtas.typed import Count, Natural, NonNegative, Size, accepted_arguments, check_arguments
+from bmtas.typed import (
+    ArgumentsOf,
+    Count,
+    Natural,
+    NonNegative,
+    Positive,
+    Range,
+    Size,
+    accepted_arguments,
+    check_arguments,
+    hints_of,
+)
 
 
 def _dataloader(
@@ -55,12 +68,31 @@ def _resources(
     """The keys of ``resources``."""
 
 
+def _randomness(
+    seed: Annotated[int, Range(0, 2**32 - 1)] | None = None,
+    diff_rank_seed: bool = False,
+    deterministic: bool = False,
+) -> None:
+    """The keys of ``randomness``."""
+
+
+def _clip_grad(
+    type: Literal['norm', 'value'] = 'norm',
+    max_norm: Positive = 1,
+    norm_type: Positive = 2,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+    clip_value: Positive = 1,
+) -> None:
+    """The keys of ``clip_grad``: the arguments of torch's two functions."""
+
+
 def _imports(imports: str | Sequence[str], allow_failed_imports: bool = False) -> None:
     """The keys of ``custom_imports``."""
 
 
 SIGNATURES: dict[str, Callable] = {
-    'randomness': Runner.set_randomness,
+    'randomness': _randomness,
     'env_cfg': _environment,
     'resources': _resources,
     'custom_imports': _imports,
@@ -80,7 +112,7 @@ TOP_LEVEL: dict[str, Any] = {
     'budget': str | float | None,  # largest cost of the whole network that a search may find
     'branching': Mapping | None,  # routes of the branched network, written by a training
     # read by mmengine's Runner from the config itself
-    'sync_bn': str | bool | None,  # 'torch': batch statistics over all processes
+    'sync_bn': Literal['torch'] | bool | None,  # 'torch': batch statistics over all processes
     'find_unused_parameters': bool,  # for DistributedDataParallel
     'model_wrapper_cfg': _Typed,  # wrapper of the model in distributed runs
     'activation_checkpointing': Sequence[str] | Mapping | None,  # modules that recompute
@@ -97,6 +129,8 @@ TOP_LEVEL: dict[str, Any] = {
     'test_evaluator': Mapping | Sequence[Mapping] | None,
     'env_cfg': Mapping,
     'randomness': Mapping,
+    'launcher': Literal['none', 'pytorch', 'slurm', 'mpi'],
+    'log_level': Literal['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'],
 }
 """Types of the keys at the top level, besides the arguments of mmengine's Runner."""
 
@@ -145,19 +179,53 @@ NEEDS_TYPE = ('model', 'encoder', 'backbone', 'dataset', 'sampler', 'optimizer',
 """Keys whose dict says by ``type`` what is to be built."""
 
 # arguments that a registry's build function takes before the class sees them
-BUILD_KEYS = {
-    'parameter scheduler': {'convert_to_iter_based'},
-    'optim wrapper': {'constructor', 'paramwise_cfg'},
+BUILD_KEYS: Mapping[str, Mapping[str, Any]] = {
+    'parameter scheduler': {'convert_to_iter_based': bool},
+    'optim wrapper': {'constructor': str, 'paramwise_cfg': Mapping | None},
 }
+
+_Rule = Literal['greater', 'less'] | None
+NARROWER: Sequence[tuple[type, Mapping[str, Any]]] = (
+    (
+        CheckpointHook,
+        {
+            'interval': Count | Literal[-1],
+            'rule': _Rule | Sequence[_Rule],
+            # --resume looks for iter_<n>.pth in the work dir
+            **dict.fromkeys(('filename_tmpl', 'out_dir'), None),
+        },
+    ),
+    (
+        OptimWrapper,
+        {
+            'accumulative_counts': Count,
+            'clip_grad': Annotated[Mapping, ArgumentsOf(_clip_grad)] | None,
+        },
+    ),
+    (
+        torch.optim.Optimizer,
+        dict.fromkeys(('lr', 'momentum', 'weight_decay', 'eps'), NonNegative),
+    ),
+    (LogProcessor, {'window_size': Count, 'by_epoch': bool, 'num_digits': Natural}),
+)
+"""What the hints of other libraries' classes, and of those below them, leave open."""
 
 
 def _arguments(target: Any) -> dict[str, Any] | None:
     """Types of the arguments, see ``accepted_arguments``."""
-    if inspect.isclass(target) and issubclass(target, CheckpointHook):
+    if not inspect.isclass(target):
+        return accepted_arguments(target)
+    accepted = accepted_arguments(target)
+    if issubclass(target, CheckpointHook):
         # hands what it does not know to Runner.save_checkpoint
         own = inspect.signature(CheckpointHook.__init__).parameters
-        return {**dict.fromkeys(own, Any), **(accepted_arguments(Runner.save_checkpoint) or {})}
-    return accepted_arguments(target)
+        hints = hints_of(CheckpointHook)
+        saving = accepted_arguments(Runner.save_checkpoint) or {}
+        accepted = {**{name: hints.get(name, Any) for name in own}, **saving}
+    for base, narrower in NARROWER:
+        if accepted is not None and issubclass(target, base):
+            accepted |= {name: hint for name, hint in narrower.items() if name in accepted}
+    return accepted
 
 
 def _known_types(registry: Registry) -> dict[str, Any]:
@@ -198,7 +266,7 @@ def _check_typed(node: Mapping, registry: Registry, path: str) -> None:
     target = _find(node['type'], registry, path)
     accepted = _arguments(target)
     if accepted is not None:
-        accepted |= dict.fromkeys(BUILD_KEYS.get(registry.name, ()), Any)
+        accepted |= BUILD_KEYS.get(registry.name, {})
         name = getattr(target, '__name__', str(target))
         check_arguments(node, accepted, path, name, ignore=('type', '_scope_'))
     check = getattr(target, 'check_config', None)
@@ -208,6 +276,8 @@ def _check_typed(node: Mapping, registry: Registry, path: str) -> None:
 
 def _walk(node: Any, registry: Registry | None, path: str) -> None:
     if isinstance(node, Mapping):
+        if registry is bmtas_registry.OPTIM_WRAPPERS and 'optimizer' in node:
+            node = {'type': 'OptimWrapper', **node}
         if 'type' in node and registry is not None:
             _check_typed(node, registry, path)
         for key, value in node.items():

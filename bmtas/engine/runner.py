@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import warnings
@@ -18,6 +19,7 @@ from mmengine.optim import OptimWrapperDict, ReduceOnPlateauParamScheduler
 from mmengine.runner import Runner
 from torch import nn
 
+from bmtas.engine.building import building
 from bmtas.engine.checkpoint import (
     BACKEND,
     PlainCheckpointHook,
@@ -51,6 +53,18 @@ def _for_console(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.ERROR or not record.getMessage().startswith(_QUIET)
 
 
+def _names_key(method: str, key: str) -> Any:
+    """A method of the Runner whose errors name the config and the key, see ``building``."""
+    inherited = getattr(Runner, method)
+
+    @functools.wraps(inherited)
+    def build(self: Runner, *args: Any, **kwargs: Any) -> Any:
+        with building(self.cfg, key):
+            return inherited(self, *args, **kwargs)
+
+    return build
+
+
 class MultiTaskRunner(Runner):
     """A Runner that
 
@@ -69,11 +83,45 @@ class MultiTaskRunner(Runner):
     claim: WorkDir | None = None
     _loaded_meta: Mapping[str, Any] = {}
 
+    set_randomness = _names_key('set_randomness', 'randomness')
+    setup_env = _names_key('setup_env', 'env_cfg')
+    build_log_processor = _names_key('build_log_processor', 'log_processor')
+    build_visualizer = _names_key('build_visualizer', 'visualizer')
+    build_model = _names_key('build_model', 'model')
+    build_optim_wrapper = _names_key('build_optim_wrapper', 'optim_wrapper')
+    build_param_scheduler = _names_key('build_param_scheduler', 'param_scheduler')
+    register_default_hooks = _names_key('register_default_hooks', 'default_hooks')
+    register_custom_hooks = _names_key('register_custom_hooks', 'custom_hooks')
+    _maybe_compile = _names_key('_maybe_compile', 'compile')
+
     def build_train_loop(self, loop: Any) -> Any:
         """mmengine's loop, with ``loop_arguments``."""
         if isinstance(loop, Mapping):
             loop = {**loop, **self.loop_arguments}
-        return super().build_train_loop(loop)
+        self._train_dataloader = self._loader('train')
+        with building(self.cfg, 'train_cfg'):
+            return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: Any) -> Any:
+        """mmengine's loop."""
+        self._val_dataloader = self._loader('val')
+        with building(self.cfg, 'val_cfg'):
+            return super().build_val_loop(loop)
+
+    def build_test_loop(self, loop: Any) -> Any:
+        """mmengine's loop."""
+        self._test_dataloader = self._loader('test')
+        with building(self.cfg, 'test_cfg'):
+            return super().build_test_loop(loop)
+
+    def _loader(self, split: str) -> Any:
+        """The data loader of a split, built as a loop of mmengine would."""
+        loader = getattr(self, f'_{split}_dataloader')
+        if not isinstance(loader, Mapping):
+            return loader
+        with building(self.cfg, f'{split}_dataloader'):
+            apart = self._randomness_cfg.get('diff_rank_seed', False)
+            return self.build_dataloader(loader, seed=self.seed, diff_rank_seed=apart)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """mmengine's logger with a quieter console."""
@@ -113,6 +161,9 @@ class MultiTaskRunner(Runner):
     def train(self) -> nn.Module:
         """Launch the training; the work dir is given back at the end."""
         try:
+            with building(self.cfg, 'activation_checkpointing'):
+                for name in self.cfg.get('activation_checkpointing') or ():
+                    unwrap(self.model).get_submodule(name)
             return super().train()
         finally:
             if self.claim is not None:
@@ -150,7 +201,8 @@ class MultiTaskRunner(Runner):
             self.logger.info(f'no checkpoint in {self.work_dir}: starting from the beginning')
             self._resume = False
         if self._load_from is not None:
-            self.load_checkpoint(self._load_from)
+            with building(self.cfg, 'load_from'):
+                self.load_checkpoint(self._load_from)
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Go on from a checkpoint, along the schedules of this run's length.
@@ -214,6 +266,13 @@ class MultiTaskRunner(Runner):
             raise ValueError(f'checkpoint {filename} does not fit the model: {fit.describe()}')
         if initialises:
             self.logger.info(f'load_from {filename}: {fit.describe()}')
+        parts = ['optimizer', *(['param_schedulers'] if self.param_schedulers else [])]
+        absent = [part for part in parts if part not in checkpoint] if self._resume else []
+        if absent:
+            raise ValueError(
+                f'checkpoint {filename} was saved without its {absent[0]}, a run cannot go on from '
+                f'it; load_from begins a new one with its weights'
+            )
         self._has_loaded = True
         self._loaded_meta = checkpoint.get('meta') or {}
         if self._resume:

@@ -5,19 +5,25 @@ A traceback of another kind, a message without the file's name and a wrong accep
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 from mutations import WEIRD, mutated
 from PIL import Image
+from tiny import write_config
 
 from bmtas.branching import BranchingTree
 from bmtas.datasets.files import read_array, read_split
 from bmtas.engine.checkpoint import find_resumable
 from bmtas.engine.config import load_config
+from bmtas.engine.train import run_training
 from bmtas.engine.work_dir import VERSION, WorkDir, identity_of, pack
 from bmtas.evaluation import load_results
 from bmtas.files import load_state, save_state, write_json
@@ -259,6 +265,7 @@ def test_many_mutations(name, tmp_path_factory):
     run_mutations(name, tmp_path_factory, 80)
 
 
+OF_TWO_UPDATES = 'train_cfg = dict(max_iters=2)\nval_cfg = None\n'
 OPTIONS = [
     *('tasks', 'tasks.semseg', 'tasks.semseg.kind', 'tasks.semseg.weight', 'tasks.semseg.loss'),
     *('tasks.semseg.loss.type', 'tasks.semseg.metric', 'input_size', 'model', 'model.type'),
@@ -275,11 +282,32 @@ OPTIONS = [
     *('default_hooks.checkpoint.max_keep_ckpts', 'randomness', 'randomness.seed', 'env_cfg'),
     *('log_processor', 'visualizer', 'work_dir', 'load_from', 'resume', 'launcher', 'search'),
     *('search.type', 'resources', 'resources.quantity', 'sync_bn', 'custom_imports', 'method'),
-    *('a.b.c', '', '.', 'tasks.9', 'default_scope', 'data_root', 'compile'),
+    *('a.b.c', '', '.', 'tasks.9', 'default_scope', 'data_root', 'compile', 'compile.mode'),
+    *('optim_wrapper.clip_grad.max_norm', 'optim_wrapper.clip_grad.norm', 'model.head.low_proj'),
+    *('optim_wrapper.accumulative_counts', 'optim_wrapper.paramwise_cfg', 'log_level'),
+    *('optim_wrapper.optimizer.weight_decay', 'optim_wrapper.optimizer.momentum'),
+    *('default_hooks.checkpoint.save_best', 'default_hooks.checkpoint.rule', 'env_cfg.mp_cfg'),
+    *('default_hooks.logger.interval', 'log_processor.window_size', 'activation_checkpointing'),
+    *('train_dataloader.dataset.size', 'train_dataloader.dataset.length', 'param_scheduler.0.end'),
+    *('train_dataloader.dataset.seed', 'train_dataloader.dataset.split', 'visualizer.name'),
+    *('model.encoder.backbone.aspp.channels', 'model.encoder.backbone.layers', 'experiment_name'),
 ]
 
 
-def run_options(examples):
+VALUES = [*WEIRD, -0.5, 'high', 1.5, 'dict(a=1)', float('nan'), [180], ['a', 'b'], 'none', 1, 2]
+
+
+def started(config, work_dir):
+    """Run a config for a few updates: an option that is found wrong only then is wrong, too."""
+    for singleton in (MMLogger, MessageHub, Visualizer, DefaultScope):
+        singleton._instance_dict.clear()
+    config.work_dir, config.overwrite = str(work_dir), True
+    run_training(config)
+
+
+def run_options(examples, tmp_path):
+    config = write_config(tmp_path / 'tiny.py', 'shared', 'retrain_short', OF_TWO_UPDATES)
+
     @settings(
         max_examples=examples,
         deadline=None,
@@ -287,25 +315,26 @@ def run_options(examples):
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.sampled_from(OPTIONS), st.sampled_from([*WEIRD, -0.5, 'high', float('nan'), [180]]))
+    @given(st.sampled_from(OPTIONS), st.sampled_from(VALUES))
     def attack(key, value):
+        note(f'--cfg-options {key}={value!r}')
         try:
-            load_config('shared/mobilenetv2_shapescenes', {key: value})
+            started(load_config(config, {key: value}), tmp_path / 'run')
         except USER_ERRORS as error:
             text = str(error)
             assert '\n' not in text, text
-            assert 'mobilenetv2_shapescenes' in text or '--cfg-options' in text, text
+            assert re.search(r'tiny\.py|--cfg-options|^update \d', text), text
 
     attack()
 
 
-def test_some_options():
-    run_options(15)
+def test_some_options(tmp_path):
+    run_options(15, tmp_path)
 
 
 @pytest.mark.slow
-def test_many_options():
-    run_options(250)
+def test_many_options(tmp_path):
+    run_options(120, tmp_path)
 
 
 def test_json_that_is_deep_is_one_line(tmp_path):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bmtas.models.blocks import activation_layer, conv_norm_act
 from bmtas.registry import MODELS
+from bmtas.typed import Count, Fraction
 
 
 class PooledBatchNorm2d(nn.BatchNorm2d):
@@ -80,9 +81,9 @@ class RASPP(_ContextModule):
 
     def __init__(
         self,
-        in_channels: int,
-        channels: int = 128,
-        dropout: float = 0.1,
+        in_channels: Count,
+        channels: Count = 128,
+        dropout: Fraction = 0.1,
         activation: str = 'relu6',
     ) -> None:
         branches = [
@@ -106,10 +107,10 @@ class ASPP(_ContextModule):
 
     def __init__(
         self,
-        in_channels: int,
-        channels: int = 256,
+        in_channels: Count,
+        channels: Count = 256,
         rates: Sequence[int] = (6, 12, 18),
-        dropout: float = 0.1,
+        dropout: Fraction = 0.1,
         activation: str = 'relu',
     ) -> None:
         atrous = [

@@ -16,6 +16,7 @@ from bmtas.models.backbones.recipes import STEM, explicit_recipe, find_recipe
 from bmtas.models.backbones.timm_models import TIMM, build_timm, timm_recipe
 from bmtas.models.backbones.weights import load_weights
 from bmtas.registry import MODELS
+from bmtas.typed import Count, Positive
 
 
 @MODELS.register_module()
@@ -58,13 +59,13 @@ class LayeredBackbone:
     def __init__(
         self,
         arch: str = 'mobilenet_v2',
-        output_stride: int = 16,
+        output_stride: Count = 16,
         weights: str | None = None,
         aspp: Mapping[str, Any] | bool | None = None,
         low_level_index: int | None = None,
         stem: Sequence[str] | None = None,
         layers: Sequence[str | Sequence[str]] | None = None,
-        width: float = 1.0,
+        width: Positive = 1.0,
     ) -> None:
         if (stem is None) != (layers is None):
             raise ValueError('backbone: stem and layers are given together or not at all')

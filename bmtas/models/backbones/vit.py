@@ -15,6 +15,7 @@ from torchvision.ops import StochasticDepth
 from bmtas.models.backbones.layered import LayeredBackbone
 from bmtas.models.backbones.vit_weights import load_vit_weights
 from bmtas.registry import MODELS
+from bmtas.typed import Count, Fraction, Positive
 
 NUM_STAGES = 4
 EPS = 1e-6
@@ -155,12 +156,12 @@ class LayeredViT(LayeredBackbone):
 
     def __init__(
         self,
-        dim: int = 768,
-        depth: int = 12,
-        heads: int = 12,
-        patch: int = 16,
-        mlp_ratio: float = 4.0,
-        drop_path: float = 0.0,
+        dim: Count = 768,
+        depth: Count = 12,
+        heads: Count = 12,
+        patch: Count = 16,
+        mlp_ratio: Positive = 4.0,
+        drop_path: Fraction = 0.0,
         weights: str | None = None,
     ) -> None:
         if dim % heads or dim % 4:

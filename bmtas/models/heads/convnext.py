@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from bmtas.registry import MODELS
+from bmtas.typed import Count
 
 
 class ConvNeXtBlock(nn.Module):
@@ -47,12 +48,12 @@ class ConvNeXtHead(nn.Module):
 
     def __init__(
         self,
-        deep_channels: int,
-        low_channels: int,
-        out_channels: int,
-        embed_dim: int,
-        depth: int = 2,
-        cells: int = 4,
+        deep_channels: Count,
+        low_channels: Count,
+        out_channels: Count,
+        embed_dim: Count,
+        depth: Count = 2,
+        cells: Count = 4,
     ) -> None:
         super().__init__()
         if embed_dim < 1 or embed_dim % cells**2:

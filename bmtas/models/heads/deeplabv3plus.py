@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from bmtas.models.blocks import conv_norm_act, separable_conv
 from bmtas.registry import MODELS
+from bmtas.typed import Count
 
 
 @MODELS.register_module()
@@ -28,11 +29,11 @@ class DeepLabV3PlusHead(nn.Module):
 
     def __init__(
         self,
-        deep_channels: int,
-        low_channels: int,
-        out_channels: int,
-        low_proj: int = 48,
-        width: int = 128,
+        deep_channels: Count,
+        low_channels: Count,
+        out_channels: Count,
+        low_proj: Count = 48,
+        width: Count = 128,
         separable: bool = True,
         activation: str = 'relu6',
     ) -> None:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bmtas.registry import MODELS
+from bmtas.typed import Count, Fraction
 
 
 @MODELS.register_module()
@@ -27,11 +28,11 @@ class PooledLinearHead(nn.Module):
 
     def __init__(
         self,
-        deep_channels: int,
-        low_channels: int,
-        out_channels: int,
-        pool_size: int = 1,
-        dropout: float = 0.0,
+        deep_channels: Count,
+        low_channels: Count,
+        out_channels: Count,
+        pool_size: Count = 1,
+        dropout: Fraction = 0.0,
     ) -> None:
         super().__init__()
         if pool_size < 1:
