@@ -57,7 +57,9 @@ def nearest(word: Any, words: Iterable[Any]) -> str:
 def cannot_write(path: str | Path, error: OSError) -> NoReturn:
     """Raise the system's error again with the file's name, the reason and a remedy."""
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        reason = f'{error.filename or Path(path).parent} is a file where a folder is needed'
+        place = Path(error.filename or Path(path).parent)
+        file = next((p for p in (place, *place.parents) if p.is_file()), place)
+        reason = f'{file} is a file where a folder is needed'
     else:
         reason = _REASONS.get(error.errno, error.strerror or str(error))
     raise type(error)(f'{path}: cannot be written: {reason}') from error

@@ -63,6 +63,7 @@ class TestWriting:
         ('make', 'name', 'words'),
         [
             (lambda d: (d / 'f').write_text(''), 'f/x', 'is a file where a folder is needed'),
+            (lambda d: (d / 'f').touch(), 'f/x/y', 'f is a file where a folder is needed'),
             (lambda d: (d / 'd').mkdir(), 'd', 'it is a folder'),
             (lambda d: None, 'n' * 300, 'name is too long'),
         ],

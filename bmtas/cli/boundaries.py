@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from bmtas.cli.base import ToolParser
-from bmtas.files import write_json
+from bmtas.files import read_text, write_json
 
 PROTOCOLS = ('bsds-raw', 'bsds-hed', 'pascal-seism', 'pascal-mti', 'nyud-seism', 'nyud-mti')
 OPTIONS = ('tolerance', 'thresholds', 'truth', 'nms', 'interpolate')
@@ -106,7 +106,7 @@ def read_names(path):
         return None
     if not path.is_file():
         raise FileNotFoundError(f'--split {path}: no such file')
-    return path.read_text().split()
+    return read_text(path, 'split').split()
 
 
 def report(protocol, scores, counts):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bmtas.cli.base import ToolParser
+from bmtas.files import write_bytes
 
 
 def parse_args(argv: Sequence[str] | None) -> Any:
@@ -62,8 +62,7 @@ def copy(names: Sequence[str], folder: Path) -> list[Path]:
             if target.read_bytes() != path.read_bytes():
                 raise ValueError(f'{target}: exists already with another content; remove it first')
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+        write_bytes(target, path.read_bytes())
     return [folder / f'{name}.py' for name in names]
 
 

@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         'balancing': ['kept_buffers'],
-        'build': ['build_runner', 'config_from_args', 'resource_table'],
+        'build': ['build_runner', 'check_data', 'config_from_args', 'resource_table'],
         'checkpoint': ['checkpoints_of'],
         'config': ['load_config', 'select_tasks'],
         'config_check': ['add_section', 'check_config'],

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from mmengine.config import Config
+from mmengine.fileio import YamlHandler, register_handler
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
@@ -21,6 +22,16 @@ from bmtas.tasks import Task, build_tasks, label_kinds, task_entries
 from bmtas.typed import accepted_arguments
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+@register_handler(['yaml', 'yml'])
+class SafeYaml(YamlHandler):
+    """In place of mmengine's reader, which runs what a tag asks for; the base of a Python config
+    is read by it, too."""
+
+    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
+        """Data only."""
+        return yaml.safe_load(file)
 
 
 def _parse(path: Path) -> Config:
@@ -50,13 +61,14 @@ def _check_data_config(path: Path) -> None:
     if path.suffix not in ('.yaml', '.yml', '.json'):
         raise ValueError(f'config {path}: must be a .py, .yaml or .json file')
     try:
-        # mmengine's own loader of YAML would run what a tag asks for
         content = (
             read_json(path, 'config')
             if path.suffix == '.json'
             else yaml.safe_load(read_text(path, 'config'))
         )
-    except (yaml.YAMLError, RecursionError) as error:
+    except RecursionError:
+        raise ValueError(f'config {path}: it is nested too deeply') from None
+    except yaml.YAMLError as error:
         raise ValueError(f'config {path}: {" ".join(str(error).split())}') from None
     if not isinstance(content, dict):
         raise ValueError(f'config {path}: must hold keys and values, not {content!r:.60}')

@@ -189,7 +189,7 @@ NARROWER: Sequence[tuple[type, Mapping[str, Any]]] = (
     (
         CheckpointHook,
         {
-            'interval': Count | Literal[-1],
+            'interval': Annotated[int, Range(-1)],
             'rule': _Rule | Sequence[_Rule],
             # --resume looks for iter_<n>.pth in the work dir
             **dict.fromkeys(('filename_tmpl', 'out_dir'), None),

@@ -16,7 +16,7 @@ import torch
 from mmengine.dist import master_only
 
 from bmtas import __version__
-from bmtas.files import make_folder
+from bmtas.files import append_line, make_folder, read_text
 
 COMMANDS = 'commands.jsonl'
 PACKAGES = (
@@ -48,16 +48,18 @@ def record_command(work_dir: str | Path) -> None:
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         environment=environment(),
     )
-    with open(make_folder(work_dir) / COMMANDS, 'a') as stream:
-        stream.write(json.dumps(row) + '\n')
+    append_line(make_folder(work_dir) / COMMANDS, json.dumps(row))
 
 
 def read_lines(path: str | Path) -> list[dict[str, Any]]:
     """Rows of a file of JSON lines; none if there is no file, and what a kill cut off is left."""
     rows = []
-    for line in Path(path).read_text().splitlines() if Path(path).is_file() else ():
+    for line in read_text(path).splitlines() if Path(path).is_file() else ():
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(row, dict):
+            break
+        rows.append(row)
     return rows

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bmtas.cli import ToolParser
+from bmtas.files import make_folder
 
 DATA_ROOT = 'data/nas_bench_mr'
 
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             if one
             else load_settings(args.data_root, args.settings)
         )
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(out.parent)
         (table.to_npz if out.suffix == '.npz' else table.to_json)(out)
         print(f'{len(table)} records in {out}: codes, {", ".join(table.columns)}')
         return
@@ -75,6 +76,6 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     table = load_records(args.data_root, args.setting)
     model = import_public_predictor(args.weights, table, args.setting)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     model.export(out)
     print(f'predictor of {", ".join(model.names)} in {out}')

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bmtas.engine import Job, run_jobs
-from bmtas.files import read_json, write_json, write_text
+from bmtas.files import read_json, read_text, write_json, write_text
 from bmtas.search.context import SearchContext
 from bmtas.search.row import CONFIG, POOL, RESULT, ROW, Row, train_row
 
@@ -122,7 +122,7 @@ class Rows:
 
 
 def _check_same(path: Path, text: str) -> None:
-    old, new = path.read_text().splitlines(), text.splitlines()
+    old, new = read_text(path).splitlines(), text.splitlines()
     if old != new:
         line = next((b for a, b in zip(old, new) if a != b), (old + new)[-1])
         raise ValueError(

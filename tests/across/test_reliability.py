@@ -133,6 +133,24 @@ class TestWorkDir:
         run(train_config, 'one', 'train', other, overwrite=True)
         assert names(tmp_path / 'one') == ['iter_3.pth']
 
+    @pytest.mark.parametrize('part', ['optimizer', 'param_scheduler'])
+    def test_a_checkpoint_without_a_part_is_not_gone_on_from(self, train_config, run, part):
+        short = {'train_cfg.max_iters': 3, 'val_cfg': None}
+        run(train_config, 'one', 'train', {**short, f'default_hooks.checkpoint.save_{part}': False})
+        more = {**short, 'train_cfg.max_iters': 5, f'default_hooks.checkpoint.save_{part}': False}
+        with pytest.raises(ValueError, match=f'iter_3.pth was saved without its {part}'):
+            run(train_config, 'one', 'train', more, resume=True)
+
+    def test_the_images_come_from_the_data_sets(self, train_config, run, monkeypatch):
+        short = {'train_cfg.max_iters': 3, 'val_cfg': None}
+        for name in ('a', 'b'):
+            images = {'train_dataloader.dataset': [name]}
+            monkeypatch.setattr('bmtas.engine.build.check_data', lambda *_, found=images: found)
+            if name == 'a':
+                run(train_config, 'one', 'train', short)
+        with pytest.raises(ValueError, match="number 1 was 'a', now it is 'b'"):
+            run(train_config, 'one', 'train', short, resume=True)
+
     def test_what_may_change(self, train_config, run):
         short = {'train_cfg.max_iters': 3, 'val_cfg': None}
         run(train_config, 'one', 'train', short)

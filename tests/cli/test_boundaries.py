@@ -48,6 +48,13 @@ def test_split_file_with_windows_line_ends(tool, folders, tmp_path, capsys):
     assert 'ODS  1.0000' in capsys.readouterr().out
 
 
+def test_split_file_in_another_encoding(tool, folders, tmp_path, capsys):
+    split = tmp_path / 'split.txt'
+    split.write_bytes('ä'.encode('latin-1'))
+    assert run_tool(tool.main, [*folders, '--split', str(split)]) == 2
+    assert f'split {split} is not UTF-8' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     'options, message',
     [

@@ -91,12 +91,45 @@ GOOD = f"_base_ = ['{ROOT}/configs/shared/mobilenetv2_shapescenes.py']\n"
         ({'resources.convention': 'macs'}, "resources.convention: 'macs' is none of"),
         ({'work_dir': 3}, 'work_dir: must be a text'),
         ({'optim_wrapper.accumulative_counts': 7}, 'must be a multiple of .*counts=7'),
+        ({'optim_wrapper.accumulative_counts': 0}, 'accumulative_counts: must be at least 1'),
+        ({'optim_wrapper.clip_grad.max_nrm': 1}, "clip_grad.max_nrm: .* 'max_norm'"),
+        ({'optim_wrapper.clip_grad.max_norm': 0}, 'clip_grad.max_norm: must be greater than 0'),
+        ({'optim_wrapper.paramwise_cfg': 3}, 'optim_wrapper.paramwise_cfg: must be a dict'),
+        ({'optim_wrapper.optimizer.lr': -0.1}, 'optimizer.lr: must be at least 0'),
+        ({'optim_wrapper.optimizer.weight_decay': -1}, 'weight_decay: must be at least 0'),
+        ({'default_hooks.checkpoint.interval': 1.5}, 'checkpoint.interval: must be a whole'),
+        ({'default_hooks.checkpoint.interval': -2}, 'checkpoint.interval: must be at least -1'),
+        ({'default_hooks.checkpoint.save_best': 3}, 'checkpoint.save_best: must be a text'),
+        ({'default_hooks.checkpoint.rule': 'bigger'}, "rule: 'bigger' is none of 'greater'"),
+        ({'default_hooks.checkpoint.filename_tmpl': 'x_{}.pth'}, 'filename_tmpl: must be None'),
+        ({'default_hooks.checkpoint.out_dir': '/x'}, 'checkpoint.out_dir: must be None'),
+        ({'randomness.seed': 'abc'}, 'randomness.seed: must be a whole number'),
+        ({'randomness.seed': 2**32}, 'randomness.seed: must lie in 0 to 4.29'),
+        ({'log_processor.window_size': 'x'}, 'log_processor.window_size: must be a whole'),
+        ({'log_level': 'LOUD'}, "log_level: 'LOUD' is none of 'DEBUG'"),
+        ({'launcher': 'mpirun'}, "launcher: 'mpirun' is none of 'none', 'pytorch'"),
+        ({'sync_bn': 'yes'}, "sync_bn: 'yes' is none of 'torch'"),
+        ({'resources.quantity': 'watts'}, "resources.quantity: unknown 'watts'"),
+        ({'model.head.low_proj': 0}, 'model.head.low_proj: must be at least 1'),
+        ({'custom_imports': 'no_module'}, '--cfg-options custom_imports: .*no_module'),
+        ({'train_dataloader.dataset.pipeline.0': 5}, 'pipeline.0 must be a dict, got 5'),
+        ({'train_dataloader.dataset.pipeline.x.p': 5}, 'pipeline is a list of .*, give the number'),
     ],
 )
 def test_mistakes_are_one_line_with_a_hint(tmp_path, options, message):
     with pytest.raises(ValueError, match=message) as error:
         load_config(write(tmp_path, GOOD), options)
     assert '\n' not in str(error.value)
+
+
+def test_tasks_of_a_list_go_by_name_or_number(tmp_path):
+    listed = [dict(name=name, kind='depth') for name in ('near', 'far')]
+    text = GOOD + f'tasks = dict(_delete_=True)\ntasks = {listed}\n'
+    options = {'tasks.far.weight': 3.0, 'tasks.0.weight': 2.0}
+    cfg = load_config(write(tmp_path, text), options)
+    assert [cfg.tasks[name].weight for name in ('near', 'far')] == [2.0, 3.0]
+    with pytest.raises(ValueError, match='tasks.fur.weight: tasks is a list of 2, give the number'):
+        load_config(write(tmp_path, text), {'tasks.fur.weight': 3.0})
 
 
 def test_options_reach_every_key(tmp_path):
@@ -168,6 +201,14 @@ def test_yaml_and_json_are_data(tmp_path):
             load_config(bad)
         assert '\n' not in str(error.value)
         assert not (tmp_path / 'ran').exists()
+
+
+def test_the_data_below_a_python_config_is_data(tmp_path):
+    run = f'!!python/object/apply:os.mkdir ["{tmp_path / "ran"}"]'
+    (tmp_path / 'base.yaml').write_text(f'method: {run}\n')
+    with pytest.raises(ValueError, match='c.py: .*could not determine a constructor'):
+        load_config(write(tmp_path, "_base_ = './base.yaml'\n"))
+    assert not (tmp_path / 'ran').exists()
 
 
 def test_no_workers_need_no_persistence(tmp_path):

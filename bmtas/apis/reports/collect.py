@@ -13,7 +13,7 @@ import numpy as np
 from bmtas.branching import BranchingTree
 from bmtas.engine import COMMANDS, read_lines
 from bmtas.evaluation import MANY, extremes
-from bmtas.files import read_json
+from bmtas.files import read_json, read_text
 from bmtas.resources import ResourceTable, unit_named
 from bmtas.search import BRANCHING, FRONT, PICTURES
 from bmtas.search.gradient import ALPHA_FILE, HISTORY
@@ -248,7 +248,7 @@ def origin_of(folder: Path) -> dict[str, str]:
         folder=str(folder),
         commands='\n'.join(f'{r["time"]}  {r["command"]}' for r in records),
         environment='\n'.join(f'{key:<16}{value}' for key, value in environment.items()),
-        config=configs[-1].read_text() if configs else '',
+        config=read_text(configs[-1]) if configs else '',
     )
 
 

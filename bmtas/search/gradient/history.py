@@ -33,17 +33,17 @@ def read_history(path: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
-def trim_history(path: str | Path, update: int) -> bool:
+def trim_history(path: str | Path, update: int) -> int:
     """Forget the rows from an update on: a resumed run writes them again.
 
     Returns:
-        Whether there is a file, as there must be if ``update`` is not 0.
+        Number of rows that are left; 0 if there is no file.
     """
     if not Path(path).is_file():
-        return update == 0
+        return 0
     rows = [row for row in read_history(path) if row['update'] < update]
     write_text(path, ''.join(json.dumps(row) + '\n' for row in rows))
-    return True
+    return len(rows)
 
 
 def append_history(path: str | Path, row: dict[str, Any]) -> None:

@@ -20,6 +20,8 @@ from bmtas.search.gradient.hooks import SearchState, mean_sharing, search_state
 from bmtas.visualization import draw_alpha
 
 ALPHA_FILE = 'alpha.json'
+ROWS = 'history_rows'
+"""In the message hub: rows of the history that the run has written."""
 PAPER_TASKS, EXACT_TASKS = 8, 16
 """Largest numbers of tasks for which the recursion over partitions and the exact cost are logged;
 beyond them the expected cost is sampled."""
@@ -76,8 +78,12 @@ class BranchingLogHook(Hook):
     @master_only
     def _trim(self, runner: Any) -> None:
         path = Path(runner.work_dir) / HISTORY
-        if not trim_history(path, runner.iter):
-            runner.logger.warning(f'{path} is missing: the course of earlier updates is lost')
+        found, written = trim_history(path, runner.iter), runner.message_hub.get_info(ROWS, 0)
+        if found < written:
+            runner.logger.warning(
+                f'{path} is missing or cut: {written - found} of {written} rows on the course of '
+                'earlier updates are lost'
+            )
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Name the phase for the log line."""
@@ -127,6 +133,7 @@ class BranchingLogHook(Hook):
             entropy=[round(value, 6) for value in entropy.tolist()],
         )
         append_history(Path(runner.work_dir) / HISTORY, row)
+        hub.update_info(ROWS, hub.get_info(ROWS, 0) + 1)
 
 
 @HOOKS.register_module()
