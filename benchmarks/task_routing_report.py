@@ -77,6 +77,7 @@ def sections(found: Found) -> Iterator[tuple[str, list[str]]]:
     """Title and networks of each table."""
     for title, pattern in (
         ('Keep ratios', r'(keep|shared_|single).*seed\d+$'),
+        ('Classes of the same weight', 'weighted'),
         ('Draws, norms, schemes', 'draw_|scheme_'),
         ('Digits', 'digits'),
     ):

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from task_routing_report import collect, report
 
@@ -32,16 +33,18 @@ DRAWS = (
 TRAINING = ('val_cfg=None', 'val_dataloader=None', 'val_evaluator=None')
 TRAINING += ('default_hooks.logger.interval=500', 'default_hooks.checkpoint.interval=5000')
 BATCH = ('train_dataloader.batch_size=16', 'optim_wrapper.optimizer.fused=True')
-WHOLE, SHARED, SINGLE, ROAMING, DIGITS = (
+WHOLE, SHARED, SINGLE, ROAMING, WEIGHTED, DIGITS = (
     f'task_routing/vgg11_bn_{name}'
     for name in (
         'shapes40',
         'shapes40_shared',
         'shapes40_single',
         'shapes40_roaming',
+        'shapes40_weighted',
         'digits',
     )
 )
+ALL_LABELS = 'train_cfg.tasks_per_step=all'
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Run:
 
 
 def routed(
-    name: str, updates: int, keep: float, seed: int, *options: str, fast: bool = True, **fields: str
+    name: str, updates: int, keep: float, seed: int, *options: str, fast: bool = True, **fields: Any
 ) -> Run:
     """A routed network; few channels are run alone, which gives the same in less time."""
     fixed = (f'randomness.seed={seed}', f'model.encoder.seed={seed}')
@@ -91,18 +94,27 @@ def variants(folder: Path, short: int, updates: int) -> Iterator[Run]:
     shared = folder / 'shared_long_seed0' / f'iter_{updates // 4}.pth'
     search = ('--budget', '60M', '--cfg-options', 'search.type=FAFSSearch', 'search.split=val')
     search += ('search.difficulty=loss', f'search.checkpoint={shared}')
-    scheme = ('model.encoder.scheme.type=tree', f'model.encoder.scheme.branching={tree}')
+    scheme = ('model.encoder.scheme.name=tree', f'model.encoder.scheme.branching={tree}')
     yield routed('scheme_tree', short, 0.5, 0, *scheme, search=(SHARED, *search))
     # some 64 moves until every task has seen all units of the widest layers
     moves = f'custom_hooks.1.interval={max(1, short // 120)}'
     yield routed('scheme_roaming', short, 0.5, 0, moves, fast=False, config=ROAMING)
 
 
+def weighted(updates: int) -> Iterator[Run]:
+    """Rare classes of the same weight as frequent ones."""
+    yield routed('weighted_keep0.5', updates, 0.5, 0, config=WEIGHTED)
+    yield routed(
+        'weighted_shared_long', updates // 4, 1.0, 0, config=WEIGHTED,
+        training=(*BATCH, ALL_LABELS),
+    )  # fmt: skip
+
+
 def digits() -> Iterator[Run]:
     """22 tasks on real digits."""
     yield Run('digits_keep0.5', DIGITS, 4000, (), BATCH)
-    shared = ('train_cfg.tasks_per_step=all', 'model.encoder.keep_ratio=1.0')
-    yield Run('digits_shared', DIGITS, 181, shared, BATCH)
+    shared = ('model.encoder.keep_ratio=1.0',)
+    yield Run('digits_shared', DIGITS, 181, shared, (*BATCH, ALL_LABELS))
 
 
 def searched(updates: int) -> Iterator[Run]:
@@ -144,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('what', choices=('run', 'collect', 'report'))
     parser.add_argument('paths', type=Path, nargs='+', help='DIR, DIR and FILE, or FILE')
     parser.add_argument('--updates', type=int, default=20000, help='of 16 images and one task')
-    parser.add_argument('--short', type=int, default=6000, help='for draws, norms and schemes')
+    parser.add_argument('--short', type=int, default=5000, help='for draws, norms and schemes')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
     parser.add_argument('--only', nargs='+', default=[''], help='runs whose name holds this')
     parser.add_argument('--plot', type=Path)
@@ -152,7 +164,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = args.paths[0].absolute()
     if args.what == 'run':
         runs = [run for seed in args.seeds for run in ratios(args.updates, seed)]
-        runs += [*variants(folder, args.short, args.updates), *searched(args.updates), *digits()]
+        runs += [*weighted(args.updates), *variants(folder, args.short, args.updates)]
+        runs += [*searched(args.updates), *digits()]
         run(folder, [one for one in runs if any(word in one.name for word in args.only)])
     elif args.what == 'collect':
         collect(*args.paths)

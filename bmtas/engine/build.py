@@ -117,8 +117,10 @@ def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
         cfg.pop(key, None)
     images = check_data(cfg, purpose)
     claim = WorkDir(cfg.work_dir)
+    # not a key of configs: the copy in the work dir must load again
+    overwrite = cfg.pop('overwrite', False)
     if purpose == 'train':
-        claim.claim(cfg, cfg.get('resume', False), cfg.get('overwrite', False), images)
+        claim.claim(cfg, cfg.get('resume', False), overwrite, images)
     try:
         runner = MultiTaskRunner.from_cfg(cfg)
     except BaseException:

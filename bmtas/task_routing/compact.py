@@ -43,7 +43,7 @@ class CompactEncoder(Encoder):
         routed: RoutedEncoder | None = None,
     ) -> None:
         if routed is None:
-            scheme = dict(type='file', masks=masks)
+            scheme = dict(name='file', masks=masks)
             routed = RoutedEncoder(backbone, tasks, 1.0, scheme, norm, first_layer)
         features = dict(deep_channels=routed.deep_channels, low_channels=routed.low_channels)
         super().__init__(tasks, **features, layer_names=routed.layer_names)

@@ -25,12 +25,12 @@ NORMS: Mapping[str, str] = dict(
 
 
 def check_norm(norm: str | Mapping[str, Any]) -> dict[str, Any]:
-    """The config of a norm with all its keys: type and, for ``group``, group_size (8)."""
-    options = dict(norm) if isinstance(norm, Mapping) else dict(type=norm)
-    kind = options.get('type')
+    """The config of a norm with all its keys: name and, for ``group``, group_size (8)."""
+    options = dict(norm) if isinstance(norm, Mapping) else dict(name=norm)
+    kind = options.get('name')
     if kind not in NORMS:
         raise ValueError(f'norm: unknown {kind!r}, {nearest(kind, NORMS)}')
-    unknown = set(options) - ({'type', 'group_size'} if kind == 'group' else {'type'})
+    unknown = set(options) - ({'name', 'group_size'} if kind == 'group' else {'name'})
     if unknown:
         raise ValueError(f'norm: {kind!r} has no option {min(unknown)!r}')
     return dict(dict(group_size=8) if kind == 'group' else {}, **options)
@@ -120,14 +120,14 @@ class TaskBatchNorm(Routable):
 
 def convert_norms(module: nn.Module, norm: Mapping[str, Any]) -> None:
     """Replace batch norms inside a module by what does not depend on tasks, in place."""
-    if norm['type'] == 'group':
+    if norm['name'] == 'group':
         for name, old in list(module.named_modules()):
             if isinstance(old, _BatchNorm):
                 groups = old.num_features // gcd(old.num_features, norm['group_size'])
                 new = nn.GroupNorm(groups, old.num_features, old.eps)
                 new = new.to(next(module.parameters()).device)
                 module.set_submodule(name, new)
-    elif norm['type'] == 'batch_stats':
+    elif norm['name'] == 'batch_stats':
         for old in module.modules():
             # behind a global pool one image has no statistics of its own
             if isinstance(old, _BatchNorm) and not isinstance(old, PooledBatchNorm2d):

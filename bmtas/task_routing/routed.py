@@ -65,10 +65,10 @@ class RoutedEncoder(Encoder):
         backbone: Template or its config.
         tasks: Task names.
         keep_ratio: Share of a layer's channels that each task keeps, in (0, 1].
-        scheme: Name of a scheme of ``masks.SCHEMES``, or ``dict(type=..., ...)`` with its options:
-            ``dict(type='grouped', group_size=8)``, ``dict(type='tree', branching=FILE)``, or
-            ``dict(type='file', masks=FILE or its content)``.
-        norm: One of ``norms.NORMS``, or ``dict(type='group', group_size=8)``.
+        scheme: Name of a scheme of ``masks.SCHEMES``, or ``dict(name=..., ...)`` with its options:
+            ``dict(name='grouped', group_size=8)``, ``dict(name='tree', branching=FILE)``, or
+            ``dict(name='file', masks=FILE or its content)``.
+        norm: One of ``norms.NORMS``, or ``dict(name='group', group_size=8)``.
         first_layer: Number of parts, the stem being the first, that all tasks share wholly.
         seed: Seed of the masks.
         kept_only: Run batches of one task on its kept channels alone: the same numbers up to
@@ -97,7 +97,7 @@ class RoutedEncoder(Encoder):
         kept_only: bool = False,
     ) -> None:
         check_keep_ratio(keep_ratio)
-        if kept_only and check_norm(norm)['type'] == 'shared':
+        if kept_only and check_norm(norm)['name'] == 'shared':
             raise ValueError(
                 "kept_only: norm='shared' has statistics of masked channels, too; take "
                 "norm='per_task_stats' or kept_only=False"
@@ -129,8 +129,8 @@ class RoutedEncoder(Encoder):
         for part, sites in zip(parts, self.plan.sites):
             for site in masked_sites(self.plan.units, sites):
                 inner = part.get_submodule(site.name)
-                if isinstance(inner, own.get(self.norm['type'], ())):
-                    inner = TaskBatchNorm(inner, len(self.tasks), self.norm['type'] == 'per_task')
+                if isinstance(inner, own.get(self.norm['name'], ())):
+                    inner = TaskBatchNorm(inner, len(self.tasks), self.norm['name'] == 'per_task')
                 mask = np.ascontiguousarray(kept[:, site.outputs])
                 router = TaskRouter(mask.shape[1], len(mask), mask=mask, dim=site.dim)
                 part = _replaced(part, site.name, Routed(inner, router))
@@ -304,8 +304,8 @@ def make_masks(
     seed: int,
 ) -> MaskTable:
     """Draw or read the masks of all groups of a plan, see ``RoutedEncoder``."""
-    options = dict(scheme) if isinstance(scheme, Mapping) else dict(type=scheme)
-    name = options.pop('type', None)
+    options = dict(scheme) if isinstance(scheme, Mapping) else dict(name=scheme)
+    name = options.pop('name', None)
     if name == 'file':
         masks = options.get('masks')
         if masks is None:

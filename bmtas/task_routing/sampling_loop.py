@@ -85,7 +85,7 @@ class TaskSamplingLoop(PositionTrainLoop):
             )
         if not isinstance(encoder, RoutedEncoder):
             return
-        norm, routed = encoder.norm['type'], any(not m.all() for m in encoder.masks.layers.values())
+        norm, routed = encoder.norm['name'], any(not m.all() for m in encoder.masks.layers.values())
         if self.draw == 'sample' and norm in ('per_task', 'per_task_stats'):
             raise ValueError(
                 f"model.encoder.norm: {norm!r} needs batches of one task; take 'shared' with "

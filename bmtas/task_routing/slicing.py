@@ -100,7 +100,7 @@ def _whole_groups(name: str, what: str, groups: int, kept: np.ndarray) -> int:
     if (whole.any(1) != whole.all(1)).any():
         raise ValueError(
             f'compact: a mask cuts through a group of {what} {name}; exact with '
-            f"scheme=dict(type='grouped', group_size={size})"
+            f"scheme=dict(name='grouped', group_size={size})"
         )
     return int(whole.all(1).sum())
 

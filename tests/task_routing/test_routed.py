@@ -63,8 +63,8 @@ def test_the_compact_network_equals_the_masked_one(arch):
 
 
 def test_group_norm_is_exact_where_masks_keep_whole_groups():
-    options = dict(norm=dict(type='group', group_size=8), keep_ratio=0.5)
-    scheme = dict(type='grouped', group_size=8)
+    options = dict(norm=dict(name='group', group_size=8), keep_ratio=0.5)
+    scheme = dict(name='grouped', group_size=8)
     encoder, heads = network('vgg11_bn', Pooled, scheme=scheme, **options)
     difference, compact = largest_difference(encoder, ('a', 'b'), heads)
     assert difference <= 1e-5
@@ -95,7 +95,7 @@ def test_layer_norm_is_refused_with_what_would_make_it_exact():
 
 def test_convolutions_of_groups_need_masks_of_whole_groups():
     backbone = LayeredBackbone('resnext50_32x4d', output_stride=32, aspp=False)
-    whole = RoutedEncoder(backbone, TASKS, scheme=dict(type='grouped', group_size=32))
+    whole = RoutedEncoder(backbone, TASKS, scheme=dict(name='grouped', group_size=32))
     compact = whole.eval().compact(('a',)).eval()
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
@@ -136,7 +136,7 @@ def test_masks_travel_with_the_weights():
 def test_masks_of_a_file_are_taken_and_others_refused(tmp_path):
     one = RoutedEncoder(LayeredBackbone('vgg11'), TASKS, seed=1)
     one.masks.to_file(tmp_path / 'masks.json')
-    scheme = dict(type='file', masks=str(tmp_path / 'masks.json'))
+    scheme = dict(name='file', masks=str(tmp_path / 'masks.json'))
     two = RoutedEncoder(LayeredBackbone('vgg11'), TASKS, scheme=scheme)
     assert two.masks.difference(one.masks) == ''
     for backbone, tasks, message in [

@@ -10,7 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from fvcore.nn import FlopCountAnalysis
 from mmengine.dataset import pseudo_collate
+from PIL import Image
 from torch import nn
 
 from bmtas.apis import load_model
@@ -88,7 +90,7 @@ def test_prefixes_that_are_equal_run_once(config, tmp_path):
     cfg = load_config(config)
     tree = dict(config=[[0, 0, 0, 0]] * 3 + [[0, 0, 1, 1]] * 2 + [[0, 1, 2, 2]] * 2)
     (tmp_path / 'tree.json').write_text(json.dumps(tree))
-    scheme = dict(type='tree', branching=str(tmp_path / 'tree.json'))
+    scheme = dict(name='tree', branching=str(tmp_path / 'tree.json'))
     model = build(cfg, scheme=scheme, norm='per_task_stats').eval()
     runs = [0] * 8
     for index, part in enumerate(model.encoder.chain):
@@ -231,6 +233,29 @@ def test_extracted_networks_predict_what_the_routed_one_does(config, trained, tm
     assert run('test', words) == 0
     results = json.loads((tmp_path / 'results.json').read_text())
     assert results['tasks'] == ['ball', 'depth'] and results['madds'] == found['after']['madds']
+    Image.new('RGB', (32, 32)).save(tmp_path / 'picture.png')
+    picture = [str(tmp_path / 'picture.png'), '--out-dir', str(tmp_path / 'out')]
+    assert run('infer', [*words[:2], *picture]) == 0
+    assert (tmp_path / 'out' / 'categories.csv').is_file()
+    out = tmp_path / 'network.onnx'
+    assert run('export', [*words[:2], '--format', 'onnx', '--out', str(out)]) == 0
+    assert run('resources', words[:1]) == 0
+
+
+def by_fvcore(compact, heads, x):
+    """Multiply-adds of convolutions and linear layers of a network of one task."""
+    (task,) = heads
+
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.compact, self.head = compact, heads[task]
+
+        def forward(self, x):
+            return self.head(*self.compact(x, (task,))[task])
+
+    found = FlopCountAnalysis(Whole().eval(), x).by_operator()
+    return found['conv'] + found['linear']
 
 
 def test_costs_are_the_counters_integers_on_the_compact_network(config, trained):
@@ -245,7 +270,7 @@ def test_costs_are_the_counters_integers_on_the_compact_network(config, trained)
         features = compact(x, tasks)
         madds += sum(count_madds(heads[task], *features[task]) for task in tasks)
         if len(tasks) == 1:
-            assert said['madds_by_task'][tasks[0]] == madds
+            assert said['madds_by_task'][tasks[0]] == madds == by_fvcore(compact, heads, x)
             params = count_params(compact) + count_params(heads[tasks[0]])
             assert said['params_by_task'][tasks[0]] == params
         else:
@@ -308,6 +333,20 @@ def test_tasks_without_a_label_are_not_drawn(config):
         assert sorted(sum(rows.values(), [])) == list(range(6))
 
 
+def _file(folder):
+    return ('model.encoder.scheme.name=file', f'model.encoder.scheme.masks={folder}/masks.json')
+
+
+def test_schemes_and_norms_with_options_are_taken_from_configs(config, trained, capsys):
+    resources = [str(config), '--cfg-options']
+    grouped = ('model.encoder.scheme.name=grouped', 'model.encoder.scheme.group_size=8')
+    norm = ('model.encoder.norm.name=group', 'model.encoder.norm.group_size=8')
+    assert run('resources', [*resources, *grouped, *norm]) == 0
+    assert run('resources', [*resources, *_file(trained)]) == 0
+    shown = capsys.readouterr().out
+    assert all(key in shown for key in ('madds_by_task', 'madds_masked', 'madds_shared'))
+
+
 def test_bad_input_is_one_line(config, trained, tmp_path, capsys):
     routed = [str(config), str(trained / 'iter_8.pth')]
     shared = tmp_path / 'shared.py'
@@ -324,7 +363,9 @@ def test_bad_input_is_one_line(config, trained, tmp_path, capsys):
         ([*train, 'train_cfg.tasks_per_step=9'], 'tasks_per_step: must be 1 ... 4'),
         ([*train, 'train_cfg.draw=sample'], "norm: 'per_task_stats' needs batches of one task"),
         ([str(shared), *work, '--cfg-options', 'train_cfg.draw=sample'], 'takes task ids'),
-        ([*train, 'model.encoder.scheme.type=file'], 'scheme'),
+        ([*train, 'model.encoder.scheme.name=file'], "scheme 'file' needs masks=FILE"),
+        ([*train, *_file(trained), 'model.encoder.backbone.width=0.25'], 'another width'),
+        ([*train, *_file(trained), 'model.encoder.backbone.arch=vgg11'], 'another backbone'),
     ]
     for words, message in cases:
         assert run('train', words) == 2
