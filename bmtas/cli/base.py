@@ -32,6 +32,11 @@ _REMEDIES = (
         "another process of the run has died; the launcher's table says which rank and exit code; "
         '--resume goes on',
     ),
+    (
+        ('MLFLOW_ALLOW_FILE_STORE',),
+        'set MLFLOW_ALLOW_FILE_STORE=true, or give MLflowVisBackend a database: '
+        "tracking_uri='sqlite:///mlflow.db'",
+    ),
     (('EADDRINUSE', 'Address already in use'), 'choose another port with PORT=29501 in front'),
     (
         ('Expected more than 1 value per channel',),
@@ -194,7 +199,7 @@ def run_tool(
         warnings.simplefilter('ignore')
     try:
         main(argv)
-    except (*USER_ERRORS, RuntimeError, MemoryError) as error:
+    except Exception as error:
         remedy = remedy_for(error)
         if not remedy and not isinstance(error, USER_ERRORS):
             raise
