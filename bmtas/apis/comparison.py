@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from bmtas.branching import pareto_front
 from bmtas.engine import RESULTS
 from bmtas.evaluation import Line, compare_results, digest, load_results, mean_of
 from bmtas.resources import UNITS, markdown
@@ -247,25 +250,15 @@ def _gain(run: Mapping[str, Any], reference: Mapping[str, Any] | None) -> float 
     return run.get('delta_m') if reference is None else compare_results(run, reference)
 
 
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the points (cost, gain) that no other point beats, by rising cost.
-
-    A point is beaten by one of at most its cost and at least its gain that is better in one.
-    """
-    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
-    front, best = [], (math.inf, -math.inf)
-    for index in order:
-        if points[index][1] > best[1] or points[index] == best:
-            front.append(index)
-            best = points[index]
-    return front
-
-
 def on_front(entries: Sequence[Entry], cost: str = 'madds') -> list[Entry]:
     """The entries on the Pareto front of a mean cost and mean Delta_m."""
     rated = [entry for entry in entries if entry.delta_m is not None]
-    points = [(entry.value(cost).mean, entry.delta_m.mean) for entry in rated]
-    return [rated[index] for index in pareto_front(points)]
+    costs = np.array([entry.value(cost).mean for entry in rated])
+    gains = np.array([entry.delta_m.mean for entry in rated])
+    best = pareto_front(costs, -gains)
+    on = {(costs[index], gains[index]) for index in best}  # equal rows all stand on it
+    order = sorted(range(len(rated)), key=lambda index: costs[index])
+    return [rated[index] for index in order if (costs[index], gains[index]) in on]
 
 
 def shown_lines(entries: Sequence[Entry]) -> list[Line]:

@@ -20,6 +20,7 @@ from bmtas.branching.optimum import (
     partition_scores,
     tree_front,
 )
+from bmtas.branching.pareto import pareto_front
 from bmtas.branching.partitions import MAX_ITEMS, all_partitions
 from bmtas.branching.tree import BranchingTree
 
@@ -38,6 +39,7 @@ __all__ = [
     'expected_groups',
     'num_permutations',
     'optimal_tree',
+    'pareto_front',
     'partition_scores',
     'permutations',
     'tree_front',

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bmtas.branching.pareto import pareto_front
 from bmtas.branching.partitions import num_blocks, refinements
 
 
@@ -66,7 +67,7 @@ def front_of_trees(
         cost = cost[parent] + price * blocks[state]
         score = score[parent] + scores[layer, state]
         history.append((state, parent))
-    entries = pareto(np.zeros_like(state), cost, score)
+    entries = pareto_front(cost, score)
     cost, score = cost[entries], score[entries]
     chains = np.zeros((len(entries), len(costs)), np.int32)
     for layer in range(len(costs) - 1, -1, -1):
@@ -100,7 +101,7 @@ def _spread(
         own = np.flatnonzero(np.isin(state, np.unique(fine)))
         merged_state = np.concatenate([state[own], np.repeat(fine, counts)])
         merged_entry = np.concatenate([own, inherited])
-        kept = pareto(merged_state, cost[merged_entry], score[merged_entry])
+        kept = pareto_front(cost[merged_entry], score[merged_entry], merged_state)
         found_state = np.concatenate([found_state, merged_state[kept]])
         found_entry = np.concatenate([found_entry, merged_entry[kept]])
     return found_state, found_entry
@@ -125,19 +126,6 @@ def _thinned(state: np.ndarray, cost: np.ndarray, limit: int) -> np.ndarray:
     keep = (np.diff(part, append=-1) != 0) | (np.diff(state, append=-1) != 0)
     keep[first] = True
     return np.flatnonzero(keep | np.repeat(counts <= limit, counts))
-
-
-def pareto(state: np.ndarray, cost: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Entries of each state's front, sorted by (state, cost); of equal entries the first."""
-    order = np.lexsort((score, cost, state))
-    rank = np.unique(score, return_inverse=True)[1][order]
-    # ranks fall below those of all earlier states, so that one running minimum serves all states
-    group = np.cumsum(np.diff(state[order], prepend=state[order[:1]]) != 0)
-    rank = rank - group * (rank.max(initial=0) + 1)
-    lowest = np.minimum.accumulate(rank)
-    better = np.ones(len(order), bool)
-    better[1:] = rank[1:] < lowest[:-1]
-    return order[better]
 
 
 def _by_blocks(

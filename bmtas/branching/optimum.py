@@ -24,8 +24,9 @@ from bmtas.branching._beam import (
     candidate_partitions,
     refinement_covers,
 )
-from bmtas.branching._dynamic_programming import front_of_all_trees, front_of_trees, pareto
+from bmtas.branching._dynamic_programming import front_of_all_trees, front_of_trees
 from bmtas.branching.enumeration import tree_chains
+from bmtas.branching.pareto import pareto_front
 from bmtas.branching.partitions import MAX_ITEMS, all_partitions, num_blocks
 from bmtas.branching.tree import BranchingTree
 
@@ -212,5 +213,5 @@ def _front(
     for layer in range(len(costs)):
         cost = cost + costs[layer] * blocks[chains[:, layer]]
         score = score + scores[layer, chains[:, layer]]
-    best = pareto(np.zeros(len(chains), np.int64), cost, score)
+    best = pareto_front(cost, score)
     return TreeFront(cost[best], score[best], chains[best], tasks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.interpolate import RBFInterpolator
 
 from .cost import RECORD_COST
 
@@ -26,21 +26,20 @@ class KernelJudge:
     def __init__(self, codes: np.ndarray, targets: np.ndarray) -> None:
         features = _features(codes)
         self.shift, self.scale = features.mean(0), features.std(0) + 1e-12
-        self.known = (features - self.shift) / self.scale
         self.mean, self.spread = targets.mean(0), targets.std(0) + 1e-12
-        kernel = self._kernel(self.known)
-        kernel[np.diag_indices(len(kernel))] += NOISE
-        factor = cho_factor(kernel, overwrite_a=True, check_finite=False)
-        self.weights = cho_solve(factor, (targets - self.mean) / self.spread)
+        self.predict = RBFInterpolator(
+            (features - self.shift) / self.scale,
+            (targets - self.mean) / self.spread,
+            smoothing=NOISE,
+            kernel='gaussian',
+            epsilon=1 / np.sqrt(2 * WIDTH),
+            degree=-1,  # no polynomial: far from the records it is the mean
+        )
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """Metrics (M, outputs) of codes (M, 27)."""
         features = (_features(codes) - self.shift) / self.scale
-        return self._kernel(features) @ self.weights * self.spread + self.mean
-
-    def _kernel(self, features: np.ndarray) -> np.ndarray:
-        squares = (features**2).sum(1)[:, None] + (self.known**2).sum(1)
-        return np.exp(-np.maximum(squares - 2 * features @ self.known.T, 0) / (2 * WIDTH))
+        return self.predict(features) * self.spread + self.mean
 
 
 def _features(codes: np.ndarray) -> np.ndarray:

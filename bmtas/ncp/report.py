@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from bmtas.branching import pareto_front
+
 from .codes import NetworkCode
 from .cost import CONVENTIONS, RECORD_COST, CostModel
 from .data import RecordTable
 from .judge import KernelJudge
 from .objective import Evaluation, Objective
 from .propagation import Path
-from .spaces import Budget, pareto_rows
+from .spaces import Budget
 
 VERSION = 1
 
@@ -170,7 +172,7 @@ def front(objective: Objective, path: Path) -> list[dict[str, Any]]:
     score = np.where(fits, combined_score(objective, mean[:, objective.columns]), -np.inf)
     places = [(step, row) for step, e in enumerate(met) for row in range(len(e.codes))]
     codes = []
-    for place in pareto_rows(score, cost):
+    for place in pareto_front(cost, -score):
         if np.isfinite(score[place]):
             step, row = places[place]
             codes.append(describe(objective, met[step], row))

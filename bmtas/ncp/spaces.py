@@ -298,16 +298,3 @@ class MultiResolutionSpace:
         """Exact multiply-adds (G) and parameters (M) of codes (..., 27); differentiable."""
         madds, params = self.cost.both(codes)
         return madds / 1e9, params / 1e6
-
-
-def pareto_rows(score: np.ndarray, cost: np.ndarray) -> np.ndarray:
-    """Rows that no other row beats in both, cheapest first.
-
-    Args:
-        score: (N,), larger is better.
-        cost: (N,), smaller is better.
-    """
-    order = np.lexsort((-score, cost))
-    best = np.maximum.accumulate(score[order])
-    better = np.concatenate([[True], score[order][1:] > best[:-1]])
-    return order[better]

@@ -5,6 +5,7 @@ import importlib
 import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from bmtas.apis.comparison import (
     comparison_table,
     group_name,
     on_front,
-    pareto_front,
     read_entries,
     seedless_folder,
 )
@@ -148,10 +148,15 @@ def test_equal_names_in_other_folders_are_other_rows(tmp_path):
         read_entries([f'shared={tmp_path}/exact', str(tmp_path)])
 
 
-def test_pareto_front():
+def test_equal_rows_stand_on_the_front_together():
     points = [(1, 0), (2, 5), (2, 4), (3, 5), (4, 7), (2, 5)]
-    assert pareto_front(points) == [0, 1, 5, 4]
-    assert pareto_front([]) == []
+    entries = [
+        SimpleNamespace(
+            name=n, value=lambda cost, c=c: SimpleNamespace(mean=c), delta_m=SimpleNamespace(mean=g)
+        )
+        for n, (c, g) in enumerate(points)
+    ]
+    assert [entry.name for entry in on_front(entries)] == [0, 1, 5, 4]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from bmtas.ncp.codes import (
     CodeValueError,
     NetworkCode,
 )
-from bmtas.ncp.spaces import GRIDS, Budget, MultiResolutionSpace, pareto_rows, resolve_positions
+from bmtas.ncp.spaces import GRIDS, Budget, MultiResolutionSpace, resolve_positions
 
 RECORD_508 = [16, 64, 1, 3, 128, 3, 3, 3, 32, 48, 2, 2, 3, 2, 16, 32, 16, 1, 2, 4, 1, 1]
 RECORD_508 += [96, 112, 48, 80, 112]
@@ -187,16 +187,6 @@ def test_points_are_drawn_inside_the_budget():
     assert (np.maximum(madds / 1.0, params / 4.0) > 0.8).mean() > 0.8
     with pytest.raises(ValueError, match='budget of 0.001 GMAdds'):
         space.within(points, start, Budget(madds=0.001))
-
-
-def test_pareto_rows_against_all_pairs():
-    generator = np.random.default_rng(3)
-    score, cost = generator.integers(0, 12, (2, 60)).astype(float)
-    rows = pareto_rows(score, cost)
-    pairs = np.stack([score, -cost], axis=1)
-    beaten = [((pairs >= pair).all(1) & (pairs != pair).any(1)).any() for pair in pairs]
-    points = {(score[i], cost[i]) for i in range(60) if not beaten[i]}
-    assert {(score[i], cost[i]) for i in rows} == points and len(rows) == len(points)
 
 
 def test_every_record_survives_all_forms(data_root):
