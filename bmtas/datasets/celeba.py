@@ -11,7 +11,7 @@ import numpy as np
 from bmtas.files import read_text
 from bmtas.registry import DATASETS
 
-from .files import read_image
+from .files import check_inside, read_image
 from .image_level import ImageLevelDataset, check_split
 
 SPLITS = ('train', 'val', 'test')
@@ -84,6 +84,7 @@ def read_attributes(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
             raise ValueError(
                 f'{path}:{number}: expected a file name and {len(names)} values -1 or 1'
             )
+    check_inside((row[0] for row in rows), path)
     values = np.array([row[1:] for row in rows]) == '1'
     return [row[0] for row in rows], {name: values[:, i] for i, name in enumerate(names)}
 
@@ -96,4 +97,7 @@ def read_partition(path: Path, files: Sequence[str]) -> np.ndarray:
             f'{path}: {len(rows)} rows, the attribute list has {len(files)}; they must name the '
             'same images in the same order, fetch both again'
         )
+    for number, row in enumerate(rows, 1):
+        if len(row) != 2 or row[1] not in ('0', '1', '2'):
+            raise ValueError(f'{path}:{number}: expected a file name and 0, 1 or 2')
     return np.array([int(row[1]) for row in rows])

@@ -11,7 +11,7 @@ import numpy as np
 from bmtas.files import read_text
 from bmtas.registry import DATASETS
 
-from .files import read_image
+from .files import check_inside, read_image
 from .image_level import ImageLevelDataset, check_split, held_out
 
 NUM_ATTRIBUTES = 312
@@ -72,6 +72,7 @@ class CUB200(ImageLevelDataset):
         if split != 'test':
             chosen = chosen[held_out(len(chosen), split)]
         files = list(names.values())
+        check_inside(files, root / 'images.txt')
         self.files = [files[index] for index in chosen]
         path = root / 'attributes' / 'image_attribute_labels.txt'
         ids = read_attribute_labels(path, list(map(int, names)), not_visible == 'ignore')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 
@@ -36,15 +36,28 @@ def read_split(path: Path) -> list[str]:
     ids = [name for name in ids if name]
     if not ids:
         raise ValueError(f'{path}: the split is empty, it must list one image id a line')
-    for name in ids:
-        parts = PureWindowsPath(name)  # knows both kinds of slash, and drives
-        if parts.anchor or '..' in parts.parts or '\0' in name:
-            raise ValueError(f'{path}: id {name[:80]!r} leads out of the data folder')
+    check_inside(ids, path)
     repeated = [name for name, count in Counter(ids).items() if count > 1]
     if repeated:
         shown = ', '.join(repeated[:3]) + (', ...' if len(repeated) > 3 else '')
         raise ValueError(f'{path}: {len(repeated)} ids are listed more than once: {shown}')
     return ids
+
+
+def check_inside(names: Iterable[str], path: Path) -> None:
+    """Refuse names of images that lead out of the data folder.
+
+    Args:
+        names: Ids or relative paths.
+        path: The file that they stand in.
+
+    Raises:
+        ValueError: The first one that does.
+    """
+    for name in names:
+        parts = PureWindowsPath(name)  # knows both kinds of slash, and drives
+        if parts.anchor or '..' in parts.parts or '\0' in name:
+            raise ValueError(f'{path}: id {name[:80]!r} leads out of the data folder')
 
 
 @contextmanager

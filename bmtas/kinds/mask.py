@@ -55,13 +55,29 @@ class Mask(MapKind):
         return IGNORED
 
     def decode(self, raw: np.ndarray, path: Path) -> np.ndarray:
-        """(H, W) uint8."""
+        """(H, W) uint8.
+
+        Raises:
+            ValueError: NaN, a negative value that is not ignored, or ones beside 255, which may
+                mean foreground or no label.
+        """
         raw = one_channel(raw, path, 'a mask')
         if raw.dtype.kind == 'f' and np.isnan(raw).any():
             raise ValueError(f'{path}: {int(np.isnan(raw).sum())} values of the mask are NaN')
         mask = (raw > self.threshold).astype(np.uint8)
         for value in as_numbers(self.ignore, 'ignore'):
             mask[raw == value] = IGNORED
+        if raw.dtype.kind in 'if' and (raw[mask != IGNORED] < 0).any():
+            raise ValueError(
+                f'{path}: the mask holds {raw[mask != IGNORED].min():g}; say ignore={raw.min():g} '
+                'on the label if it means "no label"'
+            )
+        plain = self.ignore is None and self.threshold < 1 and raw.max() == IGNORED
+        if plain and (raw == 1).any() and not ((raw > 1) & (raw < IGNORED)).any():
+            raise ValueError(
+                f'{path}: the mask holds 1 and {IGNORED}; say ignore={IGNORED} on the label if '
+                f'{IGNORED} means "no label", threshold=127 if it means foreground'
+            )
         return mask
 
     def to_tensor(self, array: np.ndarray) -> Tensor:

@@ -65,7 +65,10 @@ class Ids:
     def convert(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ids (M,) int64 of values, and which of them are impossible (M,) bool."""
         if self.remap is None:
-            ids, known = values.astype(np.int64) + self.offset, np.ones(len(values), bool)
+            # far from zero, the sum with the offset could come back into range
+            small = abs(values.astype(np.float64)) < 2**62
+            ids = np.where(small, values.astype(np.int64) + self.offset, -1)
+            known = np.ones(len(values), bool)
         else:
             ids = np.array([self.remap.get(int(value), 0) for value in values], np.int64)
             known = np.array([int(value) in self.remap for value in values], bool)

@@ -45,6 +45,13 @@ def test_celeba_reads_its_splits_and_attributes(celeba):
             "5 rows, the first line .* '6'",
         ),
         ('list_attr_celeba.txt', lambda t: t.replace(' -1', ' 0', 1), 'values -1 or 1'),
+        (
+            'list_attr_celeba.txt',
+            lambda t: t.replace('000003.jpg', '../3.jpg'),
+            "id '../3.jpg' leads out of the data folder",
+        ),
+        ('list_eval_partition.txt', lambda t: t.replace(' 2', ' x'), ':4: expected a file name'),
+        ('list_eval_partition.txt', lambda t: t.replace(' 2', ''), ':4: expected a file name'),
         ('list_eval_partition.txt', lambda t: t[:26], '2 rows, the attribute list has 6'),
         ('list_eval_partition.txt', lambda t: t.replace('000002', '000009'), 'same images'),
     ],

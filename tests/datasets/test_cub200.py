@@ -53,3 +53,10 @@ def test_cub_files_that_do_not_belong_together(cub):
     path.write_text('\n'.join(path.read_text().splitlines()[:-1]))
     with pytest.raises(ValueError, match=r'images.txt lists 24 images, train_test_split.txt 23'):
         CUB200(str(root))
+
+
+def test_cub_names_stay_inside(cub):
+    path = cub[0] / 'images.txt'
+    path.write_text(path.read_text().replace('001.Albatross/bird_04', '../bird_04'))
+    with pytest.raises(ValueError, match=r"images.txt: id '../bird_04.jpg' leads out"):
+        CUB200(str(cub[0]))

@@ -38,7 +38,7 @@ OPTIONS = {
 SCHEDULES = dict(search='search_short', train='retrain_short')
 ENCODERS = dict(search='supergraph', train='shared')
 EXTRA = dict(search=SEARCH, train=TRAIN)
-KILLS = 14
+KILLS = 17
 
 
 def remains(work_dir):

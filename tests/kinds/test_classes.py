@@ -132,3 +132,11 @@ def test_transforms_bring_in_unlabelled_pixels():
         np.testing.assert_array_equal(kind.mirror(array), [[2, 1], [0, 3]])
         np.testing.assert_array_equal(kind.resize(array, (4, 4))[::2, ::2], array)
         assert math.isnan(kind.error(torch.zeros(2, 2).long(), kind.blank((2, 2))))
+
+
+def test_values_so_far_off_that_the_offset_wraps():
+    for value in (2**64 - 1, 2**64 - 2):
+        with pytest.raises(ValueError, match=f'value {value} decodes to class'):
+            Classes(3, offset=2).decode(np.array([[0, value]], np.uint64), PATH)
+    marked = Classes(3, ignore=2**64 - 1).decode(np.array([[0, 2**64 - 1]], np.uint64), PATH)
+    assert marked.tolist() == [[0, 255]]

@@ -21,6 +21,30 @@ def test_values_of_any_type():
         Mask().decode(np.array([[np.nan, 1.0]]), PATH)
 
 
+@pytest.mark.parametrize(
+    ('values', 'options', 'message'),
+    [
+        ([[0, 1, 255]], {}, 'm.png: the mask holds 1 and 255; say ignore=255'),
+        ([[0, -1, 1]], {}, 'm.png: the mask holds -1; say ignore=-1'),
+        ([[0, -2, -1]], dict(ignore=-1), 'the mask holds -2'),
+        ([[0.0, -1.0, 0.7]], {}, 'the mask holds -1; say ignore=-1'),
+    ],
+)
+def test_values_that_could_mean_anything(values, options, message):
+    with pytest.raises(ValueError, match=message):
+        Mask(**options).decode(np.array(values), PATH)
+
+
+@pytest.mark.parametrize('options', [dict(ignore=255), dict(threshold=127), dict(ignore=[])])
+def test_what_was_said_counts(options):
+    expected = {'ignore=255': [0, 1, 255], 'threshold=127': [0, 0, 1], 'ignore=[]': [0, 1, 1]}
+    (name,) = [f'{key}={value}' for key, value in options.items()]
+    found = Mask(**options).decode(np.array([[0, 1, 255]], np.uint8), PATH)
+    assert found.tolist() == [expected[name]]
+    # a map of greys is one of probabilities
+    assert Mask().decode(np.array([[0, 1, 128, 255]], np.uint8), PATH).tolist() == [[0, 1, 1, 1]]
+
+
 def test_error_and_constants():
     label = torch.tensor([[1, 1, 0, 255]])
     assert Mask().error(torch.tensor([[0.9, 0.1, 0.9, 0.9]]), label) == pytest.approx(2 / 3)
