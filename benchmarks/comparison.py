@@ -26,6 +26,7 @@ from bmtas.files import write_json
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = Path('configs/comparison')
 LAMBDAS = {'bmtas_1': 60.0, 'bmtas_2': 15.0}
+KEEP_RATIOS = {'routed_50': 0.5, 'routed_75': 0.75}
 
 
 def _train(
@@ -134,6 +135,9 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
             need_single,
         )
     add('mtan', lambda out: trained('mtan', out), need_single)
+    for name, keep in KEEP_RATIOS.items():
+        masks = (f'model.encoder.keep_ratio={keep}', f'model.encoder.seed={seed}')
+        add(name, lambda out, m=masks: trained('routed', out, *m), need_single)
     return jobs
 
 

@@ -156,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('what', choices=('run', 'collect', 'report'))
     parser.add_argument('paths', type=Path, nargs='+', help='DIR, DIR and FILE, or FILE')
     parser.add_argument('--updates', type=int, default=20000, help='of 16 images and one task')
-    parser.add_argument('--short', type=int, default=5000, help='for draws, norms and schemes')
+    parser.add_argument('--short', type=int, default=4000, help='for draws, norms and schemes')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
     parser.add_argument('--only', nargs='+', default=[''], help='runs whose name holds this')
     parser.add_argument('--plot', type=Path)

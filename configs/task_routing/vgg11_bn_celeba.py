@@ -5,5 +5,5 @@ _base_ = [
     '../_base_/schedules/routed_short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(head=dict(pool_size=1))
+model = dict(encoder=dict(kept_only=True), head=dict(pool_size=1))
 train_cfg = dict(max_iters=400000, val_interval=40000)

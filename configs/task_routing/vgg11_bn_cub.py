@@ -6,4 +6,5 @@ _base_ = [
     '../_base_/schedules/routed_short.py',
     '../_base_/default_runtime.py',
 ]
+model = dict(encoder=dict(kept_only=True))
 train_cfg = dict(max_iters=100000, val_interval=20000)

@@ -6,5 +6,5 @@ _base_ = [
     '../_base_/schedules/routed_short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(encoder=dict(backbone=dict(width=0.25)), head=dict(pool_size=1))
+model = dict(encoder=dict(backbone=dict(width=0.25), kept_only=True), head=dict(pool_size=1))
 train_cfg = dict(max_iters=3400, val_interval=3400)

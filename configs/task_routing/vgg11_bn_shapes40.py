@@ -6,4 +6,4 @@ _base_ = [
     '../_base_/schedules/routed_short.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(encoder=dict(backbone=dict(width=0.25)), head=dict(pool_size=1))
+model = dict(encoder=dict(backbone=dict(width=0.25), kept_only=True), head=dict(pool_size=1))
