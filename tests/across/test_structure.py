@@ -143,7 +143,9 @@ TOGETHER = {
         'sharing/model sharing/thresholds'
     ),
     'sharing/test_clips.py': 'sharing/video datasets/nyud_video datasets/shapescenes/motion',
-    'sharing/test_encoder.py': 'sharing/merge sharing/ops sharing/passes sharing/penalty sharing/places',
+    'sharing/test_encoder.py': (
+        'sharing/merge sharing/ops sharing/passes sharing/penalty sharing/places'
+    ),
     'sharing/test_gates.py': 'sharing/deltas sharing/support',
     'sharing/test_stages.py': (
         'sharing/arguments sharing/loops sharing/optim sharing/share sharing/share_cli'
