@@ -121,9 +121,9 @@ def searched(updates: int) -> Iterator[Run]:
     """A branching search over 20 of the attributes, its network and hard sharing."""
     config = 'branched/resnet18_shapes20'
     search = ('bmtas/resnet18_shapes20', '--cfg-options', 'train_dataloader.batch_size=8')
-    search += ('search.warmup_updates=100', 'search.weight_updates=160')
-    yield Run('tree20', config, updates // 8, (), BATCH, search)
-    yield Run('shared20', config, updates // 8, ('model.encoder.routes=shared',), BATCH)
+    search += ('search.warmup_updates=30', 'search.weight_updates=80')
+    yield Run('tree20', config, updates // 20, (), BATCH, search)
+    yield Run('shared20', config, updates // 20, ('model.encoder.routes=shared',), BATCH)
 
 
 def run(folder: Path, runs: Sequence[Run]) -> None:
@@ -134,7 +134,8 @@ def run(folder: Path, runs: Sequence[Run]) -> None:
             continue
         tree = work / 'search' / 'branching.json'
         if one.search and not tree.is_file():
-            _call('search', one.search[0], '--work-dir', str(work / 'search'), *one.search[1:])
+            place = ('--work-dir', str(work / 'search'), '--resume')
+            _call('search', one.search[0], *place, *one.search[1:])
         where = ['--work-dir', str(work)]
         masks = any('branching' in option for option in one.options)
         branches = ['--branching', str(tree)] if one.search and not masks else []

@@ -1,4 +1,4 @@
-"""Parts of a routed network run on the channels that a task keeps alone, training included."""
+"""Training of a routed network on the channels that a task keeps alone."""
 
 from __future__ import annotations
 

@@ -71,9 +71,9 @@ class RoutedEncoder(Encoder):
         norm: One of ``norms.NORMS``, or ``dict(name='group', group_size=8)``.
         first_layer: Number of parts, the stem being the first, that all tasks share wholly.
         seed: Seed of the masks.
-        kept_only: Run batches of one task on its kept channels alone: the same numbers up to
-            rounding at the cost of the compact network, in training, too. For norms whose
-            statistics belong to a task or a batch; batches of many tasks run masked.
+        kept_only: Train batches of one task on its kept channels alone: the same numbers up to
+            rounding at the cost of the compact network. For norms whose statistics belong to a
+            task or a batch; batches of many tasks run masked, as does evaluation.
 
     Attributes:
         plan: The channels and their groups.
@@ -184,14 +184,19 @@ class RoutedEncoder(Encoder):
                 stack.append((part + 1, group, x, low))
         return {task: found[index] for task, index in zip(tasks, indices)}
 
+    @property
+    def _runs_kept(self) -> bool:
+        # what is counted, compiled or exported has the masks
+        return self._kept is not None and self.training and not torch.compiler.is_compiling()
+
     def _run(self, part: int, node: int, x: Tensor) -> Tensor:
         module = self.chain[part]
-        if self._kept is None:
+        if not self._runs_kept:
             return module(x)
         return self._kept.run(part, node, module, partial(self.plain_part, part, node), x)
 
     def _features(self, deep: Tensor, low: Tensor, node: int) -> tuple[Tensor, Tensor]:
-        if self._kept is None:
+        if not self._runs_kept:
             return deep, low
         pairs = zip((deep, low), self.plan.features)
         return tuple(self._kept.widen(x, value.units, node) for x, value in pairs)

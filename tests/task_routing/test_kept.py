@@ -62,16 +62,28 @@ def test_training_on_kept_channels_is_training_with_masks(arch, options, norm):
 
 def test_masks_that_are_exchanged_or_loaded_are_taken():
     backbone = LayeredBackbone('vgg11_bn', output_stride=32, aspp=False, width=0.125)
-    one = RoutedEncoder(backbone, TASKS, kept_only=True).eval()
-    two = RoutedEncoder(backbone, TASKS, seed=1).eval()
-    x = torch.randn(1, 3, 32, 32)
+    one = RoutedEncoder(backbone, TASKS, kept_only=True).train()
+    two = RoutedEncoder(backbone, TASKS, seed=1).train()
+    x = torch.randn(4, 3, 64, 64)
     one(x, TASKS)
     one.load_state_dict(two.state_dict())
     with torch.no_grad():
-        assert torch.allclose(one(x, ('b',))['b'][0], two(x, ('b',))['b'][0], atol=1e-6)
+        assert torch.allclose(one(x, ('b',))['b'][0], two(x, ('b',))['b'][0], atol=1e-5)
         one.set_masks(RoutedEncoder(backbone, TASKS, seed=2).masks)
         two.set_masks(one.masks)
-        assert torch.allclose(one(x, ('b',))['b'][0], two(x, ('b',))['b'][0], atol=1e-6)
+        assert torch.allclose(one(x, ('b',))['b'][0], two(x, ('b',))['b'][0], atol=1e-5)
+
+
+def test_masked_parts_are_not_run_in_training_and_run_in_evaluation():
+    encoder = RoutedEncoder(LayeredBackbone('vgg11_bn', width=0.125), TASKS, kept_only=True)
+    calls, x = [], torch.zeros(2, 3, 64, 64)
+    encoder.train()(x, ('a',))
+    for part in encoder.chain:
+        part.register_forward_hook(lambda *_: calls.append(1))
+    encoder(x, ('a',))
+    assert not calls
+    encoder.eval()(x, ('a',))
+    assert len(calls) == len(encoder.chain)
 
 
 def test_pooled_statistics_are_refused():
