@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 from mmengine.config import Config
-from mmengine.fileio import YamlHandler, register_handler
+from mmengine.fileio import YamlHandler
+from mmengine.fileio.handlers.registry_utils import file_handlers
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
@@ -24,14 +26,23 @@ from bmtas.typed import accepted_arguments
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-@register_handler(['yaml', 'yml'])
 class SafeYaml(YamlHandler):
-    """In place of mmengine's reader, which runs what a tag asks for; the base of a Python config
-    is read by it, too."""
+    """Reads data only; mmengine's runs what a tag asks for."""
 
     def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
-        """Data only."""
+        """The content."""
         return yaml.safe_load(file)
+
+
+@contextmanager
+def _data_only() -> Iterator[None]:
+    """YAML files are read by ``SafeYaml`` for a while, the bases of Python configs, too."""
+    kept = {key: file_handlers[key] for key in ('yaml', 'yml')}
+    file_handlers.update(dict.fromkeys(kept, SafeYaml()))
+    try:
+        yield
+    finally:
+        file_handlers.update(kept)
 
 
 def _parse(path: Path) -> Config:
@@ -45,7 +56,8 @@ def _parse(path: Path) -> Config:
     else:
         _check_data_config(path)
     try:
-        return Config.fromfile(path)
+        with _data_only():
+            return Config.fromfile(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(f'{path}: {error}') from error
     except Exception as error:

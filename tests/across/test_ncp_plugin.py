@@ -23,7 +23,7 @@ def test_only_its_configs_load_it():
     code = (
         'import sys\n'
         'from bmtas.engine.config import load_config\n'
-        'import bmtas.search, bmtas.engine.test, bmtas.apis\n'
+        'import bmtas.search, bmtas.engine.test, bmtas.apis.runs, bmtas.apis.reports\n'
         "load_config('configs/bmtas/mobilenetv2_shapescenes.py')\n"
         "assert not any(name.startswith('bmtas.ncp') for name in sys.modules)\n"
         "load_config('configs/ncp/train_code_shapescenes.py')\n"

@@ -170,8 +170,11 @@ def test_saved_folder_stands_alone(network, tmp_path):
 def test_import_changes_nothing_of_mmengine():
     program = (
         'from mmengine.runner.checkpoint import CheckpointLoader as L\n'
-        'before = dict(L._schemes)\n'
+        'from mmengine.fileio.handlers.registry_utils import file_handlers\n'
+        'before = dict(L._schemes), dict(file_handlers)\n'
         'import bmtas.apis\n'
-        'assert before == L._schemes'
+        'for name in bmtas.apis.__all__:\n'
+        '    getattr(bmtas.apis, name)\n'
+        'assert before == (L._schemes, file_handlers)'
     )
     subprocess.run([sys.executable, '-c', program], check=True)
