@@ -9,7 +9,7 @@ from itertools import combinations, permutations
 import numpy as np
 from protocol import Outcome, Trial
 
-from bmtas.branching import BranchingTree
+from bmtas.branching import BranchingTree, vanilla_tree
 from bmtas.search.bmn import GroupScores
 from bmtas.search.fafs import sweep
 from bmtas.search.gradient.decoding import PairRisk
@@ -52,11 +52,11 @@ def best_of_random(count: int) -> Strategy:
     return run
 
 
-def vanilla(trial: Trial, rng: np.random.Generator) -> Outcome:
+def vanilla(trial: Trial, rng: np.random.Generator) -> Outcome | None:
     """The first layers shared, the others separate; as many separate as the budget allows."""
-    groups = trial.table.routes.max(2)
-    is_vanilla = ((groups == 0) | (groups == len(trial.table.tasks) - 1)).all(1)
-    return by_score(trial, np.where(is_vanilla, trial.table.costs, -np.inf), 0.0)
+    layers, tasks = trial.table.routes.shape[1], trial.table.tasks
+    trees = [vanilla_tree(layers, tasks, shared) for shared in range(layers + 1)]
+    return _dearest(trial, trees, 0.0)
 
 
 def surrogate(count: int, share: float, own: bool = False, **options) -> Strategy:
@@ -147,11 +147,15 @@ def fafs(trial: Trial, rng: np.random.Generator) -> Outcome | None:
     return _dearest(trial, [tree for _, tree in found], 1.0)
 
 
-def _dearest(trial: Trial, trees: Sequence[BranchingTree], units: float) -> Outcome:
-    """For each budget the dearest of some trees that it allows; Shared where it allows none."""
+def _dearest(trial: Trial, trees: Sequence[BranchingTree], units: float) -> Outcome | None:
+    """For each budget the dearest of some trees that it allows; Shared where it allows none.
+
+    None if one of the trees is not in the table.
+    """
     score = np.full(len(trial.table.routes), -np.inf)
-    found = [trial.table.index.get(tree) for tree in trees]
-    numbers = [number for number in found if number is not None]
+    numbers = [trial.table.index.get(tree) for tree in trees]
+    if None in numbers:
+        return None
     score[numbers] = trial.table.costs[numbers]
     shared = trial.table.costs.argmin()
     score[shared] = max(score[shared], 0)

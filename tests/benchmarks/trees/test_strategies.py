@@ -6,6 +6,8 @@ import pytest
 
 from bmtas.search.surrogate import probe_trees
 
+BY_TREE = ('routes', 'held_out', 'test')
+
 
 def play(strategy, trial, seed=0):
     from protocol import figures
@@ -59,6 +61,9 @@ def test_vanilla_takes_the_dearest_vanilla_tree_under_the_budget(make_table):
         shared = groups.count(1)
         assert groups == [1] * shared + [4] * (3 - shared)
         assert sum(groups) <= budget < sum(groups) + 3
+    known = trial.table.routes.max(2).sum(1) != 3  # the table lacks a vanilla tree
+    table = replace(trial.table, **{k: getattr(trial.table, k)[known] for k in BY_TREE})
+    assert strategies.vanilla(Trial(table, 0), None) is None
 
 
 def test_permuted_trees_cost_the_same_and_are_no_better_on_average(make_table):
