@@ -202,12 +202,36 @@ def _of_trees(signals: dict[str, np.ndarray], numbers: list[int]) -> dict[str, n
     return {**signals, **chosen}
 
 
+def trials_of(
+    path: Path,
+    seeds: int | None = None,
+    budgets: int | None = None,
+    complete: int | None = None,
+) -> list[Trial]:
+    """One search with each of the first seeds of a table, of the trees that have no gaps.
+
+    Args:
+        path: Of the table.
+        seeds: To search with; all by default.
+        budgets: See ``Trial``.
+        complete: Number of seeds that a tree must have been trained with, see ``TreeTable``.
+    """
+    table = TreeTable.load(path)
+    whole = table.complete(complete)
+    signals = _beside(path, 'signals')
+    signals = signals and _of_trees(signals, [table.index[tree] for tree in whole.trees])
+    columns = range(whole.test.shape[1])[:seeds]
+    searches = _beside(path, 'searches')
+    return [Trial(whole, seed, budgets, searches, signals) for seed in columns]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('tables', type=Path, nargs='+')
     parser.add_argument('--seeds', type=int, help='of each table, to search with; all by default')
     parser.add_argument('--repetitions', type=int, default=20)
     parser.add_argument('--budgets', type=int, help='quantiles of the cost; every cost by default')
+    parser.add_argument('--complete', type=int, metavar='SEEDS', help='that a tree must have')
     parser.add_argument('--only', nargs='+', default=[''], help='beginnings of their names')
     parser.add_argument('--out', type=Path)
     parser.add_argument('--picture', type=Path)
@@ -215,16 +239,13 @@ def main() -> None:
     trials, groups = [], []
     for number, path in enumerate(args.tables):
         try:
-            table = TreeTable.load(path)
-            signals, whole = _beside(path, 'signals'), table.complete()
+            found = trials_of(path, args.seeds, args.budgets, args.complete)
         except (ValueError, FileNotFoundError) as error:
             parser.error(str(error))
-        seeds = range(whole.test.shape[1])[: args.seeds]
-        signals = signals and _of_trees(signals, [table.index[tree] for tree in whole.trees])
-        more = args.budgets, _beside(path, 'searches'), signals
-        trials += [Trial(whole, seed, *more) for seed in seeds]
-        groups += [number] * len(seeds)
-    print(f'{len(args.tables)} tables, {len(trials)} searches, {len(whole.routes)} trees')
+        trials += found
+        groups += [number] * len(found)
+    num_trees = len(trials[-1].table.routes)
+    print(f'{len(args.tables)} tables, {len(trials)} searches, {num_trees} trees')
     titles = ''.join(f'{key:>12s}' for key in COLUMNS)
     print(f'{"":44s}{titles}{"minus best of n":>24s}{"default minus it":>24s}')
     result = play_all(trials, groups, args.repetitions, tuple(args.only))

@@ -47,7 +47,8 @@ class Trial:
     Attributes:
         table: Of N trees.
         seed: Column of the table.
-        num_budgets: Budgets at quantiles of the cost; None: every cost with at least five trees.
+        num_budgets: Budgets at quantiles of the cost, where three trees cost about as much; None:
+            every cost with at least five trees.
         searches: Content of a file of gradient searches (``planted_search.py``), or None.
         signals: Content of a file of signals (``planted_signals.py``), or None.
     """
@@ -95,7 +96,9 @@ class Trial:
             values, counts = np.unique(costs, return_counts=True)
             return values[counts >= 5]
         shares = (np.arange(self.num_budgets) + 0.5) / self.num_budgets
-        return np.quantile(costs, shares)
+        values = np.quantile(costs, shares)
+        counts = (np.abs(costs / values[:, None] - 1) <= WINDOW).sum(1)
+        return values[counts >= 3]
 
     @cached_property
     def classes(self) -> list[np.ndarray]:

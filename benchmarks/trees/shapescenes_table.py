@@ -176,7 +176,9 @@ def _pack_short(rows: Sequence[dict], out: Path, updates: int) -> None:
         place = seeds.index(row['seed']), lengths.index(row['updates']), row['tree']
         short[place] = row['held_out'][-1]
     path = out.with_suffix('.signals.npz')
-    known = dict(np.load(path)) if path.is_file() else {}
+    known = dict(np.load(path)) if path.is_file() else dict(seeds=[])
+    if list(known['seeds']) != seeds:  # affinities of other seeds
+        known = {}
     shares = np.array(lengths) / updates
     np.savez_compressed(path, **{**known, 'seeds': seeds, 'shares': shares, 'short': short})
     print(f'{path}: {len(rows)} rows of {lengths} updates')

@@ -108,8 +108,11 @@ class TreeTable:
         """(N, S) whether a tree was trained with a seed."""
         return np.isfinite(self.test).all(2)
 
-    def complete(self) -> TreeTable:
+    def complete(self, count: int | None = None) -> TreeTable:
         """The trees and seeds without a gap: of the seeds with most trees as many as give most.
+
+        Args:
+            count: Number of seeds instead, at least two.
 
         Raises:
             ValueError: Fewer than two seeds, or fewer than two trees in two seeds.
@@ -119,7 +122,9 @@ class TreeTable:
         cells = common.sum(0) * np.arange(1, common.shape[1] + 1)
         if len(cells) < 2 or cells[1] < 4:
             raise ValueError('the table has no two trees that were trained with two seeds')
-        count = 2 + int(cells[1:].argmax())
+        count = count or 2 + int(cells[1:].argmax())
+        if not 2 <= count <= len(cells) or cells[count - 1] < 2 * count:
+            raise ValueError(f'the table has no two trees that were trained with {count} seeds')
         trees, seeds = np.flatnonzero(common[:, count - 1]), np.sort(order[:count])
         return replace(
             self,

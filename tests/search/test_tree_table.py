@@ -39,6 +39,10 @@ def test_complete_takes_the_trees_and_seeds_without_gaps(make_table):
     part = table.complete()  # 90 trees with two seeds are more than 20 with three
     assert part.test.shape == (90, 2, 4) and part.trained.all()
     assert (part.routes == table.routes[:90]).all()
+    assert table.complete(3).test.shape == (20, 3, 4)
+    for count in (1, 4):
+        with pytest.raises(ValueError, match=f'trained with {count} seeds'):
+            table.complete(count)
     test = table.test.copy()
     test[:, 1:] = np.nan
     with pytest.raises(ValueError, match='two trees that were trained with two seeds'):

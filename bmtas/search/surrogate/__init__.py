@@ -31,7 +31,13 @@ neighbouring layers (``bmn.spans``, ``location_costs``, ``expand``); D locations
 
 from bmtas.search.surrogate.decoding import cautious, contenders, pair_certainty
 from bmtas.search.surrogate.design import design_trees, pair_trees, probe_trees
-from bmtas.search.surrogate.model import MIN_ROWS, Surrogate, fit_surrogate, left_out_rank
+from bmtas.search.surrogate.model import (
+    MIN_ROWS,
+    Surrogate,
+    fit_surrogate,
+    left_out_rank,
+    rank_given,
+)
 
 __all__ = [
     'MIN_ROWS',
@@ -44,4 +50,5 @@ __all__ = [
     'pair_certainty',
     'pair_trees',
     'probe_trees',
+    'rank_given',
 ]

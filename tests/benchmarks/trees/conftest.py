@@ -13,6 +13,7 @@ MODULES = (
     'planted_signals',
     'scenes',
     'shapescenes_signals',
+    'short_schedules',
     'shapescenes_table',
     'variances',
 )

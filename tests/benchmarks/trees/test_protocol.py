@@ -71,7 +71,8 @@ def test_quantile_budgets_lie_between_the_ends(make_table):
 
     table = make_table(fixed=1.0)
     trial = Trial(table, 0, num_budgets=10)
-    assert len(trial.budgets) == 10 and (np.diff(trial.budgets) >= 0).all()
+    assert 8 <= len(trial.budgets) <= 10 and (np.diff(trial.budgets) >= 0).all()
+    assert min(map(len, trial.classes)) >= 3  # few trees cost about the tenth: left out
     assert table.costs.min() <= trial.budgets[0] and trial.budgets[-1] <= table.costs.max()
 
 

@@ -214,3 +214,21 @@ def test_bmn_and_fafs_group_the_tasks_that_their_affinities_name(with_signals):
     for strategy, units in ((strategies.bmn, 4), (strategies.fafs, 1)):
         outcome, _ = play(strategy, with_signals)
         assert outcome.trees[at_two] == pairs and set(outcome.units) == {units}
+
+
+def test_short_schedules_are_compared_at_equal_cost(make_table, tmp_path, monkeypatch, capsys):
+    import short_schedules
+
+    table = make_table()
+    path = tmp_path / 'table.npz'
+    table.save(path)
+    full = table.held_out[:, :, -1].transpose(1, 0, 2)
+    noise = np.random.default_rng(0).standard_normal(full.shape)
+    short = np.stack([full, full + noise], 1)  # a quarter says it all, a half says nothing
+    np.savez(tmp_path / 'table.signals.npz', seeds=range(4), shares=[0.25, 0.5], short=short)
+    monkeypatch.setattr('sys.argv', ['short_schedules.py', str(path), '--seeds', '2'])
+    short_schedules.main()
+    lines = capsys.readouterr().out.splitlines()[1:]
+    found = {line[:22].strip(): [float(word) for word in line[22:].split()] for line in lines}
+    assert found['whole'][0] == 1 and found['0.25 own schedule'] == found['whole']
+    assert found['0.25 read off'] == found['whole'] and abs(found['0.5 own schedule'][0]) < 0.5
