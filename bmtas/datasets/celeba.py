@@ -11,14 +11,14 @@ import numpy as np
 from bmtas.files import read_text
 from bmtas.registry import DATASETS
 
-from .files import check_inside, read_image
-from .image_level import ImageLevelDataset, check_split
+from .files import check_inside
+from .image_level import ImageFilesDataset, check_split
 
 SPLITS = ('train', 'val', 'test')
 
 
 @DATASETS.register_module()
-class CelebA(ImageLevelDataset):
+class CelebA(ImageFilesDataset):
     """CelebA (Liu et al., ICCV 2015) as published: 202,599 images, 40 attributes.
 
     ::
@@ -56,17 +56,6 @@ class CelebA(ImageLevelDataset):
         table = {name: ids[chosen] for name, ids in table.items()}
         classes = dict.fromkeys(table, 2)
         super().__init__(table, classes, labels, split, pipeline, augmentation_seed, kinds)
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def image_names(self) -> Sequence[str]:
-        """Names of the files."""
-        return self.files
-
-    def image(self, index: int) -> tuple[np.ndarray, str, str]:
-        path = self.folder / self.files[index]
-        return read_image(path), path.stem, str(path)
 
 
 def read_attributes(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:

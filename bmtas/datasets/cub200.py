@@ -11,15 +11,15 @@ import numpy as np
 from bmtas.files import read_text
 from bmtas.registry import DATASETS
 
-from .files import check_inside, read_image
-from .image_level import ImageLevelDataset, check_split, held_out
+from .files import check_inside
+from .image_level import ImageFilesDataset, check_split, held_out
 
 NUM_ATTRIBUTES = 312
 NOT_VISIBLE = 1
 
 
 @DATASETS.register_module()
-class CUB200(ImageLevelDataset):
+class CUB200(ImageFilesDataset):
     """CUB-200-2011 (Wah et al., 2011) as published: 11,788 images, 312 attributes.
 
     ::
@@ -79,17 +79,6 @@ class CUB200(ImageLevelDataset):
         table = {f'attribute_{n + 1:03d}': ids[chosen, n] for n in range(NUM_ATTRIBUTES)}
         classes = dict.fromkeys(table, 2)
         super().__init__(table, classes, labels, split, pipeline, augmentation_seed, kinds)
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def image_names(self) -> Sequence[str]:
-        """Names of the files."""
-        return self.files
-
-    def image(self, index: int) -> tuple[np.ndarray, str, str]:
-        path = self.folder / self.files[index]
-        return read_image(path), path.stem, str(path)
 
 
 def _pairs(path: Path) -> dict[str, str]:

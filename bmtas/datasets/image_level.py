@@ -14,6 +14,7 @@ from bmtas.files import nearest
 from bmtas.kinds import Category
 
 from .base import MultiTaskDataset
+from .files import read_image
 
 VAL_EVERY = 10
 """Every so-manieth training image is the validation split of data sets that have none."""
@@ -67,6 +68,29 @@ class ImageLevelDataset(MultiTaskDataset):
         img, img_id, path = self.image(index)
         labels = {name: ids[index] for name, ids in self.table.items()}
         return dict(img=img, labels=labels, img_id=img_id, img_path=path)
+
+
+class ImageFilesDataset(ImageLevelDataset):
+    """The images are files of one folder.
+
+    Attributes:
+        folder: Where they are.
+        files: Their names, in order.
+    """
+
+    folder: Path
+    files: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def image_names(self) -> Sequence[str]:
+        """Names of the files."""
+        return self.files
+
+    def image(self, index: int) -> tuple[np.ndarray, str, str]:
+        path = self.folder / self.files[index]
+        return read_image(path), path.stem, str(path)
 
 
 def warn_constant(table: Mapping[str, np.ndarray], source: str | Path) -> None:

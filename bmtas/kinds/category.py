@@ -16,44 +16,28 @@ from torch import Tensor
 from bmtas.registry import KINDS
 
 from .base import Draw, to_array
-from .classes import check_count, check_ids
 from .image import ImageKind
-from .values import Ids, as_numbers, whole_numbers
+from .values import ClassIds, Ids, as_numbers, whole_numbers
 
 UNLABELLED = -1
 
 
 @KINDS.register_module(name='category')
 @dataclass(frozen=True)
-class Category(ImageKind):
+class Category(ClassIds, ImageKind):
     """One class id for the image, an int64 scalar, -1 without label; an attribute has two classes.
 
     Predictions are probabilities (C,).
 
     Args:
-        num_classes: Ids are 0 to num_classes - 1; 255 is an ordinary one.
-        ignore: Value or values of the file that mean "no label".
-        offset: Added to all other values of the file.
-        remap: Table file value -> class id instead of ``offset``; values that are not listed have
-            no label.
+        num_classes, ignore, offset, remap: See ``ClassIds``; 255 is an ordinary id.
     """
 
     name: ClassVar[str] = 'category'
     loss: ClassVar[Mapping[str, Any]] = dict(type='CategoryLoss')
     metric: ClassVar[Mapping[str, Any]] = dict(type='CategoryScores')
 
-    num_classes: int
     ignore: int | Sequence[int] | None = UNLABELLED
-    offset: int = 0
-    remap: Mapping[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        check_count(self.num_classes)
-        as_numbers(self.ignore, 'ignore')
-
-    @property
-    def channels(self) -> int:
-        return self.num_classes
 
     @property
     def ignored(self) -> int:
@@ -78,14 +62,8 @@ class Category(ImageKind):
         # many tasks have many labels: no way over a Python number
         return torch.from_numpy(np.array(array, np.int64))
 
-    def labelled(self, label: Tensor | np.ndarray) -> Any:
-        return label != UNLABELLED
-
     def blank(self, size: Sequence[int]) -> Tensor:
         return torch.tensor(UNLABELLED)
-
-    def check(self, label: Tensor, where: str) -> None:
-        check_ids(label, self.num_classes, UNLABELLED, where)
 
     def activate(self, logits: Tensor) -> Tensor:
         return F.softmax(pooled(logits).float(), dim=1)

@@ -17,7 +17,7 @@ from bmtas.registry import KINDS
 from .base import Draw, to_array
 from .colours import NO_LABEL, class_colours
 from .maps import MapKind, one_channel
-from .values import Ids, as_numbers, whole_numbers
+from .values import ClassIds, Ids, as_numbers, whole_numbers
 
 SMALL = 255
 """Up to this number of classes, ids fit into a byte and 255 has no label."""
@@ -25,36 +25,20 @@ SMALL = 255
 
 @KINDS.register_module(name='classes')
 @dataclass(frozen=True)
-class Classes(MapKind):
+class Classes(ClassIds, MapKind):
     """A class id for every pixel, int64 (H, W); predictions are ids too.
 
     Unlabelled pixels are 255, with more than 255 classes -1 (property ``ignored``).
 
     Args:
-        num_classes: Ids are 0 to num_classes - 1.
-        ignore: Value or values of the file that mean "no label", of any sign. By default 255, and
-            with more than 255 classes -1 and 65535; none where there is a ``remap``.
-        offset: Added to all other values of the file, e.g. -1 where it counts from 1.
-        remap: Table file value -> class id instead of ``offset``; values that are not listed have
-            no label.
+        num_classes, offset, remap: See ``ClassIds``.
+        ignore: By default 255, and with more than 255 classes -1 and 65535; none where there is a
+            ``remap``.
     """
 
     name: ClassVar[str] = 'classes'
     loss: ClassVar[Mapping[str, Any]] = dict(type='CrossEntropyLoss')
     metric: ClassVar[Mapping[str, Any]] = dict(type='MeanIoU')
-
-    num_classes: int
-    ignore: int | Sequence[int] | None = None
-    offset: int = 0
-    remap: Mapping[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        check_count(self.num_classes)
-        as_numbers(self.ignore, 'ignore')
-
-    @property
-    def channels(self) -> int:
-        return self.num_classes
 
     @property
     def ignored(self) -> int:
@@ -77,14 +61,8 @@ class Classes(MapKind):
     def to_tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array.astype(np.int64))
 
-    def labelled(self, label: Tensor | np.ndarray) -> Any:
-        return label != self.ignored
-
     def blank(self, size: Sequence[int]) -> Tensor:
         return torch.full(tuple(size), self.ignored)
-
-    def check(self, label: Tensor, where: str) -> None:
-        check_ids(label, self.num_classes, self.ignored, where)
 
     def activate(self, logits: Tensor) -> Tensor:
         return logits.argmax(dim=1)
@@ -126,22 +104,6 @@ class Classes(MapKind):
     def to_file(self, prediction: Tensor) -> np.ndarray:
         """Ids, uint8, uint16 beyond 256 classes."""
         return prediction.numpy().astype(np.uint8 if self.num_classes <= 256 else np.uint16)
-
-
-def check_count(num_classes: Any) -> None:
-    """Raise a ValueError if this is no number of classes."""
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
-        raise ValueError(f'num_classes must be a positive whole number, got {num_classes!r}')
-
-
-def check_ids(label: Tensor, count: int, ignored: int, where: str) -> None:
-    """Raise a ValueError naming the first id that is neither in 0 ... count-1 nor ignored."""
-    faulty = ((label < 0) | (label >= count)) & (label != ignored)
-    if faulty.any():
-        raise ValueError(
-            f'{where}: class id {int(label[faulty][0])}, but there are {count} classes '
-            f'(0 to {count - 1}, {ignored} is ignored)'
-        )
 
 
 def iou(prediction: Tensor, label: Tensor) -> float:

@@ -15,10 +15,10 @@ from torch import Tensor
 from bmtas.registry import KINDS
 
 from .base import Draw, to_array
-from .classes import check_ids, iou
+from .classes import iou
 from .colours import NO_LABEL, ramp
 from .maps import MapKind, one_channel
-from .values import as_numbers
+from .values import as_numbers, check_ids
 
 IGNORED = 255
 """Value of pixels without a label."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 TABLE = 1 << 17
 """Widest range of values that goes through a table."""
@@ -38,6 +40,52 @@ def whole_numbers(raw: np.ndarray, path: Path) -> np.ndarray:
     if not np.array_equal(np.rint(raw), raw) or not np.isfinite(raw).all():
         raise ValueError(f'{path}: class ids must be whole numbers')
     return raw.astype(np.int64)
+
+
+def check_ids(label: Tensor, count: int, ignored: int, where: str) -> None:
+    """Raise a ValueError naming the first id that is neither in 0 ... count-1 nor ignored."""
+    faulty = ((label < 0) | (label >= count)) & (label != ignored)
+    if faulty.any():
+        raise ValueError(
+            f'{where}: class id {int(label[faulty][0])}, but there are {count} classes '
+            f'(0 to {count - 1}, {ignored} is ignored)'
+        )
+
+
+@dataclass(frozen=True)
+class ClassIds:
+    """Options of kinds whose labels are class ids.
+
+    Args:
+        num_classes: Ids are 0 to num_classes - 1.
+        ignore: Value or values of the file that mean "no label", of any sign.
+        offset: Added to all other values of the file, e.g. -1 where it counts from 1.
+        remap: Table file value -> class id instead of ``offset``; values that are not listed have
+            no label.
+    """
+
+    num_classes: int
+    ignore: int | Sequence[int] | None = None
+    offset: int = 0
+    remap: Mapping[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        count = self.num_classes
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(f'num_classes must be a positive whole number, got {count!r}')
+        as_numbers(self.ignore, 'ignore')
+
+    @property
+    def channels(self) -> int:
+        """One for each class."""
+        return self.num_classes
+
+    def check(self, label: Tensor, where: str) -> None:
+        check_ids(label, self.num_classes, self.ignored, where)
+
+    def labelled(self, label: Tensor | np.ndarray) -> Any:
+        """Where there is an id."""
+        return label != self.ignored
 
 
 class Ids:
