@@ -175,4 +175,4 @@ def points(
     axes.set_xscale('log')
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.margins(0.2)
+    axes.margins(0.25, 0.2)
