@@ -33,12 +33,13 @@ from bmtas.sharing.accounting import (
     densities,
     head_costs,
     latencies,
+    place_costs,
     stored_bytes,
     total_madds,
 )  # fmt: skip
 from bmtas.sharing.calibrate import images_of, thresholds_for
 from bmtas.sharing.share import NETWORK, write_network
-from bmtas.sharing.stages import run_stages
+from bmtas.sharing.stages import final_checkpoint, run_stages, stage_config
 from bmtas.sharing.thresholds import TEMPORAL, Thresholds, load_thresholds
 
 PARTS = ('train', 'val', 'test')
@@ -136,10 +137,12 @@ def facts(found: Mapping[str, Any]) -> dict[str, Any]:
 def train_network(name: str, folder: Path, args: argparse.Namespace) -> Any:
     """Train a network with deltas unless that was done; its config."""
     path, options, _ = NETWORKS[name]
-    main = folder.parent / MAIN / BASE
-    if name != MAIN and main.is_dir() and not (folder / BASE).is_dir():
-        shutil.copytree(main, folder / BASE)  # the same base: its config and seed are equal
     cfg = config(f'sharing/{path}', folder, args, options=options)
+    base = final_checkpoint(stage_config(cfg, 'base', BASE))
+    main = folder.parent / MAIN / base.relative_to(folder)
+    if main.is_file() and not base.is_file():  # the delta's options change nothing of the base
+        base.parent.mkdir(parents=True)
+        shutil.copy(main, base)
     if name == 'from3':
         cfg.sharing.stages.pop('align')  # nothing will be thresholded
     if not (folder / NETWORK).is_file():
@@ -169,6 +172,7 @@ class Tester:
         cfg.val_dataloader = val
         self.frames = images_of(cfg, self.model, 'val', 64)
         self.heads = head_costs(self.model, self.size)
+        self.costs = place_costs(self.model.encoder, self.size)
 
     def thresholds(self, goal: str, share: float) -> Thresholds:
         """Those at which a share is reused, from their file if there is one."""
@@ -199,7 +203,7 @@ class Tester:
             scores={t.name: metrics[f'{t.name}/{t.score}'] for t in model.tasks},
             score_names={t.name: t.score for t in model.tasks},
             higher_is_better={t.name: t.higher_is_better for t in model.tasks},
-            madds=total_madds(model.encoder, meter, self.heads, self.size),
+            madds=total_madds(model.encoder, meter, self.heads, self.costs),
             stored=sum(stored.values()) + heads,
             delta_bytes=stored,
             density={task: rounded(own) for task, own in densities(model.encoder, meter).items()},

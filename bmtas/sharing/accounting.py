@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,16 +18,12 @@ from bmtas.sharing.meter import Meter
 from bmtas.sharing.ops import OpCount, intercepted, plain
 
 KINDS = ('dense', 'effective', 'executed')
+PlaceCosts = tuple[dict[str, dict[str, int]], dict[str, int]]
+"""Multiply-adds of one image by place: of each operator, and of all else (scaled dot products)."""
 
 
-def place_costs(
-    encoder: DeltaEncoder, size: Sequence[int]
-) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
-    """Multiply-adds of one image of ``size`` = (H, W) by place.
-
-    Returns:
-        Of each operator, and of all else (scaled dot products).
-    """
+def place_costs(encoder: DeltaEncoder, size: Sequence[int]) -> PlaceCosts:
+    """Multiply-adds of the base's network for one image of ``size`` = (H, W)."""
     ops, rest = {}, {}
     x = torch.empty(1, 3, *size, device='meta')
     for place in encoder.places():
@@ -60,7 +57,7 @@ def total_madds(
     encoder: DeltaEncoder,
     meter: Meter,
     heads: Mapping[str, int],
-    size: Sequence[int],
+    costs: PlaceCosts,
     task: str | None = None,
 ) -> dict[str, int]:
     """Multiply-adds for one image, averaged over those that the meter has seen.
@@ -69,13 +66,13 @@ def total_madds(
         encoder: The encoder.
         meter: Its counts, of images of any size.
         heads: Of each task's head.
-        size: (H, W) of the image that the numbers are for.
+        costs: Of one network for the image that the numbers are for.
         task: One task's share only; None for the whole network.
 
     Returns:
         dict(dense, effective, executed): ``dense`` is what separate networks would take.
     """
-    ops, rest = place_costs(encoder, size)
+    ops, rest = costs
     tasks = encoder.tasks if task is None else (task,)
     one = sum(sum(found.values()) + rest[place] for place, found in ops.items())
     totals = dict.fromkeys(KINDS, sum(heads[name] for name in tasks))
@@ -157,19 +154,22 @@ def latencies(model: Any, images: torch.Tensor) -> dict[str, float]:
     """Milliseconds that each task adds for one image on this machine, head included.
 
     The base task by itself; a sub-task as the time of both less the base's, or by itself where it
-    does not look at the base.
+    does not look at the base. With one thread on a CPU it is the processor's time, which other
+    programs on the machine disturb least.
     """
     encoder, base = model.encoder, model.encoder.base_task
+    alone = images.device.type == 'cpu' and torch.get_num_threads() == 1
+    clock = time.process_time if alone else None
 
-    def time(names: Sequence[str]) -> float:
-        return measure_latency(_Call(model, names), images[:1]) / 1000
+    def spent(names: Sequence[str]) -> float:
+        return measure_latency(_Call(model, names), images[:1], clock=clock) / 1000
 
     shares = encoder.thresholds is not None or encoder.from_layer > 0
-    own = time([base]) if base in encoder.tasks else 0.0
+    own = spent([base]) if base in encoder.tasks else 0.0
     found = {base: own} if base in encoder.tasks else {}
     for task in encoder.sub_tasks:
         both = [base, task] if shares and base in encoder.tasks else [task]
-        found[task] = time(both) - (own if len(both) > 1 else 0.0)
+        found[task] = spent(both) - (own if len(both) > 1 else 0.0)
     return found
 
 
@@ -194,10 +194,10 @@ def report(model: Any, meter: Meter, size: Sequence[int], images: torch.Tensor) 
         images: One normalised image or more, for the latency.
     """
     encoder = model.encoder
-    heads = head_costs(model, size)
-    totals = total_madds(encoder, meter, heads, size)
+    heads, costs = head_costs(model, size), place_costs(encoder, size)
+    totals = total_madds(encoder, meter, heads, costs)
     stored = stored_bytes(encoder)
-    by_task = {t: total_madds(encoder, meter, heads, size, t) for t in encoder.tasks}
+    by_task = {t: total_madds(encoder, meter, heads, costs, t) for t in encoder.tasks}
     return dict(
         madds=totals['executed'],
         madds_dense=totals['dense'],
@@ -216,10 +216,10 @@ def clip_report(
     model: Any, scores: Mapping[str, Mapping[str, float]], meters: list[Meter], size: Sequence[int]
 ) -> dict[str, Any]:
     """Scores of key frames and of the others, and multiply-adds by frame of a clip."""
-    heads = head_costs(model, size)
+    heads, costs = head_costs(model, size), place_costs(model.encoder, size)
     by_kind = {
         kind: {task.name: plain_number(found[f'{task.name}/{task.score}']) for task in model.tasks}
         for kind, found in scores.items()
     }
-    totals = [total_madds(model.encoder, meter, heads, size) for meter in meters]
+    totals = [total_madds(model.encoder, meter, heads, costs) for meter in meters]
     return dict(scores=by_kind, madds={kind: [t[kind] for t in totals] for kind in KINDS})

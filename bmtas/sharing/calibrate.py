@@ -17,7 +17,7 @@ from bmtas.engine import build_runner, encoder_from_checkpoint, unwrap
 from bmtas.files import load_state
 from bmtas.registry import DATASETS, MODELS
 from bmtas.resources import without_weights
-from bmtas.sharing.accounting import head_costs, total_madds
+from bmtas.sharing.accounting import head_costs, place_costs, total_madds
 from bmtas.sharing.encoder import DeltaEncoder
 from bmtas.sharing.meter import Meter
 from bmtas.sharing.thresholds import TEMPORAL, Thresholds
@@ -178,7 +178,8 @@ def calibrate(
     found.network = model.network
     if len(frames) == 1:
         found.values.pop(TEMPORAL, None)
-    totals = total_madds(encoder, meter, head_costs(model, cfg.input_size), cfg.input_size)
+    heads, costs = head_costs(model, cfg.input_size), place_costs(encoder, cfg.input_size)
+    totals = total_madds(encoder, meter, heads, costs)
     facts = dict(goal=goal, value=value, split=split, images=len(frames[0]))
     return found, dict(facts, shares=shares, madds=totals)
 
@@ -187,12 +188,13 @@ def _shares_for_budget(
     cfg: Config, model: Any, frames: list[Tensor], budget: float
 ) -> dict[str, float]:
     encoder, heads = model.encoder, head_costs(model, cfg.input_size)
+    costs = place_costs(encoder, cfg.input_size)
     kind = 'executed' if encoder.rows else 'effective'
 
     def cost(share: float) -> float:
         shares = dict.fromkeys(encoder.tasks, share)
         meter = thresholds_for(encoder, frames[:1], shares)[1]
-        totals = total_madds(encoder, meter, heads, cfg.input_size)
+        totals = total_madds(encoder, meter, heads, costs)
         return totals[kind] / totals['dense']
 
     # the budget holds, so the share is the smallest that meets it

@@ -86,7 +86,7 @@ def test_without_thresholds_all_three_costs_agree(backbone):
     with torch.no_grad():
         network(images, network.tasks)
     heads = dict.fromkeys(network.tasks, 1000)
-    totals = total_madds(network, network.meter, heads, images.shape[-2:])
+    totals = total_madds(network, network.meter, heads, place_costs(network, images.shape[-2:]))
     ops, rest = place_costs(network, images.shape[-2:])
     one = sum(map(sum, (found.values() for found in ops.values()))) + sum(rest.values())
     assert totals == dict.fromkeys(totals, 3 * (one + 1000))
@@ -101,7 +101,7 @@ def test_costs_of_a_prefix_and_of_rows():
     network.meter = Meter()
     with torch.no_grad():
         network(images, network.tasks)
-    totals = total_madds(network, network.meter, heads, images.shape[-2:])
+    totals = total_madds(network, network.meter, heads, place_costs(network, images.shape[-2:]))
     assert totals['executed'] == sum(whole.values()) + whole['layers.2']
     assert totals['dense'] == 2 * sum(whole.values())
     network = encoder(vit(), LOW_RANK, ('base', 'a'))

@@ -38,8 +38,14 @@ default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2), logger=dict(
 model = dict(
     encoder=dict(backbone=dict(dim=16, depth=2, heads=2)), head=dict(embed_dim=64, depth=1)
 )
-sharing = dict(stages=dict(align=dict(train_cfg=dict(max_iters=3)) EXTRA))
+_three = dict(train_cfg=dict(max_iters=3))
+sharing = dict(stages=dict(support=_three, align=_three EXTRA))
 """
+EXTRA = dict(
+    vit_shapescenes=', gates=_three',
+    vit_lowrank_shapescenes='',
+    vit_clips_shapescenes=', temporal=_three',
+)
 
 
 @pytest.fixture(autouse=True)
@@ -56,9 +62,8 @@ def quick(monkeypatch):
 
 
 def write_config(folder, name='vit_shapescenes'):
-    gates = ', gates=dict(train_cfg=dict(max_iters=3))' if name == 'vit_shapescenes' else ''
     path = folder / f'{name}.py'
-    path.write_text(TINY.replace('NAME', name).replace('EXTRA', gates))
+    path.write_text(TINY.replace('NAME', name).replace('EXTRA', EXTRA[name]))
     return path
 
 
@@ -195,6 +200,49 @@ def check_calibration_and_export(config, folder, capsys):
     assert call(export, *words) == 2
     assert '--task: a base with deltas is exported merged' in capsys.readouterr().err
     assert call(export, *words, '--task', 'normals') == 0
+    check_onnx(config, network, folder / 'm.onnx')
+
+
+def check_onnx(config, network, file):
+    """A merged task in ONNX Runtime predicts what the shared network does."""
+    pytest.importorskip('onnxscript')
+    runtime = pytest.importorskip('onnxruntime')
+    from bmtas.apis import load_model, predict
+    from bmtas.cli.export import main as export
+
+    words = ('--task', 'normals', '--format', 'onnx', '--out', file)
+    assert call(export, config, network, *words) == 0
+    image = torch.randint(0, 256, (3, 32, 32)).float()
+    session = runtime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
+    found = torch.from_numpy(session.run(None, {'images': image[None].numpy()})[0])
+    expected = predict(load_model(config, network)[1], image)['normals']
+    assert torch.allclose(found[0], expected, atol=1e-4)
+
+
+def test_clips_from_the_config_to_the_results(tmp_path, capsys):
+    from bmtas.cli.test import main as test
+    from bmtas.sharing.calibrate_cli import main as calibrate
+
+    config, folder = write_config(tmp_path, 'vit_clips_shapescenes'), tmp_path / 'w'
+    assert share(config, folder, '--tasks', 'normals') == 0
+    assert (folder / 'semseg' / 'temporal' / 'iter_3.pth').is_file()
+    whole = json.loads((folder / 'results.json').read_text())['clips']
+    assert set(whole['scores']) == {'key', 'other'} and len(whole['madds']['executed']) == 8
+    network, file = folder / 'network.pth', tmp_path / 't.json'
+    words = (config, network, '--work-dir', tmp_path / 'c')
+    assert call(calibrate, *words, '--rows', 0.5, '--images', 4, '--out', file) == 0
+    assert set(json.loads(file.read_text())['thresholds']) == {'task', 'temporal'}
+    words = (config, network, '--work-dir', tmp_path / 't', '--thresholds', file, '--sheet', 0)
+    assert call(test, *words) == 0
+    executed = json.loads((tmp_path / 't' / 'results.json').read_text())['clips']['madds'][
+        'executed'
+    ]
+    # every fourth frame is a key frame: the base computes it whole
+    assert max(executed[1:4] + executed[5:]) < min(executed[0], executed[4])
+    assert executed[0] < whole['madds']['dense'][0]
+    single = ('--cfg-options', 'test_dataloader.dataset.clip=1')
+    assert call(test, *words, *single) == 2
+    assert 'ClipTestLoop needs a data set of clips' in capsys.readouterr().err
 
 
 class Stop(Exception):
@@ -202,11 +250,12 @@ class Stop(Exception):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('stage', STAGES)
+@pytest.mark.parametrize('stage', (*STAGES, 'temporal'))
 def test_a_kill_in_any_stage_changes_nothing(tmp_path, monkeypatch, stage):
     from bmtas.sharing.loops import SharingTrainLoop
 
-    config, update = write_config(tmp_path), SharingTrainLoop.update
+    name = 'vit_clips_shapescenes' if stage == 'temporal' else 'vit_shapescenes'
+    config, update = write_config(tmp_path, name), SharingTrainLoop.update
     assert share(config, tmp_path / 'whole', '--tasks', 'edge') == 0
 
     def killed(self, batch):

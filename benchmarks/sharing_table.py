@@ -1,0 +1,140 @@
+"""The table and the plots of docs/computation_sharing.md from the results of its runs.
+
+    python benchmarks/sharing_table.py benchmarks/sharing_results.json [--out docs/images]
+
+Means over the seeds, with the standard deviation where there are several; Delta_m is taken seed by
+seed against the ViTs from scratch of the same seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from bmtas.evaluation import compare_results
+from bmtas.files import read_json
+
+BASE, MAIN, SINGLE = 'semseg', 'sparse5', 'single'
+Row = Mapping[str, Any]
+
+
+def baseline(rows: Mapping[str, Row]) -> dict[str, Any]:
+    """The ViTs from scratch of one seed: the base, and those of the sub-tasks."""
+    single, main = rows[SINGLE], rows[MAIN]
+    keys = ('scores', 'score_names', 'higher_is_better')
+    own = {key: {BASE: main[key][BASE], **single[key]} for key in keys}
+    return dict(own, tasks=list(own['scores']), madds=single['madds'], stored=single['stored'])
+
+
+def complete(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
+    """Rows of one seed with all tasks and Delta_m."""
+    reference, found = baseline(rows), {}
+    for name, row in rows.items():
+        if 'scores' in row:
+            own = reference if name == SINGLE else dict(row, tasks=list(row['scores']))
+            found[name] = dict(own, delta_m=compare_results(own, reference))
+    return found
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Mean, and the deviation of several."""
+    text = f'{mean(values):.{digits}f}'
+    return text if len(values) < 2 else f'{text} ± {stdev(values):.{digits}f}'
+
+
+def table(seeds: list[dict[str, dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Print a line for each row; its results of all seeds by name."""
+    tasks = seeds[0][SINGLE]['tasks']
+    heads = ('', 'seeds', *tasks, 'Delta_m %', 'dense', 'effective', 'executed', 'ms', 'MB')
+    print('| ' + ' | '.join(heads) + ' |\n|' + '---|' * len(heads))
+    names = dict.fromkeys(name for rows in seeds for name in rows)
+    found = {name: [rows[name] for rows in seeds if name in rows] for name in names}
+    for name, rows in found.items():
+
+        def column(value: Callable[[dict], float], digits: int = 0, rows: list = rows) -> str:
+            return spread([value(row) for row in rows], digits)
+
+        cells = [name, str(len(rows))]
+        cells += [column(lambda r, t=t: r['scores'][t], 3 if t == 'depth' else 2) for t in tasks]
+        cells.append(column(lambda r: r['delta_m'], 1))
+        cells += [f'{rows[0]["madds"][k] / 1e6:.0f}' for k in ('dense', 'effective', 'executed')]
+        timed = [sum(row['latency_ms'].values()) for row in rows if 'latency_ms' in row]
+        cells += [f'{mean(timed):.1f}' if timed else '', f'{rows[0]["stored"] / 1e6:.1f}']
+        print('| ' + ' | '.join(cells) + ' |')
+    return found
+
+
+def places(rows: Mapping[str, Row], name: str) -> None:
+    """Print the shares that differ in each place, averaged over the sub-tasks."""
+    own = rows[name]['density']
+    print(f'\n{name}: shares of elements and rows that differ, mean over the sub-tasks')
+    for place in next(iter(own.values()))['by_place']:
+        shares = [d['by_place'][place] for d in own.values() if place in d['by_place']]
+        cells = [f'{mean(s[kind] for s in shares):.2f}' for kind in ('elements', 'rows')]
+        print(f'| {place} | ' + ' | '.join(cells) + ' |')
+
+
+def clips(rows: Mapping[str, Row]) -> None:
+    """Print the cost and the scores of clips."""
+    for name, found in rows.get('clips', {}).items():
+        scores = {k: {t: round(s, 2) for t, s in own.items()} for k, own in found['scores'].items()}
+        print(f'\nclips {name}: {scores}')
+        for kind, values in found['madds'].items():
+            print(f'| {kind} | ' + ' | '.join(f'{value / 1e6:.0f}' for value in values) + ' |')
+
+
+def draw(found: Mapping[str, list[dict[str, Any]]], out: Path) -> None:
+    """Two plots: Delta_m against executed multiply-adds, and against the stored size."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    out.mkdir(parents=True, exist_ok=True)
+    axes: tuple[tuple[str, Callable[[dict], float], str], ...] = (
+        ('madds', lambda r: r['madds']['executed'], 'executed MMAdds of all tasks'),
+        ('size', lambda r: r['stored'], 'stored MB (fp32)'),
+    )
+    for name, cost, label in axes:
+        figure, axis = pyplot.subplots(figsize=(7.5, 5))
+        for number, family in enumerate(dict.fromkeys(key.split()[0] for key in found)):
+            own = {k: v for k, v in found.items() if k.split()[0] == family}
+            if name == 'size':  # thresholds do not change what is stored
+                own = {k: v for k, v in own.items() if k == family}
+            x = [mean(cost(r) for r in rows) / 1e6 for rows in own.values()]
+            y = [mean(r['delta_m'] for r in rows) for rows in own.values()]
+            axis.scatter(x, y, color=f'C{number}', label=family)
+            for key, left, up in zip(own, x, y):
+                axis.annotate(key.split()[-1], (left, up), fontsize=7)
+        axis.axhline(0, color='grey', linewidth=0.8)
+        axis.set_xlabel(label)
+        axis.set_ylabel('Delta_m against ViTs from scratch, %')
+        axis.legend(fontsize=8)
+        figure.tight_layout()
+        figure.savefig(out / f'sharing_{name}.png', dpi=110)
+        pyplot.close(figure)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('results', type=Path)
+    parser.add_argument('--out', type=Path, help='folder of the plots')
+    args = parser.parse_args(argv)
+    data = read_json(args.results, 'results')
+    seeds = [complete(rows) for rows in data.values() if {SINGLE, MAIN} <= set(rows)]
+    found = table(seeds)
+    first = next(iter(data.values()))
+    for name in (f'{MAIN} elements50', f'{MAIN} rows50', 'rank8 rows50'):
+        if name in first:
+            places(first, name)
+    clips(first)
+    if args.out is not None:
+        draw(found, args.out)
+
+
+if __name__ == '__main__':
+    main()
