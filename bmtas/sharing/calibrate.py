@@ -107,7 +107,7 @@ def load_network(cfg: Config, checkpoint: str) -> Any:
     """The network of a checkpoint, ready to predict.
 
     Raises:
-        ValueError: It shares no computation.
+        ValueError: It shares no computation, or is of another network.
     """
     encoder_from_checkpoint(cfg, checkpoint)
     cfg.model.encoder.thresholds = None
@@ -116,7 +116,14 @@ def load_network(cfg: Config, checkpoint: str) -> Any:
         raise ValueError(f'{cfg.filename}: model.encoder.type: only a DeltaEncoder has thresholds')
     if not model.encoder.sub_tasks or model.encoder.base_task not in model.encoder.tasks:
         raise ValueError(f'checkpoint {checkpoint}: no base with sub-tasks; take network.pth')
-    model.load_state_dict(load_state(checkpoint)['state_dict'])
+    state = load_state(checkpoint)['state_dict']
+    missing = [key for key in model.state_dict() if key not in state]
+    if missing:
+        raise ValueError(
+            f'checkpoint {checkpoint}: has no {missing[0]}, it is no network of this config; take '
+            'network.pth of bmtas share'
+        )
+    model.load_state_dict(state)
     return model.eval()
 
 

@@ -137,7 +137,7 @@ def read_delta(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         version = header['version']
     except (ValueError, KeyError, TypeError):
         raise ValueError(
-            f'delta file {path}: its header is damaged; write it again with bmtas share'
+            f'delta file {path}: its header is damaged; remove it and run bmtas share again'
         ) from None
     if version != VERSION:
         raise ValueError(
@@ -147,8 +147,8 @@ def read_delta(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     body = memoryview(content)[start + length :]
     if hashlib.sha256(body).hexdigest() != header.get('checksum'):
         raise ValueError(
-            f'delta file {path}: truncated or edited, its checksum differs; write it again with '
-            'bmtas share'
+            f'delta file {path}: truncated or edited, its checksum differs; remove it and run '
+            'bmtas share again'
         )
     return header, dict(_decode_all(header['tensors'], body))
 

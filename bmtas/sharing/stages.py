@@ -66,6 +66,9 @@ def section_of(cfg: Config) -> Mapping[str, Any]:
     for key in ('base_task', 'stages'):
         if key not in section:
             raise ValueError(f'{cfg.filename}: sharing.{key}: missing')
+    density = section.get('density', 0.05)
+    if not 0 < density <= 1:
+        raise ValueError(f'{cfg.filename}: sharing.density: must be in (0, 1], got {density}')
     names = list(cfg.tasks)
     if section['base_task'] not in names:
         hint = nearest(section['base_task'], names)

@@ -182,6 +182,10 @@ def check_calibration_and_export(config, folder, capsys):
     from bmtas.sharing.calibrate_cli import main as calibrate
 
     network, file = folder / 'network.pth', folder / 't.json'
+    torch.save(dict(meta={}, state_dict={}, encoder={}), folder / 'supergraph.pth')
+    words = (config, folder / 'supergraph.pth', '--rows', 0.5, '--out', file)
+    assert call(calibrate, *words, '--work-dir', folder / 'c') == 2
+    assert 'it is no network of this config; take network.pth' in capsys.readouterr().err
     words = (config, network, '--rows', 0.5, '--images', 4, '--out', file)
     assert call(calibrate, *words, '--work-dir', folder / 'c') == 0
     rows = ('--cfg-options', 'model.encoder.rows=True')
@@ -321,6 +325,7 @@ def test_stages_by_hand_and_their_wrong_starts(tmp_path, capsys):
     [
         ({'sharing.base_task': 'semsegg'}, "base_task: no task 'semsegg'; did you mean 'semseg'"),
         ({'sharing.density': 1.5}, 'sharing.density: must lie in 0 to 1'),
+        ({'sharing.density': 0.0}, r'sharing.density: must be in .0, 1., got 0.0'),
         ({'sharing.stages.gate': {}}, "no stage 'gate'; did you mean 'gates'"),
         ({'sharing.densty': 0.1}, "sharing.densty: unknown key; did you mean 'density'"),
         ({'sharing.stages.gates.encoder.gate_wight': 1}, "did you mean 'gate_weight'"),
