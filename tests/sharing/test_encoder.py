@@ -301,3 +301,17 @@ def test_training_without_a_stage_is_refused(images):
     network = encoder(vit()).train()
     with pytest.raises(ValueError, match='trained in stages'):
         network(images, ['a'])
+
+
+def test_merged_weights_follow_a_training_and_a_checkpoint(images):
+    network = encoder()
+    state = copy.deepcopy(network.state_dict())
+    first = run(network, images)
+    network.train()
+    with torch.no_grad():
+        network.deltas['a'].get_submodule('layers.0.mlp.fc1.weight').delta.add_(0.1)
+    second = run(network.eval(), images)
+    assert difference(dict(a=first['a']), second) > 1e-3
+    assert difference(second, run(copy.deepcopy(network).eval(), images)) == 0
+    network.load_state_dict(state)
+    assert difference(first, run(network, images)) == 0

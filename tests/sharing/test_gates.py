@@ -145,3 +145,17 @@ def test_low_rank_delta_is_the_product_of_its_factors():
 def test_rank_must_fit_the_weight(rank):
     with pytest.raises(ValueError, match=r'delta.rank: .* must be 1 to 6'):
         LowRankDelta(torch.zeros(6, 8), rank)
+
+
+def test_weights_outside_the_support_stay_the_base_s():
+    torch.manual_seed(0)
+    base = torch.randn(4, 6)
+    delta = SparseDelta(base)
+    torch.nn.init.normal_(delta.delta)
+    delta.support.copy_(torch.rand(4, 6) < 0.3)
+    weight = delta(base)
+    assert torch.equal(weight[~delta.support], base[~delta.support])
+    assert torch.equal(weight[delta.support], (base + delta.delta)[delta.support])
+    weight.sum().backward()
+    assert torch.equal(delta.delta.grad, delta.support.float())
+    assert delta.nonzero() == int(delta.support.sum()) == int((delta.dense() != 0).sum())
