@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from bmtas.files import read_json, write_json
 from bmtas.registry import STRATEGIES
 from bmtas.search import SearchContext, SearchResult, Strategy
+from bmtas.typed import check_value
 
 from .baselines import evolutionary_search, local_search, random_search
 from .codes import POSITIONS
@@ -47,18 +47,8 @@ class _Cost:
 
 def _build(kind: Any, options: Mapping[str, Any] | None, key: str) -> Any:
     """A data class from a dict of the config; mistakes become ValueErrors that name the key."""
-    known = [field.name for field in fields(kind)]
-    if not isinstance(options or {}, Mapping):
-        raise ValueError(f'search.{key}: a dict with keys of {known} expected, got {options!r}')
-    for name in options or {}:
-        if name not in known:
-            close = difflib.get_close_matches(str(name), known, 1)
-            hint = f'did you mean {close[0]!r}?' if close else f'choose from {known}'
-            raise ValueError(f'search.{key}: unknown key {name!r}; {hint}')
-    try:
-        return kind(**(options or {}))
-    except TypeError as error:
-        raise ValueError(f'search.{key}: {dict(options or {})}: {error}') from error
+    check_value(options or {}, kind, f'search.{key}')
+    return kind(**(options or {}))
 
 
 def _goal(source: Any) -> Goal:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -43,7 +42,6 @@ CONFIG, ROW, RESULT, START = 'config.py', 'row.json', 'result.json', 'start.pth'
 POOL = 'pool.json'
 RECALIBRATION = 16
 """Batches from which a tree with inherited weights gets its batch norm statistics."""
-_COPY = re.compile(r'^(encoder\.layers\.\d+)\.\d+\.')
 
 
 @dataclass(frozen=True)
@@ -193,9 +191,18 @@ def _shared_state(cfg: Config, seed: int) -> dict[str, Tensor]:
     return model.state_dict()
 
 
-def in_shared(name: str) -> str:
-    """Name that a parameter of a branched network has in the shared one."""
-    return _COPY.sub(r'\1.0.', name)
+def names_in_shared(model: nn.Module) -> dict[str, str]:
+    """Names of a branched network's weights -> those in the shared one: the first copy's."""
+    first: dict[int | None, str] = {}
+    prefixes = {}
+    for part in model.encoder.parts():
+        if part.layer is not None and part.layer >= 0:
+            name = first.setdefault(part.layer, part.name)
+            prefixes[f'encoder.{part.name}.'] = f'encoder.{name}.'
+    return {
+        own: next((b + own[len(a) :] for a, b in prefixes.items() if own.startswith(a)), own)
+        for own in model.state_dict()
+    }
 
 
 class _StartHook(Hook):
@@ -209,12 +216,12 @@ class _StartHook(Hook):
         if runner.iter:
             return
         model, state = unwrap(runner.model), self.start['state']
-        own = model.state_dict()
-        model.load_state_dict({name: state[in_shared(name)] for name in own})
+        shared = names_in_shared(model)
+        model.load_state_dict({own: state[name] for own, name in shared.items()})
         moments = self.start.get('moments') or {}
         optimizer = runner.optim_wrapper.optimizer
         for name, parameter in model.named_parameters():
-            for key, value in moments.get(in_shared(name), {}).items():
+            for key, value in moments.get(shared[name], {}).items():
                 place = value if value.dim() == 0 else value.to(parameter.device)
                 optimizer.state[parameter][key] = place.clone()
 
