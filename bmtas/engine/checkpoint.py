@@ -91,7 +91,19 @@ class Fit:
         ):
             if names:
                 parts.append(f'{len(names)} {text}, e.g. {names[0]}')
-        return '; '.join(parts)
+        return '; '.join(parts) + self._prefix()
+
+    def _prefix(self) -> str:
+        """What stands before all names on one side only, if that is why they do not fit."""
+        for longer, shorter, text in (
+            (self.unused, self.missing, "the file's names begin with {}, the model's do not"),
+            (self.missing, self.unused, "the model's names begin with {}, the file's do not"),
+        ):
+            fitting = [s for s in shorter if longer and longer[0].endswith(f'.{s}')]
+            prefix = longer[0].removesuffix(fitting[0]) if fitting else ''
+            if prefix and {f'{prefix}{name}' for name in shorter} & set(longer[1:]):
+                return '; ' + text.format(repr(prefix))
+        return ''
 
     @property
     def is_complete(self) -> bool:

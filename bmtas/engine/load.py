@@ -13,7 +13,8 @@ from bmtas.engine.config import load_config, select_tasks
 from bmtas.files import load_state
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import MODELS
-from bmtas.resources import is_open, without_weights
+from bmtas.resources import is_open, usable_device, without_weights
+from bmtas.typed import accepted_arguments
 
 
 def load_model(
@@ -50,7 +51,7 @@ def load_model(
         raise ValueError(
             f'checkpoint {checkpoint} does not fit the model of {config}: {lines[:300]}'
         ) from error
-    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    device = usable_device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     return cfg, model.to(device).eval()
 
 
@@ -71,6 +72,13 @@ def encoder_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
     tasks = state.pop('tasks', None)
     if tasks is not None:
         select_tasks(cfg, tasks)
+    known = accepted_arguments(encoder_class(encoder))
+    foreign = [key for key in state if known is not None and key not in known]
+    if foreign:
+        raise ValueError(
+            f'checkpoint {checkpoint} is of another encoder: {encoder.get("type")} of '
+            f'{cfg.filename} takes no {foreign[0]}'
+        )
     _merge(encoder, state)
     if is_open(cfg.model) and not encoder_class(encoder).searchable:
         raise ValueError(f'checkpoint {checkpoint} holds no routes; it is not a branched network')

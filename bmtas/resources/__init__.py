@@ -16,6 +16,7 @@ from bmtas.resources.counting import (
     count_params,
     count_saved_bytes,
     plain_evaluation,
+    usable_device,
 )
 from bmtas.resources.latency import measure_latency
 from bmtas.resources.parts import STEM, Part
@@ -50,5 +51,6 @@ __all__ = [
     'table_from_cfg',
     'table_row',
     'unit_named',
+    'usable_device',
     'without_weights',
 ]

@@ -193,11 +193,24 @@ def count_madds(module: nn.Module, *inputs: Any, convention: str = 'mac', **kwar
     return (units + 1) // 2
 
 
+def usable_device(name: str | torch.device) -> torch.device:
+    """A device of torch that this machine has.
+
+    Raises:
+        ValueError: It has none of that name.
+    """
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA raises the latter
+        reason = ' '.join(str(error).split())[:160]
+        raise ValueError(f'device {str(name)!r} cannot be used: {reason}') from None
+
+
 def materialised(
     module: nn.Module, inputs: tuple[Any, ...], device: str = 'cpu'
 ) -> tuple[nn.Module, ...]:
     """A module from the meta device and its inputs as zeros on a real one: (module, *inputs)."""
-    real = copy.deepcopy(module).to_empty(device=device)
+    real = copy.deepcopy(module).to_empty(device=usable_device(device))
     with torch.no_grad():
         for tensor in (*real.parameters(), *real.buffers()):
             tensor.zero_()

@@ -354,7 +354,8 @@ class TestLoadFrom:
         assert 'of another shape, e.g. heads.semseg' in log.read_text()
         state = {f'net.{key}': value for key, value in load_state(source)['state_dict'].items()}
         torch.save(state, tmp_path / 'prefixed.pth')
-        with pytest.raises(ValueError, match=r'does not fit the model: 0 of .* e\.g\. net\.'):
+        words = r"does not fit the model: 0 of .* e\.g\. net\..*file's names begin with 'net\.'"
+        with pytest.raises(ValueError, match=words):
             run(train_config, 'x', 'train', {**short, 'load_from': str(tmp_path / 'prefixed.pth')})
 
     def test_fit(self):
@@ -366,6 +367,9 @@ class TestLoadFrom:
             '1 of the file unused, e.g. more'
         )
         assert torch.equal(model.weight, torch.ones(3, 2))
+        wrapped = torch.nn.Sequential(model)
+        described = load_fitting(wrapped, model.state_dict(), partly=True).describe()
+        assert described.endswith("; the model's names begin with '0.', the file's do not")
         before = model.weight.clone()
         load_fitting(model, {'weight': torch.zeros(3, 2)}, partly=False)
         assert torch.equal(model.weight, before)

@@ -7,7 +7,13 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
-from bmtas.resources import count_madds, count_params, count_saved_bytes, measure_latency
+from bmtas.resources import (
+    count_madds,
+    count_params,
+    count_saved_bytes,
+    measure_latency,
+    usable_device,
+)
 
 
 class Net(nn.Module):
@@ -132,3 +138,9 @@ def test_latency_grows_with_the_work():
     assert measure_latency(small, x, min_run_time=0.02) < measure_latency(
         large, x, min_run_time=0.02
     )
+
+
+@pytest.mark.parametrize('name', ['qpu', 'cuda:99', ''])
+def test_a_device_that_is_not_there_is_named(name):
+    with pytest.raises(ValueError, match=f'^device {name!r} cannot be used: [^\\n]+$'):
+        usable_device(name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mmengine.dist import get_world_size
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import BaseLoop
 from torch.utils.data import DataLoader
@@ -181,7 +181,8 @@ class UpdateLoop(BaseLoop):
                 meta = dict(epoch=self._epoch, iter=self._iter)
                 hook._save_checkpoint_with_step(runner, self._iter, meta=meta)
             saved = f'{file} is written; the same command with --resume goes on'
-        runner.logger.error(f'stopped by {name} after {self._iter} updates: {saved}')
+        if is_main_process():
+            runner.logger.error(f'stopped by {name} after {self._iter} updates: {saved}')
         self._iterators.clear()  # ends the workers
         raise SystemExit(128 + signum)
 
