@@ -65,6 +65,21 @@ def cannot_write(path: str | Path, error: OSError) -> NoReturn:
     raise type(error)(f'{path}: cannot be written: {reason}') from error
 
 
+@contextmanager
+def writing_below(folder: str | Path) -> Iterator[None]:
+    """For code of others that writes to a folder: what the system refuses names the file.
+
+    Raises:
+        OSError: As ``cannot_write``; the folder stands for a file that the system does not name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REASONS:  # ours have a sentence and no number
+            raise
+        cannot_write(error.filename or folder, error)
+
+
 def make_folder(path: str | Path) -> Path:
     """Create a folder and those above it; one that exists is fine."""
     try:
@@ -382,9 +397,12 @@ class FolderLock:
         except OSError:
             pass  # a file system without locks
         _HELD.add(self)
-        self._stream.truncate(0)
-        self._stream.write(f'process {os.getpid()} on {socket.gethostname()}\n')
-        self._stream.flush()
+        try:
+            self._stream.truncate(0)
+            self._stream.write(f'process {os.getpid()} on {socket.gethostname()}\n')
+            self._stream.flush()
+        except OSError as error:
+            cannot_write(path, error)
 
     def release(self) -> None:
         """Give the folder back."""

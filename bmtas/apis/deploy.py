@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,10 @@ def export(
 
 
 def _export_program(network: Deployed, images: Tensor, path: Path) -> Callable:
-    program = torch.export.export(network, (images,))
-    torch.export.save(program, path)
+    program, buffer = torch.export.export(network, (images,)), io.BytesIO()
+    # torch's own writer ends the process where the disk is full
+    torch.export.save(program, buffer)
+    path.write_bytes(buffer.getbuffer())
     return torch.export.load(path).module()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -134,6 +135,7 @@ class VideoFile:
         self.path, self.fps = path, fps
         self._writer: cv2.VideoWriter | None = None
         self._size: Sequence[int] = ()
+        self._count = 0
 
     def write(self, pixels: np.ndarray) -> None:
         """Add a frame (H, W, 3) uint8 RGB."""
@@ -147,8 +149,17 @@ class VideoFile:
         if pixels.shape[1::-1] != self._size:
             pixels = cv2.resize(pixels, self._size)
         self._writer.write(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR))
+        self._count += 1
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file.
+
+        Raises:
+            OSError: Frames are missing in it; OpenCV says nothing of a full disk.
+        """
         if self._writer is not None:
             self._writer.release()
+            found = int(cv2.VideoCapture(str(self.path)).get(cv2.CAP_PROP_FRAME_COUNT))
+            if found != self._count:
+                reason = f'{found} of {self._count} frames were written, the disk is full'
+                raise OSError(errno.ENOSPC, reason)

@@ -13,6 +13,7 @@ from bmtas.engine.config import load_config
 from bmtas.engine.dist import init_distributed
 from bmtas.engine.runner import MultiTaskRunner
 from bmtas.engine.work_dir import WorkDir
+from bmtas.files import writing_below
 from bmtas.plug_ins import plug_in_arguments
 from bmtas.registry import MODELS
 from bmtas.resources import ResourceTable, table_from_cfg
@@ -122,7 +123,8 @@ def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
     if purpose == 'train':
         claim.claim(cfg, cfg.get('resume', False), overwrite, images)
     try:
-        runner = MultiTaskRunner.from_cfg(cfg)
+        with writing_below(cfg.work_dir):
+            runner = MultiTaskRunner.from_cfg(cfg)
     except BaseException:
         claim.release()
         raise

@@ -29,6 +29,7 @@ from bmtas.engine.checkpoint import (
 )
 from bmtas.engine.dist import convert_sync_batchnorm, unwrap
 from bmtas.engine.work_dir import WorkDir
+from bmtas.files import writing_below
 from bmtas.registry import LOOPS
 
 # what the file keeps and the console need not show
@@ -164,10 +165,16 @@ class MultiTaskRunner(Runner):
             with building(self.cfg, 'activation_checkpointing'):
                 for name in self.cfg.get('activation_checkpointing') or ():
                     unwrap(self.model).get_submodule(name)
-            return super().train()
+            with writing_below(self.work_dir):
+                return super().train()
         finally:
             if self.claim is not None:
                 self.claim.release()
+
+    def test(self) -> dict[str, float]:
+        """Launch the test."""
+        with writing_below(self.work_dir):
+            return super().test()
 
     def run_info(self) -> dict[str, Any]:
         """What a checkpoint says of its run: name, length in updates, images that it trains on."""

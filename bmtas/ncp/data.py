@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bmtas.files import meant_as, read_json, write_json
+from bmtas.files import atomic_path, meant_as, read_json, write_json
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     'seg': ('mIoU', 'mAcc', 'aAcc'),
@@ -99,7 +99,8 @@ class RecordTable:
 
     def to_npz(self, path: str | Path) -> None:
         """Write ``codes`` and the columns as float64 arrays."""
-        np.savez_compressed(path, codes=self.codes, **self.columns)
+        with atomic_path(path) as part:
+            np.savez_compressed(part, codes=self.codes, **self.columns)
 
     def to_json(self, path: str | Path) -> None:
         """Write ``{"codes": [[...]], "columns": {name: [...]}}``."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bmtas.branching import BranchingTree
+from bmtas.files import atomic_path
 
 PROBES = ('probe_routes', 'probes')
 
@@ -87,7 +88,8 @@ class TreeTable:
         content = {name: value for name, value in content.items() if value is not None}
         for name in {'held_out', 'test', 'probes'} & set(content):
             content[name] = content[name].astype(np.float32)
-        np.savez_compressed(path, **content)
+        with atomic_path(path) as part:
+            np.savez_compressed(part, **content)
 
     @cached_property
     def trees(self) -> list[BranchingTree]:

@@ -58,7 +58,7 @@ def test_full_disk(config, small_disk, tmp_path):
     log = log_of(folder / 'run')
     assert code == 2, log
     line = next(line for line in reversed(log.splitlines()) if line.startswith('error: '))
-    assert 'disk is full' in line or 'No space left' in line
+    assert 'cannot be written: the disk is full' in line and str(folder) in line
     for path in checkpoints_of(folder / 'run'):
         load_state(path)
     assert not list((folder / 'run').glob('.part-*'))
@@ -69,6 +69,19 @@ def test_full_disk(config, small_disk, tmp_path):
     folders = (folder / 'run', tmp_path / 'whole')
     ends = [load_state(checkpoints_of(f)[0])['state_dict'] for f in folders]
     assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[1])
+
+
+@pytest.mark.parametrize('size', [4, 12, 24, 48])
+def test_disk_that_is_soon_full(config, small_disk, tmp_path, size):
+    """Whoever is the first that cannot write, bmtas or a library: the line names the place."""
+    folder = small_disk(f'size={size}k')
+    (folder / 'run').mkdir()
+    (tmp_path / 'link').symlink_to(folder / 'run')
+    code, _ = run(config, tmp_path / 'link', 'train', OPTIONS)
+    assert code == 2, log_of(tmp_path / 'link')
+    line = last_line(tmp_path / 'link')
+    assert 'cannot be written: the disk is full' in line
+    assert str(folder) in line or str(tmp_path / 'link') in line
 
 
 def test_read_only_folder(config, small_disk, tmp_path):
