@@ -1,30 +1,8 @@
 import numpy as np
+from raw_samples import rng, sample
 
 from bmtas.datasets import transforms as T
-from bmtas.kinds import Classes, Depth, Mask, Normals, crop_padding
-
-KINDS = dict(semseg=Classes(6), edge=Mask(), depth=Depth(), normals=Normals())
-
-
-def sample(height=2, width=3):
-    count = height * width
-    grid = np.arange(count).reshape(height, width)
-    normals = np.stack([grid + 1, grid + 2, grid + 3], -1).astype(np.float32)
-    return dict(
-        img=np.stack([grid * 10, grid * 10 + 1, grid * 10 + 2], -1).astype(np.uint8),
-        labels=dict(
-            semseg=grid.astype(np.uint8),
-            edge=(grid % 2).astype(np.uint8),
-            depth=(grid + 1).astype(np.float32),
-            normals=normals,
-        ),
-        kinds=dict(KINDS),
-        img_id='a',
-    )
-
-
-def rng():
-    return np.random.default_rng(0)
+from bmtas.kinds import crop_padding
 
 
 def test_pad_to_records_what_crop_padding_removes():

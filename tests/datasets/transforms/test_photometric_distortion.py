@@ -1,23 +1,8 @@
 import numpy as np
 import pytest
+from raw_samples import Draws, rng
 
 from bmtas.datasets import transforms as T
-
-
-class Draws:
-    """Stands in for a generator: returns the listed values in turn."""
-
-    def __init__(self, *values):
-        self.values = list(values)
-
-    def _next(self, *args, **kwargs):
-        return self.values.pop(0)
-
-    random = uniform = integers = _next
-
-
-def rng():
-    return np.random.default_rng(0)
 
 
 def test_photometric_steps():

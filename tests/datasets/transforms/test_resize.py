@@ -1,32 +1,10 @@
 import numpy as np
 import pytest
+from raw_samples import rng, sample
 
 from bmtas.datasets import transforms as T
 from bmtas.datasets.transforms.resize import resize_lines
-from bmtas.kinds import Classes, Depth, Mask, Normals
-
-KINDS = dict(semseg=Classes(6), edge=Mask(), depth=Depth(), normals=Normals())
-
-
-def sample(height=2, width=3):
-    count = height * width
-    grid = np.arange(count).reshape(height, width)
-    normals = np.stack([grid + 1, grid + 2, grid + 3], -1).astype(np.float32)
-    return dict(
-        img=np.stack([grid * 10, grid * 10 + 1, grid * 10 + 2], -1).astype(np.uint8),
-        labels=dict(
-            semseg=grid.astype(np.uint8),
-            edge=(grid % 2).astype(np.uint8),
-            depth=(grid + 1).astype(np.float32),
-            normals=normals,
-        ),
-        kinds=dict(KINDS),
-        img_id='a',
-    )
-
-
-def rng():
-    return np.random.default_rng(0)
+from bmtas.kinds import Mask
 
 
 def test_resize_halves_without_touching_depth():

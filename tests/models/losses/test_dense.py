@@ -1,20 +1,6 @@
 import pytest
 import torch
-
-from bmtas.kinds import Classes
-from bmtas.registry import MODELS
-
-KINDS = {
-    'CrossEntropyLoss': Classes(5),
-    'BalancedBCELoss': 'mask',
-    'WeightedBCELoss': 'mask',
-    'DepthL1Loss': 'depth',
-    'NormalsL1Loss': 'normals',
-}
-
-
-def make(name, **options):
-    return MODELS.build(dict(type=name, kind=KINDS[name], **options))
+from loss_samples import make
 
 
 def test_normals_sum_the_channels_and_scale_the_prediction():
