@@ -115,9 +115,11 @@ class Trial:
 
         None where some tree was not trained so.
         """
+        if share == 1:
+            return self.losses()
         losses = self.signal('short')
-        if losses is None or share == 1:
-            return None if losses is None else self.losses()
+        if losses is None:
+            return None
         known = np.flatnonzero(np.isclose(self.signals['shares'], share))
         return losses[known[0]] if len(known) and np.isfinite(losses[known[0]]).all() else None
 

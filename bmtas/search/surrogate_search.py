@@ -70,7 +70,7 @@ class SurrogateSearch(Strategy):
         self,
         source: Literal['train', 'probe', 'pairs', 'supergraph'] = 'train',
         count: Annotated[int, Range(2)] = 24,
-        length: Annotated[float, Range(0, 1)] = 0.5,
+        length: Annotated[float, Range(0, 1)] = 1.0,
         share: Annotated[float, Range(0, 1)] = 0.5,
         locations: Literal['stages'] | Sequence[Natural] = 'stages',
         race: Natural = 0,
