@@ -185,14 +185,6 @@ class BranchingTree:
             raise ValueError(f'{dict(mapping)} is not a permutation of {list(self.tasks)}')
         return type(self).from_routes(self.routes, images, self.layers).reorder(self.tasks)
 
-    def relabel(self, names: Mapping[str, str]) -> BranchingTree:
-        """Rename tasks; names left out stay."""
-        unknown = [name for name in names if name not in self.tasks]
-        if unknown:
-            raise ValueError(f'unknown tasks {unknown}, the tree is for {list(self.tasks)}')
-        tasks = [names.get(name, name) for name in self.tasks]
-        return type(self).from_routes(self.routes, tasks, self.layers)
-
     def num_symmetries(self) -> int:
         """Number of task permutations that leave the tree unchanged.
 
