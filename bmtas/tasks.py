@@ -68,16 +68,18 @@ class Task:
             if not isinstance(value, Mapping) or 'type' not in value:
                 raise ValueError(f'{where}: {key} must be a dict with the key type, got {value!r}')
             self._set(key, dict(value))
-        self._set('score', self.score or next(iter(self._scores()), ''))
-        if self.score not in self._scores():
-            known = nearest(self.score, self._scores())
+        self._set('score', self.score or next(iter(self.scores), ''))
+        if self.score not in self.scores:
+            known = nearest(self.score, self.scores)
             metric = self.metric['type']
             raise ValueError(f'{where}: {metric} gives no score {self.score!r}; {known}')
 
     def _set(self, key: str, value: Any) -> None:
         object.__setattr__(self, key, value)
 
-    def _scores(self) -> Mapping[str, bool]:
+    @property
+    def scores(self) -> Mapping[str, bool]:
+        """Names of the scores of its metric -> whether higher is better."""
         metric = METRICS.get(self.metric['type'])
         if metric is None:
             METRICS.import_from_location()
@@ -99,7 +101,7 @@ class Task:
     @property
     def higher_is_better(self) -> bool:
         """Direction of ``score``."""
-        return self._scores()[self.score]
+        return self.scores[self.score]
 
     def head_config(self, head: Mapping[str, Any] | None) -> dict[str, Any]:
         """Config of this task's head: the model's, changed by the kind and by the task."""

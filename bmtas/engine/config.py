@@ -226,6 +226,30 @@ def _check_checkpoints(cfg: Config) -> None:
             )
 
 
+def _check_best(cfg: Config, tasks: tuple[Task, ...]) -> None:
+    """See that the best checkpoint is that of a score there is, in the direction that it has."""
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    best, rule = hook.get('save_best'), hook.get('rule')
+    if best in (None, 'auto') or cfg.get('val_evaluator'):  # evaluators of the user's own
+        return
+    known = {f'{task.name}/{name}': up for task in tasks for name, up in task.scores.items()}
+    rules = {}
+    for name in [best] if isinstance(best, str) else best:
+        if name not in known:
+            hint = nearest(name, known)
+            raise ValueError(
+                f'default_hooks.checkpoint.save_best: there is no score {name!r}; {hint}'
+            )
+        rules[name] = 'greater' if known[name] else 'less'
+        if isinstance(rule, str) and rule != rules[name]:
+            raise ValueError(
+                f'default_hooks.checkpoint.rule: {rule!r}, but {name} is better when it is '
+                f'{"higher" if known[name] else "lower"}; leave it out'
+            )
+    if rule is None:
+        hook['rule'] = rules[best] if isinstance(best, str) else list(rules.values())
+
+
 def _fit_workers(cfg: Config) -> None:
     """Without workers there is nothing to keep alive and nothing to fetch ahead."""
     for key in DATALOADERS:
@@ -282,6 +306,7 @@ def load_config(
         if data_root is not None:
             _set_data_root(cfg, str(data_root))
         if tasks:
+            _check_best(cfg, tasks)
             spread_tasks(cfg, tasks)
     except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
         text = error if isinstance(error, ValueError) else f'a value of a wrong form: {error}'

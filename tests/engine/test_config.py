@@ -101,6 +101,8 @@ GOOD = f"_base_ = ['{ROOT}/configs/shared/mobilenetv2_shapescenes.py']\n"
         ({'default_hooks.checkpoint.interval': -2}, 'checkpoint.interval: must be at least -1'),
         ({'default_hooks.checkpoint.save_best': 3}, 'checkpoint.save_best: must be a text'),
         ({'default_hooks.checkpoint.rule': 'bigger'}, "rule: 'bigger' is none of 'greater'"),
+        ({'default_hooks.checkpoint.save_best': 'semseg/miou'}, "no score 'semseg/miou'; .*mIoU"),
+        ({'default_hooks.checkpoint.save_best': ['semseg/mIoU', 'x']}, "no score 'x'"),
         ({'default_hooks.checkpoint.filename_tmpl': 'x_{}.pth'}, 'filename_tmpl: must be None'),
         ({'default_hooks.checkpoint.out_dir': '/x'}, 'checkpoint.out_dir: must be None'),
         ({'randomness.seed': 'abc'}, 'randomness.seed: must be a whole number'),
@@ -120,6 +122,22 @@ def test_mistakes_are_one_line_with_a_hint(tmp_path, options, message):
     with pytest.raises(ValueError, match=message) as error:
         load_config(write(tmp_path, GOOD), options)
     assert '\n' not in str(error.value)
+
+
+def test_the_best_checkpoint_has_the_direction_of_its_score(tmp_path):
+    def rule(best, given=None):
+        options = {'default_hooks.checkpoint.save_best': best}
+        if given:
+            options['default_hooks.checkpoint.rule'] = given
+        return load_config(write(tmp_path, GOOD), options).default_hooks.checkpoint.get('rule')
+
+    assert rule('semseg/mIoU') == 'greater' and rule('depth/rmse') == 'less'
+    assert rule(['depth/rmse', 'semseg/mIoU']) == ['less', 'greater']
+    assert rule('semseg/mIoU', 'greater') == 'greater' and rule('auto') is None
+    with pytest.raises(
+        ValueError, match="rule: 'greater', but depth/rmse is better when it is lower"
+    ):
+        rule('depth/rmse', 'greater')
 
 
 def test_tasks_of_a_list_go_by_name_or_number(tmp_path):

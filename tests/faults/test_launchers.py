@@ -74,8 +74,8 @@ def start(tmp_path):
         )
         started.append(process)
         deadline = time.monotonic() + 400
-        before = len(checkpoints_of(tmp_path / 'run'))
-        while len(checkpoints_of(tmp_path / 'run')) <= before and process.poll() is None:
+        before = checkpoints_of(tmp_path / 'run')[:1]
+        while checkpoints_of(tmp_path / 'run')[:1] == before and process.poll() is None:
             assert time.monotonic() < deadline, (tmp_path / 'log.txt').read_text()
             time.sleep(0.1)
         assert process.poll() is None, (tmp_path / 'log.txt').read_text()
