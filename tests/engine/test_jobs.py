@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bmtas.engine.executors import Here, Job, Processes, RayCluster, Template, make_executor
+from bmtas.engine.clusters import RayCluster, Template
+from bmtas.engine.executors import Here, Job, Processes, make_executor
 from bmtas.engine.jobs import run_jobs
 
 
