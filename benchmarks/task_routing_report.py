@@ -22,6 +22,7 @@ from bmtas.visualization.palettes import INK, task_colours
 
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs' / 'task_routing'
 Found = Mapping[str, Any]
+COLUMNS_OF_TASKS = ('scores', 'accuracy', 'madds_by_task')
 COLUMNS = ('network', 'balanced accuracy', 'worst task', 'accuracy', 'M MAdds, one', 'all')
 
 
@@ -31,13 +32,14 @@ def collect(folder: Path, path: Path) -> None:
     for file in sorted(folder.glob('*/results.json')):
         found = json.loads(file.read_text())
         tasks = found['tasks']
-        networks[file.parent.name] = dict(
-            tasks=' '.join(tasks),
-            scores=[round(found['scores'][task], 2) for task in tasks],
-            accuracy=[round(found['metrics'][task]['accuracy'], 2) for task in tasks],
-            madds=found['madds'],
-            madds_by_task=[found['madds_by_task'][task] for task in tasks],
+        columns = dict(
+            tasks=tasks,
+            scores=[f'{found["scores"][task]:.2f}' for task in tasks],
+            accuracy=[f'{found["metrics"][task]["accuracy"]:.2f}' for task in tasks],
+            madds_by_task=[str(found['madds_by_task'][task]) for task in tasks],
         )
+        lines = {key: ' '.join(values) for key, values in columns.items()}
+        networks[file.parent.name] = dict(lines, madds=found['madds'])
     names = ('vgg11_bn_shapes40', 'vgg11_bn_digits')
     write_json(path, dict(majority={n: majority(n) for n in names}, networks=networks))
 
@@ -54,10 +56,22 @@ def majority(name: str) -> float:
     return round(100 * float((rows[1] == answers).mean()), 1)
 
 
+def networks_of(content: Mapping[str, Any]) -> dict[str, Found]:
+    """Networks by name: ``tasks``, ``madds``, and a number for each task of the other keys."""
+    return {
+        name: dict(
+            madds=line['madds'],
+            tasks=line['tasks'].split(),
+            **{key: [float(x) for x in line[key].split()] for key in COLUMNS_OF_TASKS},
+        )
+        for name, line in content['networks'].items()
+    }
+
+
 def report(path: Path, plot: Path | None) -> None:
     """Print the tables and draw the picture."""
     content = read_json(path, 'results of the study')
-    found = content['networks']
+    found = networks_of(content)
     for title, names in sections(found):
         print(f'\n{title}\n')
         groups: dict[str, list[Found]] = {}
@@ -116,7 +130,7 @@ def on_twenty(found: Found) -> dict[str, list[Found]]:
     """
     if 'tree20' not in found:
         return {}
-    tasks = found['tree20']['tasks'].split()
+    tasks = found['tree20']['tasks']
     rows = {name: [found[name]] for name in ('tree20', 'shared20') if name in found}
     for name in found:
         if match := re.fullmatch(r'(keep[\d.]+|single|shared_long)_seed\d+', name):
