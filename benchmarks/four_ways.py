@@ -16,7 +16,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bmtas.apis.comparison import read_entries
+from bmtas.apis import read_entries
 from bmtas.resources.report import markdown
 from bmtas.visualization.comparison import draw_comparison
 

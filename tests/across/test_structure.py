@@ -91,7 +91,7 @@ TOGETHER = {
     'across/test_resume.py': 'engine/loops/base engine/loops/train_loop',
     'across/test_run_tools.py': 'cli/search cli/train cli/test engine/test engine/train progress',
     'apis/test_bench.py': 'cli/bench',
-    'apis/test_comparison.py': 'cli/compare visualization/comparison',
+    'apis/test_comparison.py': 'apis/entries cli/compare visualization/comparison',
     'apis/test_deploy.py': 'apis/eight_bits cli/export',
     'apis/test_importing.py': 'cli/convert',
     'apis/test_inference.py': 'apis/sources cli/infer visualization/overlays engine/load',

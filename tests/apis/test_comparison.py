@@ -11,15 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from bmtas.apis.comparison import (
-    Value,
-    comparison_csv,
-    comparison_table,
-    group_name,
-    on_front,
-    read_entries,
-    seedless_folder,
-)
+from bmtas.apis.comparison import comparison_csv, comparison_table, on_front
+from bmtas.apis.entries import Value, group_name, read_entries, seedless_folder
 from bmtas.cli.base import run_tool
 from bmtas.visualization.comparison import draw_comparison
 

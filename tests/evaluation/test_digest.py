@@ -65,7 +65,7 @@ def test_the_line_of_losses_is_short():
 
 
 def test_comparison_and_report_show_few_columns(tmp_path):
-    from bmtas.apis.comparison import comparison_csv, comparison_table, read_entries
+    from bmtas.apis import comparison_csv, comparison_table, read_entries
     from bmtas.apis.reports import _columns
     from bmtas.files import write_json
 
