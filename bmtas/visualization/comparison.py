@@ -57,7 +57,8 @@ def draw_comparison(
     by_name = {point['name']: point for point in points}
     x = [by_name[name]['cost'] for name in front]
     y = [by_name[name]['delta_m'] for name in front]
-    axes.step(x, y, where='post', color=FAINT, lw=1.2, zorder=1, label='Pareto front')
+    if front:
+        axes.step(x, y, where='post', color=FAINT, lw=1.2, zorder=1, label='Pareto front')
     # one family, or two if there are more than colours: told apart by the marker
     looks: Counter[str] = Counter()
     for method in methods:
