@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fnmatch
 import math
 import os
 import re
@@ -26,27 +27,30 @@ from bmtas.files import (
 )
 
 RUN = 'run.json'
-VERSION = 2
+VERSION = 3
 _MISSING = '(none)'
 # what a run leaves before it has done anything: its files, and mmengine's folder of each start
 _BEFORE_THE_FIRST_UPDATE = re.compile(
     rf'{re.escape(RUN)}|{re.escape(LOCK)}|resources\.json|commands\.jsonl|.*\.py|\d{{8}}_\d{{6}}'
 )
 
-# what a run may be continued with: lengths, workers, intervals, device, places, the log, tests
+# what a run may be continued with: lengths, workers, intervals, device, places, the log, tests.
+# Dotted paths, * stands for anything: a name alone means something else in another place
 _MAY_CHANGE = (
-    *('work_dir', 'data_root', 'load_from', 'resume', 'overwrite', 'source', 'cache'),
-    *('launcher', 'device', 'env_cfg', 'model_wrapper_cfg', 'find_unused_parameters', 'compile'),
-    *('activation_checkpointing', 'custom_imports', 'log_processor', 'log_level', 'visualizer'),
-    *('experiment_name', 'method', 'draw', 'test_dataloader', 'test_cfg', 'test_evaluator'),
-    *('num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory', 'timeout'),
-    *('interval', 'val_interval', 'val_begin', 'max_keep_ckpts', 'heat_maps'),
-    *('max_iters', 'weight_updates'),
+    *('work_dir', 'load_from', 'resume', 'overwrite', 'launcher', 'device', 'env_cfg', 'compile'),
+    *('model_wrapper_cfg', 'find_unused_parameters', 'activation_checkpointing', 'custom_imports'),
+    *('log_processor', 'log_level', 'visualizer', 'experiment_name', 'method', '*tasks.*.draw'),
+    *('test_dataloader', 'test_cfg', 'test_evaluator', '*data_root', '*.cache', 'branching.source'),
+    *('*_dataloader.num_workers', '*_dataloader.persistent_workers', '*_dataloader.pin_memory'),
+    *('*_dataloader.prefetch_factor', '*_dataloader.timeout', 'default_hooks.*.max_keep_ckpts'),
+    *('default_hooks.*.interval', 'search.log', 'search.save.interval', '*val_interval'),
+    *('*val_begin', '*max_iters', '*weight_updates'),
     # more trained trees for the same question
-    'count',
+    'search.count',
     # a finished search is decoded for other budgets
-    *('budget', 'decode'),
+    *('budget', 'search.decode'),
 )
+_FREE = re.compile('|'.join(map(fnmatch.translate, _MAY_CHANGE)))
 
 
 def identity_of(cfg: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,8 +64,9 @@ def identity_of(cfg: Mapping[str, Any]) -> dict[str, Any]:
 def _flatten(node: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(node, Mapping):
         for key, value in node.items():
-            if key not in _MAY_CHANGE and not str(key).startswith('_'):
-                yield from _flatten(value, f'{path}.{key}' if path else str(key))
+            place = f'{path}.{key}' if path else str(key)
+            if not str(key).startswith('_') and not _may_change(place, value):
+                yield from _flatten(value, place)
     elif isinstance(node, (list, tuple)):
         yield path, len(node)
         for index, value in enumerate(node):
@@ -74,6 +79,12 @@ def _flatten(node: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield path, Path(node).name if os.sep in str(node) else str(node)
     else:  # a class or function of a Python config
         yield path, getattr(node, '__qualname__', type(node).__qualname__)
+
+
+def _may_change(place: str, value: Any) -> bool:
+    if place == 'search.count' and isinstance(value, Mapping):  # how a strategy counts costs
+        return False
+    return _FREE.fullmatch(place) is not None
 
 
 def first_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -196,8 +207,11 @@ class WorkDir:
         write_json(path, dict(version=VERSION, run=self.run, **own))
 
     def _compare(self, found: Mapping[str, Any], own: Mapping[str, Any], resume: bool) -> None:
-        what, difference = 'of another config', first_difference(found['identity'], own['identity'])
-        if not difference and found['version'] == VERSION:
+        before, now = found['identity'], own['identity']
+        if found['version'] < VERSION:  # an earlier bmtas wrote down less
+            now = {key: value for key, value in now.items() if key in before}
+        what, difference = 'of another config', first_difference(before, now)
+        if not difference and found['version'] > 1:
             with meant_as('identity of the run', self.folder / RUN):
                 what, difference = 'on other images', other_images(found['images'], own['images'])
         if difference:
@@ -233,6 +247,6 @@ def _read(path: Path) -> Mapping[str, Any]:
         del hints['images']
     if wrong := [key for key, hint in hints.items() if type(found.get(key)) is not hint]:
         raise ValueError(f'{path}: {wrong[0]}: is not what a run writes; --overwrite starts anew')
-    if found['version'] not in (1, VERSION):
+    if not 1 <= found['version'] <= VERSION:
         raise ValueError(f'{path}: version {found["version"]} is of another bmtas')
     return content

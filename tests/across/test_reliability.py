@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from run_states import Interrupt, assert_equal, final_state
 
 from bmtas.engine.checkpoint import checkpoint_files, checkpoints_of, load_fitting
-from bmtas.engine.work_dir import RUN, WorkDir, first_difference, identity_of
+from bmtas.engine.work_dir import RUN, VERSION, WorkDir, first_difference, identity_of
 from bmtas.files import FolderLock, load_state
 
 BEST = {
@@ -182,8 +182,8 @@ class TestWorkDir:
         lock.release()
 
     def test_damaged_identity(self, tmp_path):
-        good = dict(version=2, run='r', identity={'a': 1}, images={'x': 'eNpLBAAAYgBi'})
-        bad = [good | {key: wrong} for key in good for wrong in (None, 3, True, 'x', [])]
+        good = dict(version=VERSION, run='r', identity={'a': 1}, images={'x': 'eNpLBAAAYgBi'})
+        bad = [good | {key: wrong} for key in good for wrong in (None, 99, True, 'x', [])]
         bad = [content for content in bad if content['run'] != 'x']
         for text in ('{', '[]', *map(json.dumps, bad)):
             (tmp_path / RUN).write_text(text)
@@ -230,10 +230,44 @@ class TestWorkDir:
             'train_cfg.order': 'joint',
             'train_dataloader.batch_size': 4,
             'hook': 1,
+            'hook.0.interval': 3,
             'hook.0.x': 'inf',
             'f': 'len',
         }
         assert first_difference({'a': 1}, {'a': 1}) == ''
+
+    @pytest.mark.parametrize(
+        ('key', 'free'),
+        [
+            *((key, True) for key in ('method', 'budget', 'data_root', 'train_cfg.max_iters')),
+            *((key, True) for key in ('train_dataloader.num_workers', 'model.tasks.sal.draw')),
+            *((key, True) for key in ('default_hooks.logger.interval', 'search.log.interval')),
+            *((key, True) for key in ('search.count', 'search.decode', 'search.val_interval')),
+            *((key, True) for key in ('val_dataloader.dataset.dataset.data_root', 'tasks.a.draw')),
+            # the same words in other places
+            *((key, False) for key in ('train_cfg.balancing.method', 'search.method')),
+            *((key, False) for key in ('train_cfg.draw', 'search.source', 'resources.device')),
+            *((key, False) for key in ('custom_hooks.interval', 'search.affinity.interval')),
+            *((key, False) for key in ('search.budget', 'search.count.head', 'data.count')),
+        ],
+    )
+    def test_a_word_may_change_in_its_place_only(self, key, free):
+        def identity(value):
+            for word in reversed(key.split('.')):
+                value = {word: value}
+            return identity_of(value)
+
+        assert (identity(1) == identity(2)) == free
+
+    def test_a_folder_of_an_earlier_version(self, tmp_path):
+        old = dict(version=1, run='r', identity={'train_cfg.lr': 1})
+        (tmp_path / RUN).write_text(json.dumps(old))
+        (tmp_path / 'iter_1.pth').touch()
+        work_dir = WorkDir(tmp_path)
+        work_dir.claim({'train_cfg': {'lr': 1, 'draw': 'batch'}}, resume=True, images={'x': ['a']})
+        work_dir.release()
+        with pytest.raises(ValueError, match='lr was 1, now it is 2'):
+            WorkDir(tmp_path).claim({'train_cfg': {'lr': 2}}, resume=True)
         assert first_difference({'a': 1, 'b': 2}, {'a': 1}) == "b was 2, now it is '(none)'"
 
 
