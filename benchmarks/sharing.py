@@ -1,9 +1,10 @@
 """What sharing computation costs and saves: ratios of one run, one thread.
 
-    OMP_NUM_THREADS=1 python benchmarks/sharing.py [--quick]
+    OMP_NUM_THREADS=1 python benchmarks/sharing.py [--quick] [--profile]
 
 Each row prints a ratio and its bound; unstructured deltas are printed without one. Times are
-processor times of one thread, which other programs on the machine disturb least.
+processor times of one thread, which other programs on the machine disturb least. ``--profile``
+says what a sub-task's encoder spends them on when 10 % of its rows changed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -18,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bmtas.models.backbones import LayeredViT
 from bmtas.sharing import DeltaEncoder
@@ -92,6 +95,47 @@ def spent(network: DeltaEncoder, images: torch.Tensor, found: Any, tasks: list[s
     return time.process_time() - start
 
 
+class OpTimes(TorchDispatchMode):
+    """Processor seconds of torch's operators while the mode is on, by kind of work."""
+
+    def __init__(self, rank: int) -> None:
+        super().__init__()
+        self.rank, self.seconds = rank, Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        start = time.thread_time()
+        found = func(*args, **(kwargs or {}))
+        self.seconds[self._kind(func.overloadpacket.__name__, args)] += time.thread_time() - start
+        return found
+
+    def _kind(self, name: str, args: Any) -> str:
+        if 'scaled_dot_product' in name:
+            return 'attention'
+        if name in ('addmm', 'mm'):
+            inner = {*args[-1].shape, args[-2].shape[1]}
+            return 'dW x0' if min(inner) <= self.rank + 1 else 'products of rows'
+        which = ('sub', 'abs_', 'amax', 'ge', 'gt', 'nonzero')
+        return 'which rows changed' if name in which else 'norms, GELU, sums, copies'
+
+
+@torch.no_grad()
+def profile(share: float, repeats: int) -> None:
+    """What a sub-task's encoder spends, in shares of a dense encoder."""
+    network, images = encoder(LOW_RANK, rows=True).eval(), torch.randn(1, 3, *SIZE)
+    found, _ = thresholds_for(network, [images], dict.fromkeys(network.tasks, 1 - share))
+    known, times = Thresholds(found.values, True), {}
+    spent(network, images, known, ['base', 'a'])
+    for key, tasks in (('both', ['base', 'a']), ('base', ['base'])):
+        times[key] = OpTimes(LOW_RANK['rank'])
+        with times[key]:
+            for _ in range(repeats):
+                spent(network, images, known, tasks)
+    base, both = times['base'].seconds, times['both'].seconds
+    for kind, seconds in both.most_common():
+        report(f'{kind}, {share:.0%} of rows changed / dense',
+               (seconds - base[kind]) / base.total(), None)  # fmt: skip
+
+
 @torch.no_grad()
 def prefix(repeats: int) -> None:
     """Half of the layers shared exactly."""
@@ -163,8 +207,12 @@ def main(argv: list[str] | None = None) -> None:
     """Run all."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--quick', action='store_true', help='fewer repeats')
-    repeats = 3 if parser.parse_args(argv).quick else 15
+    parser.add_argument('--profile', action='store_true', help='what rows are spent on, only')
+    args = parser.parse_args(argv)
+    repeats = 3 if args.quick else 15
     torch.set_num_threads(1)
+    if args.profile:
+        return profile(0.1, repeats)
     rows(LOW_RANK, 'rank 8', {0.3: 0.75, 0.1: 0.55}, repeats)
     for density in (5, 1):
         rows(SPARSE, f'{density} % sparse', {0.3: None, 0.1: None}, repeats)
