@@ -35,7 +35,7 @@ from bmtas.sharing.thresholds import Thresholds, load_thresholds
 PARTS = ('train', 'val', 'test')
 BASE, MAIN = 'semseg', 'sparse5'
 ELEMENTS, ROWS = (0.5, 0.7, 0.9), (0.3, 0.5, 0.7)
-CLIPS = 20
+CLIPS, FRAMES = 5, 8
 
 DATA = {
     'train_dataloader.dataset.length': 1000,
@@ -142,26 +142,22 @@ def train_network(name: str, folder: Path, args: argparse.Namespace) -> Any:
 
 
 def run_clips(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Base and one sub-task on clips: scores and cost by frame."""
-    updates = dict(temporal=100, support=200, align=100)
-    options: dict[str, Any] = {
-        **{f'sharing.stages.{k}.train_cfg.max_iters': n for k, n in updates.items()},
-        'train_cfg.max_iters': 300,
-        'train_dataloader.dataset.length': 125,
+    """The networks of rank 8, trained on single images, on clips: scores and cost by frame."""
+    options = {
+        'val_dataloader.dataset.clip': FRAMES,
+        'test_dataloader.dataset.clip': FRAMES,
         'test_dataloader.dataset.length': CLIPS,
+        'model.encoder.video': dict(interval=4, switch_layer=3),
     }
-    own = argparse.Namespace(**vars(args) | dict(tasks=['normals']))
-    cfg = config('sharing/vit_clips_shapescenes', folder, own, options=options)
-    if not (folder / NETWORK).is_file():
-        run_stages(cfg, own.tasks, resume=True)
-        write_network(cfg, folder)
-    tester, found = Tester(cfg, folder), {}
-    for share in (0.0, 0.5, 0.7):
+    cfg = config('sharing/vit_lowrank_shapescenes', folder, args, options=options)
+    cfg.test_cfg = dict(type='ClipTestLoop')
+    folder.mkdir(parents=True, exist_ok=True)
+    tester, found = Tester(cfg, folder, folder.parent / 'rank8' / NETWORK), {}
+    for share in (0.0, 0.5):
         tester.set(tester.thresholds('rows', share) if share else Thresholds(0.0, True))
         tester.runner.test_loop.run()
-        found[f'rows{round(100 * share)}'] = clip_report(
-            tester.model, *tester.model.clips, tester.size
-        )
+        own = clip_report(tester.model, *tester.model.clips, tester.size)
+        found[f'rows{round(100 * share)}'] = own
     return found
 
 

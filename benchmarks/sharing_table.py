@@ -26,16 +26,18 @@ def baseline(rows: Mapping[str, Row]) -> dict[str, Any]:
     single, main = rows[SINGLE], rows[MAIN]
     keys = ('scores', 'score_names', 'higher_is_better')
     own = {key: {BASE: main[key][BASE], **single[key]} for key in keys}
-    return dict(own, tasks=list(own['scores']), madds=single['madds'], stored=single['stored'])
+    return dict(own, madds=single['madds'], stored=single['stored'])
 
 
 def complete(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
-    """Rows of one seed with all tasks and Delta_m."""
+    """Rows of one seed that have all tasks, with Delta_m; the scores of others are printed."""
     reference, found = baseline(rows), {}
     for name, row in rows.items():
-        if 'scores' in row:
-            own = reference if name == SINGLE else dict(row, tasks=list(row['scores']))
+        own = reference if name == SINGLE else row
+        if set(own.get('scores', {})) == set(reference['scores']):
             found[name] = dict(own, delta_m=compare_results(own, reference))
+        elif 'scores' in own:
+            print(f'{name}, a part of the tasks: {own["scores"]}')
     return found
 
 
@@ -47,7 +49,7 @@ def spread(values: list[float], digits: int) -> str:
 
 def table(seeds: list[dict[str, dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
     """Print a line for each row; its results of all seeds by name."""
-    tasks = seeds[0][SINGLE]['tasks']
+    tasks = list(seeds[0][SINGLE]['scores'])
     heads = ('', 'seeds', *tasks, 'Delta_m %', 'dense', 'effective', 'executed', 'ms', 'MB')
     print('| ' + ' | '.join(heads) + ' |\n|' + '---|' * len(heads))
     names = dict.fromkeys(name for rows in seeds for name in rows)

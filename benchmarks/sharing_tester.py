@@ -21,12 +21,13 @@ class Tester:
 
     Args:
         cfg: Its config.
-        folder: Where its ``network.pth`` is.
+        folder: Where its thresholds are kept.
+        network: Its file; by default ``network.pth`` in the folder.
     """
 
-    def __init__(self, cfg: Any, folder: Path) -> None:
+    def __init__(self, cfg: Any, folder: Path, network: Path | None = None) -> None:
         self.folder, self.size = folder, cfg.input_size
-        cfg.work_dir, cfg.load_from = str(folder / 'test'), str(folder / NETWORK)
+        cfg.work_dir, cfg.load_from = str(folder / 'test'), str(network or folder / NETWORK)
         encoder_from_checkpoint(cfg, cfg.load_from)
         cfg.model = without_weights(cfg.model)
         val = cfg.val_dataloader
