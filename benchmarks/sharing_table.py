@@ -14,8 +14,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
+
+from bmtas.branching import pareto_front
 from bmtas.evaluation import compare_results
 from bmtas.files import read_json
+from bmtas.visualization import draw_comparison
 
 BASE, MAIN, SINGLE = 'semseg', 'sparse5', 'single'
 Row = Mapping[str, Any]
@@ -90,34 +94,26 @@ def clips(rows: Mapping[str, Row]) -> None:
 
 def draw(found: Mapping[str, list[dict[str, Any]]], out: Path) -> None:
     """Two plots: Delta_m against executed multiply-adds, and against the stored size."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
-    out.mkdir(parents=True, exist_ok=True)
     axes: tuple[tuple[str, Callable[[dict], float], str], ...] = (
-        ('madds', lambda r: r['madds']['executed'], 'executed MMAdds of all tasks'),
-        ('size', lambda r: r['stored'], 'stored MB (fp32)'),
+        ('madds', lambda r: r['madds']['executed'] / 1e6, 'executed MMAdds of all tasks'),
+        ('size', lambda r: r['stored'] / 1e6, 'stored MB (fp32)'),
     )
     for name, cost, label in axes:
-        figure, axis = pyplot.subplots(figsize=(7.5, 5))
-        for number, family in enumerate(dict.fromkeys(key.split()[0] for key in found)):
-            own = {k: v for k, v in found.items() if k.split()[0] == family}
-            if name == 'size':  # thresholds do not change what is stored
-                own = {k: v for k, v in own.items() if k == family}
-            x = [mean(cost(r) for r in rows) / 1e6 for rows in own.values()]
-            y = [mean(r['delta_m'] for r in rows) for rows in own.values()]
-            axis.scatter(x, y, color=f'C{number}', label=family)
-            for key, left, up in zip(own, x, y):
-                axis.annotate(key.split()[-1], (left, up), fontsize=7)
-        axis.axhline(0, color='grey', linewidth=0.8)
-        axis.set_xlabel(label)
-        axis.set_ylabel('Delta_m against ViTs from scratch, %')
-        axis.legend(fontsize=8)
-        figure.tight_layout()
-        figure.savefig(out / f'sharing_{name}.png', dpi=110)
-        pyplot.close(figure)
+        points = [
+            dict(
+                name=key,
+                method=key.split()[0],
+                cost=mean(map(cost, rows)),
+                delta_m=mean(r['delta_m'] for r in rows),
+            )
+            for key, rows in found.items()
+            if name == 'madds' or ' ' not in key  # thresholds do not change what is stored
+        ]
+        best = pareto_front(
+            np.array([p['cost'] for p in points]), -np.array([p['delta_m'] for p in points])
+        )
+        front = [points[index]['name'] for index in best]
+        draw_comparison(points, front, out / f'sharing_{name}.png', label, 1)
 
 
 def main(argv: list[str] | None = None) -> None:
