@@ -186,7 +186,8 @@ def _union_problem(value: Any, hint: Any, path: str) -> str:
         return ''
     # the option of the right type is the one that was meant
     for option, problem in problems.items():
-        if not problem.startswith(f'{path}: must be {describe(option)}, got'):
+        word = isinstance(value, str) or typing.get_origin(option) is not Literal
+        if word and not problem.startswith(f'{path}: must be {describe(option)}, got'):
             return problem
     return f'{path}: must be {describe(hint)}, got {_shown(value)}'
 

@@ -74,6 +74,8 @@ BAD = [
     (-1, Count | None, 'must be at least 1'),
     ('a', int | None, 'must be a whole number or None'),
     ('exat', Literal['exact', 'paper'], ".exat. is none of 'exact', 'paper'"),
+    ('exat', Literal['exact'] | bool, ".exat. is none of 'exact'"),
+    (True, Mapping[str, Any] | Literal[False] | None, 'must be a dict or False or None, got True'),
     ({'weight': 1, 'inner': {'wieght': 2}}, Loss, 'x.inner.wieght: .* did you mean .weight.'),
     ({'weight': 1, 'inner': {'weight': 'b'}}, Loss, 'x.inner.weight: must be a number'),
     ({'mode': 'paper'}, Loss, 'x.weight: missing'),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -61,7 +61,7 @@ class LayeredBackbone:
         arch: str = 'mobilenet_v2',
         output_stride: Count = 16,
         weights: str | None = None,
-        aspp: Mapping[str, Any] | bool | None = None,
+        aspp: Mapping[str, Any] | Literal[False] | None = None,
         low_level_index: int | None = None,
         stem: Sequence[str] | None = None,
         layers: Sequence[str | Sequence[str]] | None = None,
