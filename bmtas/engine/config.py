@@ -292,8 +292,10 @@ def load_config(
     if options:
         _override(cfg, options)
     scope = cfg.get('default_scope', 'bmtas')
-    if not isinstance(scope, str) or not scope:
-        raise ValueError(f'{path}: default_scope: must be a text, got {scope!r}')
+    scopes = {DATASETS.parent.scope, *DATASETS.parent.children}
+    if not isinstance(scope, str) or scope not in scopes:
+        hint = nearest(scope, scopes)
+        raise ValueError(f'{path}: default_scope: no registry has the scope {scope!r}; {hint}')
     init_default_scope(scope)
     try:
         if 'tasks' in cfg:

@@ -53,6 +53,7 @@ GOOD = f"_base_ = ['{ROOT}/configs/shared/mobilenetv2_shapescenes.py']\n"
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
+        ({'default_scope': 'bmta'}, "default_scope: .* 'bmta'; did you mean 'bmtas'"),
         ({'optim_wraper.type': 'SGD'}, "optim_wraper: .* did you mean 'optim_wrapper'"),
         ({'model.encoder.routs': 'shared'}, "model.encoder.routs: BranchedEncoder .* 'routes'"),
         ({'model.head.withd': 64}, "model.head.withd: DeepLabV3PlusHead .* 'width'"),
