@@ -10,7 +10,7 @@ from bmtas.engine.config import load_config
 from bmtas.engine.executors import PROGRAM
 
 REPO = Path(__file__).resolve().parents[2]
-METHODS = {'single', 'shared', 'cross_stitch', 'nddr', 'mtan'}
+METHODS = {'single', 'shared', 'cross_stitch', 'nddr', 'mtan', 'routed_50', 'routed_75'}
 TREES = ('bmtas', 'vanilla', 'permutation', 'random', 'fafs', 'bmn')
 METHODS |= {f'{name}_{budget}' for name in TREES for budget in (1, 2)}
 COSTS = {'bmtas_1': 100000000, 'bmtas_2': 123456789}
