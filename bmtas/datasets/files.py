@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from bmtas.files import read_text
+from bmtas.mat_files import load_mat
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff')
 LARGEST = 1 << 28
@@ -120,12 +121,10 @@ def read_mat(path: Path, key: str) -> np.ndarray:
     Raises:
         FileNotFoundError, ValueError: Missing or damaged file, or no such variable.
     """
-    from scipy.io import loadmat
-
     if not path.exists():  # scipy's own error does not say so
         raise FileNotFoundError(f'{path}: label file not found')
     try:
-        content = loadmat(path)
+        content = load_mat(path)
     except NotImplementedError:
         raise ValueError(f'{path}: MATLAB 7.3 files are not read, save it with -v7') from None
     except Exception as error:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from scipy.io import loadmat
 
+from bmtas.mat_files import load_mat
 from bmtas.thinning import thin
 
 TRUTH_KINDS = ('lines', 'segmentation')
@@ -92,7 +92,7 @@ def read_image(path: Path, indices: bool = False) -> np.ndarray:
 
 def _read_mat(path: Path) -> dict:
     try:
-        return loadmat(path)
+        return load_mat(path)
     except Exception as error:  # scipy lets zlib, struct and its own errors through
         raise ValueError(f'{path}: cannot be read as a .mat file ({error})') from None
 
