@@ -169,9 +169,14 @@ def problem_of(value: Any, hint: Any, path: str) -> str:
     kind = origin or hint
     if not _matches(value, kind):
         return f'{path}: must be {describe(hint)}, got {_shown(value)}'
+    largest = _LARGEST[isinstance(value, int)]
+    if _is_number(value) and largest < abs(value) != math.inf:
+        return f'{path}: must be at most {largest:g} in size, got {_shown(value)}'
     return _inner_problem(value, kind, arguments, path)
 
 
+# whole numbers of 64 bits and float32 are what torch's kernels take; by "is it whole"
+_LARGEST = {True: 2**63 - 1, False: 3.4028234663852886e38}
 _UNCHECKED = (Any, object, None.__class__.__class__, inspect.Parameter.empty)
 
 

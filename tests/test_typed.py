@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 import torch
 
@@ -47,6 +48,8 @@ GOOD = [
     ('exact', Literal['exact', 'paper']),
     ({'weight': 1, 'inner': {'weight': 2}}, Loss),
     (0.0, Fraction),
+    (float(np.finfo(np.float32).max), float),
+    (2**63 - 1, int),
     (1e-9, Positive),
     ('shared', str | Sequence[Sequence[int]]),
     ([[0, 1]], str | Sequence[Sequence[int]]),
@@ -74,6 +77,8 @@ BAD = [
     (-1, Count | None, 'must be at least 1'),
     ('a', int | None, 'must be a whole number or None'),
     ('exat', Literal['exact', 'paper'], ".exat. is none of 'exact', 'paper'"),
+    (1e308, float, r'x: must be at most 3.40282e.38 in size, got 1e.308'),
+    (-(10**30), float, 'x: must be at most 9.22337e.18 in size'),
     ('exat', Literal['exact'] | bool, ".exat. is none of 'exact'"),
     (True, Mapping[str, Any] | Literal[False] | None, 'must be a dict or False or None, got True'),
     ({'weight': 1, 'inner': {'wieght': 2}}, Loss, 'x.inner.wieght: .* did you mean .weight.'),
