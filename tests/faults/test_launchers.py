@@ -1,5 +1,6 @@
 """A stop request through a launcher: all processes save together, the codes come back."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -36,6 +37,8 @@ tasks = [
     )
     for n in range(count)
 ]
+with open(os.path.join(os.path.dirname(sys.argv[0]), 'sessions'), 'a') as file:
+    file.writelines(f'{{t.pid}}\\n' for t in tasks)
 for number in (signal.SIGUSR1, signal.SIGTERM):
     signal.signal(number, lambda number, frame: [t.send_signal(number) for t in tasks])
 sys.exit(max(task.wait() % 256 for task in tasks))
@@ -86,6 +89,10 @@ def start(tmp_path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+    sessions = tmp_path / 'bin' / 'sessions'  # tasks have sessions of their own, as on a cluster
+    for pid in sessions.read_text().split() if sessions.is_file() else ():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(pid), signal.SIGKILL)
 
 
 def saved(tmp_path, name):
