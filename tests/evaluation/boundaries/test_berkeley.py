@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from bmtas.evaluation.boundaries import Protocol, find_pairs, run_benchmark
+from bmtas.evaluation.boundaries import (
+    PROTOCOLS,
+    Protocol,
+    find_pairs,
+    image_counts,
+    run_benchmark,
+)
+from bmtas.evaluation.boundaries.files import read_prediction, read_truths
 from bmtas.evaluation.boundaries.scores import recall_precision_f
 
 TOLERANCE = 1e-3
@@ -30,3 +37,23 @@ def test_figures_of_the_benchmark(folder):
     for figure, image in zip(np.loadtxt(folder / 'test_2' / 'eval_bdry_img.txt'), counts.values()):
         # without interpolation: one of the five thresholds, not above the interpolated best
         assert recall_precision_f(image)[2].max() <= figure[4] + TOLERANCE
+
+
+# what Berkeley's own C++ matching counts when its pixels have sixty outliers to go to, not six
+COUNTS = [
+    ('2018', 'bsds-raw', 1 / 6, 9251, 2489),
+    ('2018', 'bsds-raw', 0.5, 7472, 1608),
+    ('2018', 'bsds-hed', 0.2, 7486, 1615),
+    ('2018', 'bsds-hed', 0.5, 2371, 489),
+    ('3063', 'bsds-raw', 0.5, 5714, 1120),
+    ('3063', 'bsds-hed', 0.2, 5728, 1123),
+]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize('name, protocol, threshold, truth, prediction', COUNTS)
+def test_counts_of_its_own_matching(folder, name, protocol, threshold, truth, prediction):
+    image, annotators = folder / 'png' / f'{name}.png', folder / 'groundTruth' / f'{name}.mat'
+    prepared = PROTOCOLS[protocol].prepare(read_prediction(image))
+    counts = image_counts(prepared, read_truths(annotators), np.array([threshold]))[0]
+    assert (counts[0], counts[2]) == (truth, prediction)

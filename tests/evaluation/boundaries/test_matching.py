@@ -45,6 +45,31 @@ def test_cardinality_is_the_maximum(predicted, data, radius):
     assert matched.sum() == largest_matching(predicted, truth, radius)
 
 
+def hundredths(predicted, truth):
+    """Distances of all predicted from all true pixels in hundredths of a pixel, rounded."""
+    squared = ((np.argwhere(predicted)[:, None] - np.argwhere(truth)) ** 2).sum(-1)
+    return np.rint(100 * np.sqrt(squared))
+
+
+@settings(max_examples=150, deadline=None)
+@given(masks, st.data(), st.floats(0.5, 4.0))
+def test_sum_of_distances_is_the_least_of_the_largest_matchings(predicted, data, radius):
+    """SciPy's assignment of all pixels to partners or, at a cost above all distances, to none."""
+    truth = data.draw(hnp.arrays(bool, predicted.shape))
+    first, second = BoundaryMatcher(truth, radius).pairs(predicted)
+    assert len(set(first)) == len(set(second)) == len(first)
+    assert predicted.flat[first].all() and truth.flat[second].all()
+    steps = np.stack(np.unravel_index(first, truth.shape)) - np.unravel_index(second, truth.shape)
+    lengths = np.hypot(*steps)
+    assert (lengths <= radius).all()
+    alone = 1e6
+    near = hundredths(predicted, truth)
+    cost = np.full((len(near), truth.sum() + len(near)), alone)
+    cost[:, : truth.sum()] = np.where(near <= 100 * radius, near, 2 * alone)
+    expected = cost[linear_sum_assignment(cost)]
+    assert np.rint(100 * lengths).sum() == expected[expected < alone].sum()
+
+
 def test_long_augmenting_path():
     # greedy pairs each true pixel with the predicted one on it and leaves the first predicted
     # pixel alone; only a path through all pairs makes room for it
@@ -67,18 +92,20 @@ def test_crowded_maps_need_several_rounds(seed):
 
 
 def pairs_of_berkeley(predicted, truth, radius, partners, rng):
-    """Pairs by the assignment problem of the Berkeley benchmark, solved exactly.
+    """Number of pairs and sum of their distances by the assignment problem of the Berkeley
+    benchmark, solved exactly.
 
     Every pixel with another one in reach is a node. A pair costs its distance, a node without one
     an outlier: each may go to some that are drawn at random, or to its own at a higher price; what
     is left of the outliers is paired in the same way.
     """
-    near = ((np.argwhere(predicted)[:, None] - np.argwhere(truth)) ** 2).sum(-1)
-    near = near[(near <= radius**2).any(1)][:, (near <= radius**2).any(0)]
+    near = hundredths(predicted, truth)
+    within = near <= 100 * radius
+    near = near[within.any(1)][:, within.any(0)]
     first, second = near.shape
     outlier = np.ceil(100 * 100 * radius)
     cost = np.full((first + second,) * 2, 1e9)
-    cost[:first, :second] = np.where(near <= radius**2, np.rint(100 * np.sqrt(near)), 1e9)
+    cost[:first, :second] = np.where(near <= 100 * radius, near, 1e9)
 
     for row in range(first):
         cost[row, second + rng.permutation(first)[:partners]] = outlier
@@ -91,7 +118,8 @@ def pairs_of_berkeley(predicted, truth, radius, partners, rng):
     for column in range(corner.shape[1]):
         corner[rng.permutation(len(corner))[:partners], column] = outlier
     rows, columns = linear_sum_assignment(cost)
-    return int(((rows < first) & (columns < second)).sum())
+    paired = (rows < first) & (columns < second)
+    return paired.sum(), cost[rows, columns][paired].sum()
 
 
 def test_berkeleys_assignment_approaches_ours():
@@ -101,11 +129,14 @@ def test_berkeleys_assignment_approaches_ours():
     for seed in range(20):
         rng = np.random.default_rng(seed)
         truth, predicted = rng.random((2, 12, 12)) < 0.3
-        ours = BoundaryMatcher(truth, 2).match(predicted).sum()
+        steps = np.subtract(
+            *(np.unravel_index(p, truth.shape) for p in BoundaryMatcher(truth, 2).pairs(predicted))
+        )
+        ours = steps.shape[1], np.rint(100 * np.hypot(*steps)).sum()
         assert pairs_of_berkeley(predicted, truth, 2, 10**6, rng) == ours
-        few = pairs_of_berkeley(predicted, truth, 2, 3, rng)
-        assert few <= ours
-        lost += ours - few
+        few, _ = pairs_of_berkeley(predicted, truth, 2, 3, rng)
+        assert few <= ours[0]
+        lost += ours[0] - few
     assert lost > 0
 
 
@@ -116,8 +147,9 @@ def test_plain_python_gives_the_same(monkeypatch):
     monkeypatch.setattr(jit_module, 'have_numba', lambda: False)
     from bmtas.evaluation.boundaries import matching
 
-    plain = jit_module.jit(matching.maximum_matching.__wrapped__)
-    monkeypatch.setattr(matching, 'maximum_matching', plain)
+    for name in ('list_edges', 'cheapest_matching'):
+        plain = jit_module.jit(getattr(matching, name).__wrapped__)
+        monkeypatch.setattr(matching, name, plain)
     np.testing.assert_array_equal(BoundaryMatcher(truth, 2.5).match(predicted), compiled)
 
 
