@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from bmtas.engine.config import load_config
-from bmtas.files import read_json, write_json
+from bmtas.files import read_json, write_json, write_text
 from bmtas.registry import DATASETS
 from bmtas.resources.report import markdown
 from bmtas.tasks import build_tasks
@@ -23,7 +23,9 @@ from bmtas.visualization.palettes import INK, task_colours
 CONFIGS = Path(__file__).resolve().parent.parent / 'configs' / 'task_routing'
 Found = Mapping[str, Any]
 COLUMNS_OF_TASKS = ('scores', 'accuracy', 'madds_by_task')
-COLUMNS = ('network', 'balanced accuracy', 'worst task', 'accuracy', 'M MAdds, one', 'all')
+COLUMNS = ('network', 'seeds', 'balanced accuracy', 'worst task', 'accuracy', 'M MAdds, one', 'all')
+RATIOS = r'(keep|single|shared).*_seed\d+$'
+"""Names of the networks of 40 attributes in the picture."""
 
 
 def collect(folder: Path, path: Path) -> None:
@@ -68,34 +70,61 @@ def networks_of(content: Mapping[str, Any]) -> dict[str, Found]:
     }
 
 
-def report(path: Path, plot: Path | None) -> None:
-    """Print the tables and draw the picture."""
+def report(path: Path, docs: Path | None, plot: Path | None) -> None:
+    """Print the tables or set them into a page, and draw the picture."""
     content = read_json(path, 'results of the study')
     found = networks_of(content)
-    for title, names in sections(found):
-        print(f'\n{title}\n')
-        groups: dict[str, list[Found]] = {}
-        for name in names:
-            groups.setdefault(re.sub(r'_seed\d+$', '', name), []).append(found[name])
-        print(markdown(COLUMNS, [row(name, runs) for name, runs in groups.items()]))
-    print(f'\nAccuracy of the majority class: {content["majority"]}')
-    twenty = on_twenty(found)
-    if twenty:
-        print('\nThe attributes of the search alone\n')
-        print(markdown(COLUMNS, [row(name, runs) for name, runs in twenty.items()]))
+    made = tables(content)
+    if docs:
+        write_text(docs, filled(docs.read_text(), made))
+    else:
+        print('\n\n'.join(f'{name}\n\n{table}' for name, table in made.items()))
     if plot:
-        draw(found, twenty, plot)
+        draw(found, on_twenty(found), plot)
 
 
-def sections(found: Found) -> Iterator[tuple[str, list[str]]]:
-    """Title and networks of each table."""
-    for title, pattern in (
-        ('Keep ratios', r'(keep|shared_|single).*seed\d+$'),
-        ('Classes of the same weight', 'weighted'),
-        ('Draws, norms, schemes', 'draw_|scheme_'),
-        ('Digits', 'digits'),
+def tables(content: Mapping[str, Any]) -> dict[str, str]:
+    """Markdown of all tables by name."""
+    found, made = networks_of(content), {}
+    for title, pattern, data in (
+        ('ratios', r'(keep|shared_|single).*seed\d+$', 'vgg11_bn_shapes40'),
+        ('weighted', 'weighted', 'vgg11_bn_shapes40'),
+        ('variants', 'draw_|scheme_', 'vgg11_bn_shapes40'),
+        ('digits', 'digits', 'vgg11_bn_digits'),
     ):
-        yield title, [name for name in found if re.match(pattern, name)]
+        rows = [row(*pair) for pair in by_seed(found, pattern).items()]
+        frequent = [
+            'majority class',
+            '',
+            '50.0',
+            '50.0',
+            f'{content["majority"][data]:.1f}',
+            '',
+            '',
+        ]
+        made[title] = markdown(COLUMNS, [*rows, frequent])
+    if twenty := on_twenty(found):
+        made['search'] = markdown(COLUMNS, [row(*pair) for pair in twenty.items()])
+    return made
+
+
+def filled(text: str, made: Mapping[str, str]) -> str:
+    """A page with the table behind each mark ``<!-- table: NAME -->`` replaced.
+
+    Raises:
+        KeyError: A mark names no table.
+    """
+    mark = re.compile(r'(<!-- table: (\w+) -->\n\n)(?:\|.*\n)*')
+    return mark.sub(lambda match: f'{match[1]}{made[match[2]]}\n', text)
+
+
+def by_seed(found: Found, pattern: str) -> dict[str, list[Found]]:
+    """Networks whose name begins with a pattern, those that differ in the seed together."""
+    groups: dict[str, list[Found]] = {}
+    for name in found:
+        if re.match(pattern, name):
+            groups.setdefault(re.sub(r'_seed\d+$', '', name), []).append(found[name])
+    return groups
 
 
 def row(name: str, runs: Sequence[Found]) -> list[str]:
@@ -105,6 +134,7 @@ def row(name: str, runs: Sequence[Found]) -> list[str]:
     one, every = (statistics.fmean(map(cost, runs)) / 1e6 for cost in (one_task, all_tasks))
     return [
         name,
+        str(len(runs)),
         f'{statistics.fmean(means):.1f}{spread}',
         f'{statistics.fmean(min(run["scores"]) for run in runs):.1f}',
         f'{statistics.fmean(statistics.fmean(run["accuracy"]) for run in runs):.1f}',
@@ -132,15 +162,14 @@ def on_twenty(found: Found) -> dict[str, list[Found]]:
         return {}
     tasks = found['tree20']['tasks']
     rows = {name: [found[name]] for name in ('tree20', 'shared20') if name in found}
-    for name in found:
-        if match := re.fullmatch(r'(keep[\d.]+|single|shared_long)_seed\d+', name):
-            rows.setdefault(match[1], []).append(part_of(found[name], tasks))
+    for name, runs in by_seed(found, RATIOS).items():
+        rows[name] = [part_of(run, tasks) for run in runs]
     return rows
 
 
 def part_of(run: Found, tasks: Sequence[str]) -> Found:
     """A network reduced to some of its tasks."""
-    names = run['tasks'].split()
+    names = run['tasks']
     chosen = [names.index(task) for task in tasks]
     part = {
         key: [run[key][index] for index in chosen]
@@ -152,10 +181,7 @@ def part_of(run: Found, tasks: Sequence[str]) -> Found:
 
 def draw(found: Found, twenty: Mapping[str, Sequence[Found]], path: Path) -> None:
     """Balanced accuracy against the cost of one task and of all, for 40 attributes and for 20."""
-    forty: dict[str, list[Found]] = {}
-    for name in found:
-        if match := re.fullmatch(r'(keep[\d.]+|single|shared\w*)_seed\d+', name):
-            forty.setdefault(match[1], []).append(found[name])
+    forty = by_seed(found, RATIOS)
     parts = [('40 attributes', forty), *([('20 attributes', twenty)] if twenty else [])]
     figure = new_figure(8, 3.6 * len(parts))
     grid = figure.subplots(len(parts), 2, sharey='row', squeeze=False)

@@ -2,12 +2,13 @@
 
     python benchmarks/task_routing_study.py run DIR [--seeds 0 1] [--only NAME ...]
     python benchmarks/task_routing_study.py collect DIR FILE.json
-    python benchmarks/task_routing_study.py report FILE.json [--plot FILE.png]
+    python benchmarks/task_routing_study.py report FILE.json [--docs PAGE.md] [--plot FILE.png]
 
 `run` trains and tests one network after the other, each in a folder of DIR; what is finished is
 skipped, what was cut off goes on. Networks of 40 attributes see the same number of pairs of image
 and task, 16 a batch times --updates; draws, norms and schemes are compared over --short updates.
-`collect` writes what the report needs into one file, `report` prints its tables.
+`collect` writes what the report needs into one file; `report` prints its tables or sets them into a
+page, each behind its mark.
 """
 
 from __future__ import annotations
@@ -74,6 +75,8 @@ def ratios(updates: int, seed: int) -> Iterator[Run]:
     common = (f'randomness.seed={seed}',)
     for keep in KEEP:
         yield routed(f'keep{keep}_seed{seed}', updates, keep, seed)
+    # ten passes over all pairs
+    yield routed(f'keep0.5_long_seed{seed}', updates * 5 // 2, 0.5, seed)
     yield Run(f'shared_seed{seed}', SHARED, updates // 40, common)
     # ten times as many pairs, a quarter of the passes of a routed network
     yield Run(f'shared_long_seed{seed}', SHARED, updates // 4, common)
@@ -122,8 +125,9 @@ def searched(updates: int) -> Iterator[Run]:
     config = 'branched/resnet18_shapes20'
     search = ('bmtas/resnet18_shapes20', '--cfg-options', 'train_dataloader.batch_size=8')
     search += ('search.warmup_updates=30', 'search.weight_updates=80')
-    yield Run('tree20', config, updates // 20, (), BATCH, search)
-    yield Run('shared20', config, updates // 20, ('model.encoder.routes=shared',), BATCH)
+    # as many images for each task as the routed networks see
+    yield Run('tree20', config, updates // 40, (), BATCH, search)
+    yield Run('shared20', config, updates // 40, ('model.encoder.routes=shared',), BATCH)
 
 
 def run(folder: Path, runs: Sequence[Run]) -> None:
@@ -160,6 +164,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--short', type=int, default=4000, help='for draws, norms and schemes')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
     parser.add_argument('--only', nargs='+', default=[''], help='runs whose name holds this')
+    parser.add_argument('--docs', type=Path, help='page whose tables are replaced')
     parser.add_argument('--plot', type=Path)
     args = parser.parse_args(argv)
     folder = args.paths[0].absolute()
@@ -171,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif args.what == 'collect':
         collect(*args.paths)
     else:
-        report(args.paths[0], args.plot)
+        report(args.paths[0], args.docs, args.plot)
 
 
 if __name__ == '__main__':

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from bmtas.task_routing.channels import Site
 from bmtas.task_routing.norms import TaskBatchNorm
 from bmtas.task_routing.plan import ChannelPlan
 from bmtas.task_routing.slicing import slice_module
 
 STATISTICS = ('running_mean', 'running_var')
+Frame = tuple[nn.Module, dict[str, tuple[Tensor | None, Tensor | None]]]
+"""A part of few channels, and by site the input and output channels that it keeps."""
 
 
 class KeptParts:
@@ -30,7 +31,7 @@ class KeptParts:
 
     def __init__(self, plan: ChannelPlan, kept: np.ndarray) -> None:
         self.plan, self.kept = plan, kept
-        self._frames: dict[tuple[int, int], nn.Module] = {}
+        self._frames: dict[tuple[int, int], Frame] = {}
 
     def run(
         self, part: int, task: int, module: nn.Module, plain: Callable[[], nn.Module], x: Tensor
@@ -47,24 +48,36 @@ class KeptParts:
         Raises:
             ValueError: A mask cuts through what cannot be cut exactly, see ``slice_module``.
         """
-        sites, kept = self.plan.sites[part], self.kept[task]
         if (part, task) not in self._frames:
-            frame = slice_module(plain().to('meta'), sites, kept)
-            self._frames[part, task] = frame
-        frame = self._frames[part, task].train(module.training)
+            self._frames[part, task] = self._frame(part, task, plain())
+        frame, indices = self._frames[part, task]
+        if frame.training != module.training:
+            frame.train(module.training)
         tensors, write_back = {}, []
-        for name, site in sites.items():
+        for name, (inputs, outputs) in indices.items():
             bare = module.get_submodule(name) if name else module
             own = _tensors(getattr(bare, 'inner', bare), task)
             for key, whole in own.items():
-                cut = _cut(whole, site, kept) if whole.dim() else whole
+                cut = _cut(whole, inputs, outputs) if whole.dim() else whole
                 tensors[f'{name}.{key}' if name else key] = cut
                 if key in STATISTICS and cut is not whole:
-                    write_back.append((whole, cut, site))
+                    write_back.append((whole, cut, outputs))
         x = functional_call(frame, tensors, (x,))
-        for whole, cut, site in write_back if module.training else ():
-            whole.index_copy_(0, _index(kept[site.outputs], cut.device), cut)
+        for whole, cut, outputs in write_back if module.training else ():
+            whole.index_copy_(0, outputs.to(cut.device), cut)
         return x
+
+    def _frame(self, part: int, task: int, plain: nn.Module) -> Frame:
+        """The part cut to a task's channels, without weights, and what to cut out of them."""
+        sites, kept = self.plan.sites[part], self.kept[task]
+        indices = {
+            name: (
+                _index(kept[site.inputs]) if site.groups == 1 else None,
+                _index(kept[site.outputs]),
+            )
+            for name, site in sites.items()
+        }
+        return slice_module(plain.to('meta'), sites, kept), indices
 
     def widen(self, x: Tensor, units: np.ndarray, task: int) -> Tensor:
         """All channels of a feature: 0 in the masked ones."""
@@ -72,7 +85,7 @@ class KeptParts:
         if kept.all():
             return x
         wide = x.new_zeros(len(x), len(kept), *x.shape[2:])
-        return wide.index_copy(1, _index(kept, x.device), x)
+        return wide.index_copy(1, torch.from_numpy(np.flatnonzero(kept)).to(x.device), x)
 
 
 def _tensors(module: nn.Module, task: int) -> dict[str, Tensor]:
@@ -87,13 +100,13 @@ def _tensors(module: nn.Module, task: int) -> dict[str, Tensor]:
     return dict(own, num_batches_tracked=count)
 
 
-def _cut(whole: Tensor, site: Site, kept: np.ndarray) -> Tensor:
-    inputs, outputs = kept[site.inputs], kept[site.outputs]
-    cut = whole if outputs.all() else whole.index_select(0, _index(outputs, whole.device))
-    if whole.dim() > 1 and site.groups == 1 and not inputs.all():
-        cut = cut.index_select(1, _index(inputs, whole.device))
+def _cut(whole: Tensor, inputs: Tensor | None, outputs: Tensor | None) -> Tensor:
+    cut = whole if outputs is None else whole.index_select(0, outputs.to(whole.device))
+    if whole.dim() > 1 and inputs is not None:
+        cut = cut.index_select(1, inputs.to(whole.device))
     return cut
 
 
-def _index(kept: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.flatnonzero(kept)).to(device)
+def _index(kept: np.ndarray) -> Tensor | None:
+    """Numbers of the kept channels, None for all."""
+    return None if kept.all() else torch.from_numpy(np.flatnonzero(kept))

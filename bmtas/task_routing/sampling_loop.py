@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ from bmtas.engine import (
 from bmtas.engine.loops import PositionTrainLoop
 from bmtas.registry import LOOPS
 from bmtas.task_routing.routed import RoutedEncoder
-from bmtas.tasks import MultiTaskSample, Task
+from bmtas.tasks import MultiTaskSample, Task, TaskMaps
 
 DRAWS = 71
 """Purpose of the random numbers, see ``bmtas.engine.seeding``."""
@@ -119,7 +120,10 @@ class TaskSamplingLoop(PositionTrainLoop):
             names, routing = list(rows), dict(rows=rows)
         if not names:
             return {}
-        data = model.data_preprocessor(batch, True)
+        drawn = {task.label for task in model.select(names)}
+        # labels of the other tasks are neither checked nor moved: with many tasks they take longer
+        samples = [_with_labels(sample, drawn) for sample in samples]
+        data = model.data_preprocessor(dict(batch, data_samples=samples), True)
         wrapper.zero_grad(set_to_none=True)
         with wrapper.optim_context(model):
             losses = model(**data, mode='loss', tasks=names, **routing)
@@ -170,6 +174,15 @@ def labelled_tasks(tasks: Sequence[Task], samples: Sequence[MultiTaskSample]) ->
         else:  # many tasks: one call for all images
             columns.append(task.kind.labelled(torch.stack(labels)))
     return torch.stack(columns, 1)
+
+
+def _with_labels(sample: MultiTaskSample, labels: Collection[str]) -> MultiTaskSample:
+    """A sample that has some of the labels alone."""
+    sample = copy.copy(sample)
+    sample.labels = TaskMaps(
+        {name: sample.labels[name] for name in labels if name in sample.labels}
+    )
+    return sample
 
 
 def _chosen(known: list[int], draw: float) -> int | None:

@@ -126,8 +126,10 @@ class UpdateLoop(BaseLoop):
         with guard, StopRequest() as stop:
             # a run that was killed between a checkpoint and the validation after it
             self._validate()
+            runner.model.train()
             while self._iter < self._max_iters and not self.stop_training:
-                runner.model.train()
+                if not runner.model.training:  # going through all modules takes time
+                    runner.model.train()
                 self.run_update(self.next_batch(), guard)
                 signum = stop.at(self._iter) if self._iter % self._step == 0 else 0
                 if signum:
