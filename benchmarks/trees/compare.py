@@ -46,9 +46,11 @@ STRATEGIES: dict[str, play.Strategy] = {
     'surrogate, 24 full': play.surrogate(24, 1.0),
     'surrogate, 48 half': play.surrogate(48, 0.5),
     'surrogate, 24 half, pairs only': play.surrogate(24, 0.5, forms=('pairs',)),
-    'its trees with tasks permuted': play.permuted(play.default()),
+    'its trees with tasks permuted': play.permuted(play.surrogate(24, 1.0)),
     'surrogate, 24 half, race of 4': play.race(24, 0.5),
-    'Thompson, 12 and 3 x 4 halves, own schedule': play.thompson(12, 3, 4, 0.5),
+    'rounds, 8 and 4 x 2 full': play.thompson(8, 4, 2, 1.0),
+    'rounds, 8 and 4 x 2 halves, own schedule': play.thompson(8, 4, 2, 0.5),
+    'rounds, 12 and 6 x 2 halves, own schedule': play.thompson(12, 6, 2, 0.5),
     'uniform supergraph, best': play.uniform_supergraph(None),
     'uniform supergraph, regression': play.uniform_supergraph(32),
     'FAFS': play.fafs,
@@ -61,7 +63,7 @@ STRATEGIES: dict[str, play.Strategy] = {
     'all trees, one seed': play.one_seed,
     'optimum': play.optimum,
 }
-DRAWN = (DEFAULT, 'surrogate', 'its trees', 'Thompson', 'uniform')
+DRAWN = (DEFAULT, 'surrogate', 'its trees', 'rounds', 'uniform')
 BY_TREE = ('short', 'supergraph')
 COLUMNS = ('units', 'normalised', 'equal', 'regret', 'percentile', 'rank', 'correlation', 'bias')
 

@@ -14,7 +14,7 @@ from bmtas.search.bmn import GroupScores
 from bmtas.search.fafs import sweep
 from bmtas.search.gradient.decoding import PairRisk
 from bmtas.search.surrogate import Surrogate, fit_surrogate
-from bmtas.search.surrogate_search import SurrogateSearch
+from bmtas.search.surrogate_search import ROUNDS, SurrogateSearch
 
 Strategy = Callable[[Trial, np.random.Generator], Outcome | None]
 """None where the table has not what the strategy needs."""
@@ -80,8 +80,8 @@ def surrogate(count: int, share: float, own: bool = False, **options) -> Strateg
 
 def default() -> Strategy:
     """``SurrogateSearch`` with nothing but its defaults."""
-    options = inspect.signature(SurrogateSearch).parameters
-    return surrogate(options['count'].default, options['length'].default, own=True)
+    options = {k: v.default for k, v in inspect.signature(SurrogateSearch).parameters.items()}
+    return thompson(options['count'], ROUNDS, options['batch'], options['length'])
 
 
 def thompson(first: int, rounds: int, batch: int, share: float) -> Strategy:
@@ -96,11 +96,11 @@ def thompson(first: int, rounds: int, batch: int, share: float) -> Strategy:
         for number in range(len(trial.budgets)):
             trees = start
             for _ in range(rounds):
-                model = fit_surrogate(routes[trees], losses[trees])
-                drawn = [
-                    trial.best_up_to(model.draw(rng).gain(routes))[number] for _ in range(batch)
-                ]
-                trees = np.union1d(trees, drawn)
+                model, wanted = fit_surrogate(routes[trees], losses[trees]), len(trees) + batch
+                for _ in range(5 * batch):
+                    if len(trees) < wanted:
+                        best = trial.best_up_to(model.draw(rng).gain(routes))[number]
+                        trees = np.union1d(trees, best)
             score = fit_surrogate(routes[trees], losses[trees]).gain(routes)
             chosen.append(trial.best_up_to(score)[number])
             paid.append(share * trial.units[trees].sum())

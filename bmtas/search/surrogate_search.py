@@ -13,13 +13,13 @@ from bmtas.search.affinity_file import read_affinity, save_affinity
 from bmtas.search.bmn import expand, location_costs, spans
 from bmtas.search.context import PICTURES, SearchContext, SearchResult, Strategy
 from bmtas.search.front import Front
+from bmtas.search.rounds import Place, race, train_rounds
 from bmtas.search.row import Row
-from bmtas.search.rows import Rows, Trained, by_task, gains, spent
+from bmtas.search.rows import Rows, Trained, by_task, spent
 from bmtas.search.surrogate import (
     MIN_ROWS,
     Surrogate,
     cautious,
-    contenders,
     design_trees,
     fit_surrogate,
     left_out_rank,
@@ -30,6 +30,7 @@ from bmtas.search.surrogate import (
 from bmtas.typed import Natural, Positive, Range
 from bmtas.visualization import draw_affinity
 
+ROUNDS = 6
 SUPERNET, POOL = 3, 256
 """Length of a supergraph's training in those of the rows, and how many trees it draws from."""
 KNOWS, MIN_WHOLE = 0.2, 4
@@ -54,6 +55,9 @@ class SurrogateSearch(Strategy):
         share: With 'probe', part of the updates that the Shared network is trained before.
         locations: Indices of the last layer of each location; by default 'stages', the decoder's
             low-level layer and the context module also end one.
+        rounds, batch: How often, and how many, trees are trained after these that the regression
+            so far finds likely to be the best for the budget; ``rounds`` of 'train' alone, where
+            it is 6 by default.
         race: Trees that are trained in the end, to take the best on held-out images; 0 trusts the
             prediction.
         held_out: Part of the training images that is kept for the measurement.
@@ -69,10 +73,12 @@ class SurrogateSearch(Strategy):
     def __init__(
         self,
         source: Literal['train', 'probe', 'pairs', 'supergraph'] = 'train',
-        count: Annotated[int, Range(2)] = 24,
+        count: Annotated[int, Range(2)] = 12,
         length: Annotated[float, Range(0, 1)] = 1.0,
         share: Annotated[float, Range(0, 1)] = 0.5,
         locations: Literal['stages'] | Sequence[Natural] = 'stages',
+        rounds: Natural | None = None,
+        batch: Annotated[int, Range(1)] = 2,
         race: Natural = 0,
         held_out: Annotated[float, Range(0, 1, open=True)] = 0.2,
         elasticities: Mapping[str, Positive] | None = None,
@@ -80,8 +86,13 @@ class SurrogateSearch(Strategy):
         seed: Natural = 0,
     ) -> None:
         self.source, self.count, self.length, self.share = source, count, length, share
+        self.rounds, self.batch = ROUNDS if rounds is None else rounds, batch
         self.locations, self.race, self.held_out = locations, race, held_out
         self.elasticities, self.prior, self.seed = elasticities, prior, seed
+        if source != 'train':
+            if rounds:
+                raise ValueError(f"search.rounds: of 'train' alone, search.source is {source!r}")
+            self.rounds = 0
         if prior == 'gradients' and source in ('pairs', 'supergraph'):
             raise ValueError(
                 f"search.prior: 'gradients' needs a Shared training, {source} has none"
@@ -102,6 +113,11 @@ class SurrogateSearch(Strategy):
         design, pool = self._design(context, rows, ends, costs)
         self._check_number(design, rows)
         rows.train(design, pool)
+        updates = max(1, round(rows.length * self.length))
+        place = Place(context, rows, costs, lengths, budget, updates, self.seed)
+        train_rounds(
+            place, lambda: self._fit(context, rows, ends, weights)[0], self.rounds, self.batch
+        )
         surrogate, known = self._fit(context, rows, ends, weights)
         method = 'dp' if len(context.names) <= MAX_ITEMS else 'beam'
         if method == 'beam':
@@ -110,7 +126,7 @@ class SurrogateSearch(Strategy):
         rank, index = self._judge(context, surrogate, found, known, budget)
         tree = expand(found.tree(index), lengths)
         if self.race and (rank is None or rank >= KNOWS):
-            tree = self._race(context, rows, surrogate, costs, lengths, budget, weights)
+            tree = race(place, surrogate, self.race, weights)
         names = [context.table.layer_names[end] for end in ends]
         share = pair_certainty(surrogate, costs, budget, seed=self.seed)
         path = context.work_dir / PICTURES / 'pairs.png'
@@ -261,28 +277,6 @@ class SurrogateSearch(Strategy):
                 'tree within one deviation of the best. More trainings may help (search.count)'
             )
         return rank, index
-
-    def _race(
-        self,
-        context: SearchContext,
-        rows: Rows,
-        surrogate: Surrogate,
-        costs: Sequence[float],
-        lengths: Sequence[int],
-        budget: float,
-        weights: np.ndarray,
-    ) -> BranchingTree:
-        """The best on held-out images of the most promising trees."""
-        trees = contenders(surrogate, costs, budget, self.race, self.seed)
-        trees = [
-            expand(BranchingTree.from_routes(tree.routes, context.names), lengths) for tree in trees
-        ]
-        updates = max(1, round(rows.length * self.length))
-        trained = rows.train([Row.of(tree, updates, self.seed) for tree in trees])
-        points = gains(np.array([item.losses for item in trained]), weights)
-        for tree, value in zip(trees, points):
-            context.log(f'race: {value - points.max():6.2f} points, {context.describe(tree)}')
-        return trees[int(points.argmax())]
 
 
 def _branches_at(routes: Sequence[Sequence[int]], starts: Sequence[int]) -> bool:

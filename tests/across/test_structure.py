@@ -136,7 +136,7 @@ TOGETHER = {
     'search/test_fafs.py': 'search/fafs_search search/difficulty',
     'search/test_run.py': 'search/context search/front',
     'search/test_trained.py': (
-        'search/best_of_random search/row search/rows search/surrogate_search'
+        'search/best_of_random search/row search/rounds search/rows search/surrogate_search'
     ),
     'sharing/test_accounting.py': (
         'sharing/calibrate sharing/calibrate_cli sharing/delta_file sharing/meter '

@@ -99,7 +99,7 @@ train_dataloader = dict(dataset=dict(length=20, antialias=1), **_plain)
 val_dataloader = dict(dataset=dict(length=3, antialias=1), **_plain)
 test_dataloader = dict(dataset=dict(length=3, antialias=1), **_plain)
 train_cfg = dict(max_iters=8)
-search = dict(type='SurrogateSearch', count=8, length=0.25)
+search = dict(type='SurrogateSearch', count=8, length=0.25, rounds=0)
 """
 
 

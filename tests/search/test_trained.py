@@ -117,6 +117,57 @@ def test_interrupted_and_earlier_rows_are_used_again(trees_config, fake, monkeyp
     assert first.report['rows'] == 8 and second.report['rows'] == 12
 
 
+def test_rounds_train_likely_trees_and_go_on_where_they_were(trees_config, fake, monkeypatch):
+    options, exact = {'search.rounds': 3, 'search.batch': 2}, rows_module.train_row
+
+    def train(folder):
+        exact(folder)
+        path = Path(folder) / 'result.json'
+        content, rng = read_json(path), np.random.default_rng(int(Path(folder).name, 16))
+        content['losses'] = {k: v + rng.normal(0, 0.05) for k, v in content['losses'].items()}
+        write_json(path, content)
+
+    monkeypatch.setattr(rows_module, 'train_row', train)
+    whole = run_search(trees_config('whole', budget='13M', **options))
+    wanted = list(fake)
+    assert 8 < len(wanted) == len(set(wanted)) <= 8 + 3 * 2
+    fake.clear()
+
+    def stop(folder):
+        if len(fake) == 9:  # in the middle of the first round
+            raise KeyboardInterrupt
+        train(folder)
+
+    monkeypatch.setattr(rows_module, 'train_row', stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_search(trees_config('cut', budget='13M', **options))
+    monkeypatch.setattr(rows_module, 'train_row', train)
+    again = run_search(trees_config('cut', budget='13M', **options))
+    assert sorted(fake) == sorted(wanted)
+    assert again.tree == whole.tree and again.report['rows'] == len(wanted)
+    folder = trees_config('whole').work_dir
+    table = SearchContext(trees_config('whole'), Path(folder), lambda text: None).table
+    for trees in read_json(Path(folder) / 'rounds.json')['rounds']:
+        for routes in trees:
+            tree = BranchingTree.from_routes(np.repeat(routes, (1, 2, 1), 0), TASKS)
+            assert tree.cost(table) <= 13e6
+    # another budget draws its own trees, and uses all rows
+    (Path(folder) / 'search.json').unlink()
+    fake.clear()
+    dearer = run_search(trees_config('whole', budget='16M', **options))
+    assert dearer.report['rows'] == len(wanted) + len(fake) and not set(fake) & set(wanted)
+
+
+def test_rounds_end_where_nothing_is_uncertain(trees_config, fake):
+    run_search(trees_config(budget='13M', **{'search.rounds': 3}))
+    assert len(fake) == 8  # losses without noise: every draw finds a tree that is known
+
+
+def test_rounds_need_trees_from_scratch(trees_config):
+    with pytest.raises(ValueError, match="search.rounds: of 'train' alone, search.source is 'pro"):
+        run_search(trees_config(budget='12M', **{'search.source': 'probe', 'search.rounds': 1}))
+
+
 def test_noise_is_told_from_knowledge(trees_config, fake, monkeypatch):
     def noise(folder):
         row = read_json(Path(folder) / 'row.json')

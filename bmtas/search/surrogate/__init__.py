@@ -27,9 +27,10 @@ neighbouring layers (``bmn.spans``, ``location_costs``, ``expand``); D locations
     index = cautious(surrogate, front, budget)         # cheapest of the front within one deviation
     share = pair_certainty(surrogate, location_costs, budget, count=200, seed=0)  # (D, T, T)
     trees = contenders(surrogate, location_costs, budget, count, seed)  # best, then likely others
+    trees = promising(surrogate, location_costs, budget, count, seed, known)   # new ones to train
 """
 
-from bmtas.search.surrogate.decoding import cautious, contenders, pair_certainty
+from bmtas.search.surrogate.decoding import cautious, contenders, pair_certainty, promising
 from bmtas.search.surrogate.design import design_trees, pair_trees, probe_trees
 from bmtas.search.surrogate.model import (
     MIN_ROWS,
@@ -50,5 +51,6 @@ __all__ = [
     'pair_certainty',
     'pair_trees',
     'probe_trees',
+    'promising',
     'rank_given',
 ]

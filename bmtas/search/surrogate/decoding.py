@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -65,8 +65,37 @@ def contenders(
     return sorted(votes, key=votes.get, reverse=True)[:count]
 
 
+def promising(
+    surrogate: Surrogate,
+    costs: Sequence[float],
+    budget: float,
+    count: int,
+    seed: int | Sequence[int],
+    known: Collection[BranchingTree] = (),
+) -> list[BranchingTree]:
+    """Up to ``count`` new trees that posterior draws find best (Thompson sampling).
+
+    Args:
+        surrogate: The fit.
+        costs: (D,) of one copy of each location.
+        budget: Of the locations.
+        count: How many; five times as many draws are made at most.
+        seed: Of the draws.
+        known: Trees that are not wanted.
+    """
+    found: dict[BranchingTree, None] = {}
+    for tree in _drawn_trees(surrogate, costs, budget, 5 * count, seed):
+        if tree not in known and len(found) < count:
+            found[tree] = None
+    return list(found)
+
+
 def _drawn_trees(
-    surrogate: Surrogate, costs: Sequence[float], budget: float, count: int, seed: int
+    surrogate: Surrogate,
+    costs: Sequence[float],
+    budget: float,
+    count: int,
+    seed: int | Sequence[int],
 ) -> Iterator[BranchingTree]:
     rng = np.random.default_rng(seed)
     for _ in range(count):

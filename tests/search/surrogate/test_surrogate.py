@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from bmtas.branching import enumerate_trees, tree_front
+from bmtas.branching import BranchingTree, enumerate_trees, tree_front
 from bmtas.search.surrogate import (
     cautious,
     contenders,
@@ -12,6 +12,7 @@ from bmtas.search.surrogate import (
     pair_certainty,
     pair_trees,
     probe_trees,
+    promising,
 )
 from bmtas.search.surrogate.features import sharing_features
 from bmtas.search.surrogate.model import rank_given
@@ -171,6 +172,22 @@ def test_decoding_says_how_sure_it_is(effects):
     assert cautious(sure, known_well, 20.0) == known_well.best(20.0)
     trees = contenders(unsure, COSTS, 20.0, 4)
     assert len(set(trees)) == 4 and (trees[0].routes == routes[front.best(20.0)]).all()
+
+
+def test_promising_trees_are_the_best_of_draws_by_looking_at_all():
+    routes = all_routes()
+    rows = routes[::9]
+    effects = np.random.default_rng(3).normal(0, 0.02, (LOCATIONS, 4, 4))
+    model = fit_surrogate(rows, losses_of(rows, effects, noise=0.1, seed=4))
+    costs = (routes.max(2) + 1) @ np.array(COSTS)
+    rng, wanted, known = np.random.default_rng((5, 1)), [], BranchingTree.from_routes(rows[0])
+    for _ in range(20):
+        gains = model.draw(rng).gain(routes)
+        best = routes[np.where(costs <= 16.0, gains, -np.inf).argmax()]
+        tree = BranchingTree.from_routes(best)
+        if tree not in wanted and tree != known:
+            wanted.append(tree)
+    assert promising(model, COSTS, 16.0, 4, (5, 1), {known}) == wanted[:4] and len(wanted) > 4
 
 
 def test_designs_are_spread_over_costs_and_begin_with_the_ends():
