@@ -53,7 +53,7 @@ def comparison_table(entries: Sequence[Entry], cost: str = 'madds') -> str:
     more = [] if cost in ('madds', 'params') else [cost]
     if cost == 'madds_effective':
         more.append('latency_ms')  # what is effective on paper stands beside what was measured
-    titles = [f'{line.label} {line.score} {"↑" if line.higher else "↓"}' for line in lines]
+    titles = [_title(line) for line in lines]
     costs = [COSTS[key][0] for key in ('madds', 'params', *more)]
     header = ['method', 'runs', *costs, *titles, 'Delta_m (%)']
     rows = []
@@ -71,6 +71,13 @@ def comparison_table(entries: Sequence[Entry], cost: str = 'madds') -> str:
             ]
         )
     return markdown(header, rows)
+
+
+def _title(line: Line) -> str:
+    arrow = '↑' if line.higher else '↓'
+    # the column of the mean before them names the score
+    extreme = line.rank in ('worst', 'best')
+    return f'{line.label} {arrow}' if extreme else f'{line.label} {line.score} {arrow}'
 
 
 def _cell(entry: Entry, key: str) -> str:
