@@ -26,7 +26,7 @@ def check_routes(routes: Any) -> np.ndarray:
         raise ValueError('routes must be a non-empty table: L rows of T numbers')
     for number, row in enumerate(rows):
         if not isinstance(row, (list, tuple)) or not row:
-            raise ValueError(f'row {number} of the routes is not a list of numbers: {row!r}')
+            raise ValueError(f'row {number} of the routes must be a list of numbers, got {row!r}')
         if len(row) != len(rows[0]):
             raise ValueError(
                 f'row {number} of the routes has {len(row)} entries, row 0 has {len(rows[0])}'

@@ -201,6 +201,10 @@ def run_tool(
         main(argv)
     except Exception as error:
         remedy = remedy_for(error)
+        if not remedy and 'mmengine.registry' in sys.modules:
+            from bmtas.engine import explained
+
+            error = explained(error)
         if not remedy and not isinstance(error, USER_ERRORS):
             raise
         if os.environ.get('BMTAS_DEBUG') == '1':

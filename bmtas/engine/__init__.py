@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         'balancing': ['kept_buffers'],
         'build': ['build_runner', 'check_data', 'config_from_args', 'resource_table'],
+        'building': ['explained'],
         'checkpoint': ['checkpoints_of'],
         'clusters': ['Template'],
         'config': ['load_config', 'select_tasks'],

@@ -292,7 +292,10 @@ def _walk(node: Any, registry: Registry | None, path: str) -> None:
 
 def _require_type(node: Mapping, registry: Registry, path: str) -> None:
     if 'type' not in node:
-        raise ValueError(f'{path}: lacks the key type, the name of a {registry.name}')
+        known = ', '.join(sorted(_known_types(registry)))
+        raise ValueError(
+            f'{path}: lacks the key type, the name of a {registry.name}; known: {known}'
+        )
 
 
 def check_config(cfg: Mapping[str, Any]) -> None:

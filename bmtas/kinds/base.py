@@ -195,9 +195,10 @@ def build_kind(
         raise ValueError(f'{where}: {cfg!r} is no kind; give a name or dict(type=name, **options)')
     options = dict(type=cfg) if isinstance(cfg, str) else dict(cfg)
     name = options.pop('type', None)
-    target = KINDS.get(name) if isinstance(name, str) else name
+    known_kinds = kind_names()  # a registry would take the name for that of a module, too
+    target = KINDS.module_dict.get(name) if isinstance(name, str) else name
     if target is None:
-        raise ValueError(f'{where}: unknown kind {name!r}; {nearest(str(name), kind_names())}')
+        raise ValueError(f'{where}: unknown kind {name!r}; {nearest(str(name), known_kinds)}')
     known = {f.name: f for f in fields(target)}
     for key in options:
         if key not in known:

@@ -277,5 +277,5 @@ def _integers(parts: Sequence[str], text: str) -> list[int]:
     """The parts as integers, or CodeTextError."""
     for part in parts:
         if not re.fullmatch(r'\s*\d+\s*', part):
-            raise CodeTextError(f'code text {text!r}: {part.strip()!r} is no integer')
+            raise CodeTextError(f'code text {text!r}: {part.strip()!r} must be a whole number')
     return [int(part) for part in parts]

@@ -39,7 +39,7 @@ class CoolDownLR(LinearLR):
         **more: Any,
     ) -> None:
         if not 0 < share <= 1:
-            raise ValueError(f'param_scheduler: CoolDownLR: share must be in (0, 1], got {share}')
+            raise ValueError(f'CoolDownLR: share must be in (0, 1], got {share}')
         begin = min(round(end * (1 - share)), end - 2)
         super().__init__(
             optimizer, start_factor=1.0, end_factor=end_factor, begin=max(0, begin), end=end, **more

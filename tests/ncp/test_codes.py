@@ -86,7 +86,7 @@ def test_json_of_a_propagation_is_a_code(tmp_path):
         (TEXT_508.replace('3_2_3_3', '3_1_3_3'), CodeTextError, 'must have 2 branches'),
         (TEXT_508.rsplit('-', 1)[0], CodeTextError, '6 groups'),
         (TEXT_508.replace('32_48', '32'), CodeLengthError, 'group 3'),
-        (TEXT_508.replace('32_48', '32_x'), CodeTextError, "'x' is no integer"),
+        (TEXT_508.replace('32_48', '32_x'), CodeTextError, "'x' must be a whole number"),
         ({'input_channel': [8, 8]}, CodeSettingError, 'last_channel'),
     ],
 )

@@ -43,7 +43,8 @@ class Protocol:
         make_thresholds(self.thresholds)
         if not 0 < self.tolerance < 1:
             raise ValueError(
-                f'tolerance: {self.tolerance} is not a fraction of the diagonal between 0 and 1'
+                'tolerance: must be a fraction of the diagonal between 0 and 1, '
+                f'got {self.tolerance}'
             )
         if self.truth not in TRUTH_KINDS:
             raise ValueError(f'truth: unknown kind {self.truth!r}, choose from {TRUTH_KINDS}')

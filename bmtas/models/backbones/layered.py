@@ -110,7 +110,7 @@ class LayeredBackbone:
             low_level_index = at_four[-1] if at_four else 0
         if not 0 <= low_level_index < self.num_layers:
             raise ValueError(
-                f'backbone: low_level_index {low_level_index} is not among {self.num_layers} layers'
+                f'low_level_index: must be 0 to {self.num_layers - 1}, got {low_level_index}'
             )
         self.low_level_index = low_level_index
 

@@ -110,6 +110,12 @@ def resolve_routes(routes: Any, tasks: Sequence[str], layer_names: Sequence[str]
     elif isinstance(routes, str) and routes in ('shared', 'separate'):
         return getattr(BranchingTree, routes)(num_layers, tasks, layer_names)
     elif isinstance(routes, Mapping):
+        missing = [key for key in ('config', 'tasks') if key not in routes]
+        if missing:
+            raise ValueError(
+                f'routes: {missing[0]} is missing; give the table of a branching file as config '
+                'and the names of its columns as tasks'
+            )
         tree = BranchingTree.from_routes(routes['config'], routes['tasks']).reorder(tasks)
     elif isinstance(routes, (str, Path)):
         tree = BranchingTree.from_file(routes, tasks, num_layers)
