@@ -28,6 +28,7 @@ from bmtas.sharing.calibrate import thresholds_for
 from bmtas.sharing.delta_file import base_hash, read_delta, write_delta
 from bmtas.sharing.merge import merged_state
 from bmtas.sharing.meter import Meter
+from bmtas.sharing.rows import LowRankProduct
 from bmtas.sharing.thresholds import Thresholds
 
 SIZE = (256, 256)  # 256 tokens of 16x16
@@ -98,24 +99,36 @@ def spent(network: DeltaEncoder, images: torch.Tensor, found: Any, tasks: list[s
 class OpTimes(TorchDispatchMode):
     """Processor seconds of torch's operators while the mode is on, by kind of work."""
 
-    def __init__(self, rank: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.rank, self.seconds = rank, Counter()
+        self.seconds, self.search = Counter(), LowRankProduct.changed_rows
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         start = time.thread_time()
         found = func(*args, **(kwargs or {}))
-        self.seconds[self._kind(func.overloadpacket.__name__, args)] += time.thread_time() - start
+        self.seconds[self._kind(func.overloadpacket.__name__)] += time.thread_time() - start
         return found
 
-    def _kind(self, name: str, args: Any) -> str:
+    @staticmethod
+    def _kind(name: str) -> str:
         if 'scaled_dot_product' in name:
             return 'attention'
-        if name in ('addmm', 'mm'):
-            inner = {*args[-1].shape, args[-2].shape[1]}
-            return 'dW x0' if min(inner) <= self.rank + 1 else 'products of rows'
-        which = ('sub', 'abs_', 'amax', 'ge', 'gt', 'nonzero')
-        return 'which rows changed' if name in which else 'norms, GELU, sums, copies'
+        return 'products of rows' if name in ('addmm', 'mm') else 'norms, GELU, sums, copies'
+
+    def __enter__(self) -> OpTimes:
+        def timed(*args: Any) -> Any:
+            start, others = time.thread_time(), self.seconds.total()
+            found = self.search(*args)
+            inside = self.seconds.total() - others  # of torch's operators
+            self.seconds['which rows changed, dW x0'] += time.thread_time() - start - inside
+            return found
+
+        LowRankProduct.changed_rows = timed
+        return super().__enter__()
+
+    def __exit__(self, *args: Any) -> None:
+        LowRankProduct.changed_rows = self.search
+        super().__exit__(*args)
 
 
 @torch.no_grad()
@@ -126,7 +139,7 @@ def profile(share: float, repeats: int) -> None:
     known, times = Thresholds(found.values, True), {}
     spent(network, images, known, ['base', 'a'])
     for key, tasks in (('both', ['base', 'a']), ('base', ['base'])):
-        times[key] = OpTimes(LOW_RANK['rank'])
+        times[key] = OpTimes()
         with times[key]:
             for _ in range(repeats):
                 spent(network, images, known, tasks)
@@ -209,7 +222,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--quick', action='store_true', help='fewer repeats')
     parser.add_argument('--profile', action='store_true', help='what rows are spent on, only')
     args = parser.parse_args(argv)
-    repeats = 3 if args.quick else 15
+    repeats = 5 if args.quick else 25
     torch.set_num_threads(1)
     if args.profile:
         return profile(0.1, repeats)

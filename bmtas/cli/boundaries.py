@@ -68,7 +68,8 @@ def main(argv=None):
     from rich.console import Console
     from rich.progress import Progress
 
-    from bmtas.evaluation.boundaries import find_pairs, have_numba, make_protocol, run_benchmark
+    from bmtas.evaluation.boundaries import find_pairs, make_protocol, run_benchmark
+    from bmtas.jit import have_numba
 
     options = {name: getattr(args, name) for name in OPTIONS}
     protocol = make_protocol(args.protocol, **options)

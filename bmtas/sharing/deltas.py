@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bmtas.registry import MODELS
 from bmtas.sharing import gates
+from bmtas.sharing.rows import LowRankProduct
 
-Product = Callable[[Tensor, Tensor], Tensor]
+Product = Callable[[Tensor, Tensor], None]
 
 
 class Delta(nn.Module):
@@ -36,7 +36,7 @@ class Delta(nn.Module):
         raise NotImplementedError
 
     def product(self, bias: Tensor | None = None) -> Product:
-        """``product(y, x)`` = y + dW x + dc, a new tensor, for rows y (R, d_out) and x (R, d_in).
+        """``product(y, x)`` adds dW x + dc to rows y (R, d_out), for rows x (R, d_in).
 
         It holds the delta as it is now.
         """
@@ -117,11 +117,12 @@ class SparseDelta(Delta):
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # torch calls its CSR matrices a beta version
             weight = self.dense().flatten(1).to_sparse_csr()
-        return lambda y, x: _shifted(y + (weight @ x.t()).t(), bias)
+        shift = 0.0 if bias is None else bias
 
+        def add(y: Tensor, x: Tensor) -> None:
+            y.add_((weight @ x.t()).t()).add_(shift)
 
-def _shifted(y: Tensor, bias: Tensor | None) -> Tensor:
-    return y if bias is None else y.add_(bias)
+        return add
 
 
 @MODELS.register_module()
@@ -175,14 +176,9 @@ class LowRankDelta(Delta):
         return sum(p.numel() for p in self.parameters())
 
     def product(self, bias: Tensor | None = None) -> Product:
-        """By both factors in turn; the bias is one more column of B, which meets ones."""
-        a, b = self.a.detach().t(), self.b.detach().t()
-        if bias is None:
-            return lambda y, x: torch.addmm(y, x @ a, b)
-        # one column more, that is 0 x + 1
-        a, one = F.pad(a, (0, 1)), F.pad(bias.new_zeros(len(self.a)), (0, 1), value=1.0)
-        b = torch.cat([b, bias[None]])
-        return lambda y, x: torch.addmm(y, torch.addmm(one, x, a), b)
+        """By both factors in turn."""
+        a, b = self.a.detach(), self.b.detach().t().contiguous()
+        return LowRankProduct(a, b, b.new_zeros(b.shape[1]) if bias is None else bias.detach())
 
 
 class OwnBuffer(nn.Module):

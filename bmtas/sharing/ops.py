@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bmtas.sharing.rows import LowRankProduct, changed_rows
+
 Reference = tuple[Tensor, Tensor]
 """Input and output of an operator."""
 Handle = Callable[[str, nn.Module, Tensor], Tensor]
@@ -66,6 +68,11 @@ def to_rows(module: nn.Module, x: Tensor) -> Tensor:
     if module.kernel_size == (1, 1):
         return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
     return F.unfold(x, module.kernel_size, stride=module.stride).transpose(1, 2).flatten(0, 1)
+
+
+def matrix(module: nn.Module) -> Tensor:
+    """Weight of an ``in_rows`` operator as (d_out, d_in)."""
+    return module.weight if module.weight.dim() == 2 else module.weight.flatten(1)
 
 
 def output_rows(module: nn.Module, y: Tensor) -> Tensor:
@@ -142,9 +149,10 @@ class SharedOp:
         threshold: tau >= 0, or a function of the difference's size that gives it.
         on: 'input', or 'output': the difference of outputs is thresholded and nothing is skipped.
         rows: Keep or drop whole rows, and compute the changed ones only.
-        product: For rows, ``product(y, x)`` = y + dW x + dc.
+        product: For rows, ``product(y, x)`` adds dW x + dc to y; None where the reference is of
+            this very network: dW = 0.
         delta_cost: Multiply-adds of ``product`` for each row; values of dW.
-        same_weights: The reference is of this very network: dW = 0, there is no product.
+        spent: Whether nobody else reads the reference, so that y may take the place of y_0.
         keep: Whether x~ is asked for.
         count: Where work is counted, or None.
     """
@@ -152,9 +160,10 @@ class SharedOp:
     threshold: float | Callable[[Tensor], float]
     on: str = 'input'
     rows: bool = False
-    product: Callable[[Tensor, Tensor], Tensor] | None = None
+    product: Callable[[Tensor, Tensor], None] | None = None
     delta_cost: int = 0
     same_weights: bool = False
+    spent: bool = False
     keep: bool = True
     count: OpCount | None = field(default=None)
 
@@ -177,39 +186,41 @@ class SharedOp:
         self._record(module, used, reference[0], y, executed)
         return used, y
 
+    def _tau(self, size: Callable[[], Tensor]) -> float:
+        return self.threshold(size()) if callable(self.threshold) else self.threshold
+
     def _kept(self, size: Tensor) -> Tensor:
-        tau = self.threshold(size) if callable(self.threshold) else self.threshold
+        tau = self._tau(lambda: size)
         # an entry that did not change is none of the difference, whatever the threshold
         return size >= tau if tau > 0 else size > 0
 
     def _by_rows(self, module: nn.Module, x: Tensor, reference: Reference) -> Reference:
-        rows, old = to_rows(module, x), to_rows(module, reference[0])
-        # ten times as fast as the vector norm of torch
-        kept = self._kept((rows - old).abs_().amax(-1))
-        index, executed = kept.nonzero().view(-1), None
+        old, y = to_rows(module, reference[0]), output_rows(module, reference[1])
+        rows = old if x is reference[0] else to_rows(module, x)
+        index, values, y = self._changed(rows, old, y if self.spent else y.clone())
+        executed = len(index) * module.weight.numel() + len(rows) * self.delta_cost
         if len(index) == len(rows):
-            y = plain(module, x)
-        elif len(index) == 0 and self.same_weights:
-            y, executed = reference[1], 0
+            y, executed = plain(module, x), None
         else:
-            y = self._changed_rows(module, rows, old, reference[1], index)
-            executed = len(index) * module.weight.numel() + len(rows) * self.delta_cost
+            if len(index):
+                y.index_copy_(0, index, F.linear(values, matrix(module), module.bias))
+            y = from_rows(module, y, reference[1])
         used = x
         if self.keep or self.count is not None:
-            used = keep_rows(module, kept.view(_row_shape(module, reference)), x, reference[0])
+            kept = torch.zeros(len(rows), dtype=torch.bool, device=x.device)
+            kept = kept.index_fill_(0, index, True).view(_row_shape(module, reference))
+            used = keep_rows(module, kept, x, reference[0])
         self._record(module, used, reference[0], y, executed)
         return used, y
 
-    def _changed_rows(
-        self, module: nn.Module, rows: Tensor, old: Tensor, base: Tensor, index: Tensor
-    ) -> Tensor:
-        y = output_rows(module, base)
-        y = y.clone() if self.same_weights else self.product(y, old)
-        if len(index):
-            # gather, multiply, scatter
-            weight = module.weight if module.weight.dim() == 2 else module.weight.flatten(1)
-            y.index_copy_(0, index, F.linear(rows.index_select(0, index), weight, module.bias))
-        return from_rows(module, y, base)
+    def _changed(self, rows: Tensor, old: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Positions of changed rows, these rows, and y_0 + dW x_0 + dc at the places of others."""
+        tau = self._tau(lambda: (rows - old).abs_().amax(-1))
+        if isinstance(self.product, LowRankProduct):
+            return *self.product.changed_rows(rows, old, tau, y), y
+        if self.product is not None:
+            self.product(y, old)
+        return *changed_rows(rows, old, tau), y
 
     def _by_output(self, module: nn.Module, x: Tensor, reference: Reference) -> Reference:
         y = plain(module, x)

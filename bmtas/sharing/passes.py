@@ -60,6 +60,7 @@ class ForwardPass:
         self.before = {} if near is None else dict.fromkeys(self.now, near)
         self.penalties: dict[str, AlignPenalty] = {}
         self.cache_sizes: list[int] = []
+        self.needed: set[int] | None = None
 
     def _neighbour(self, images: Tensor, frames: Tensor | None) -> Tensor | None:
         """One of the frames near the images, the same for all of them, if they are compared."""
@@ -138,11 +139,20 @@ class ForwardPass:
             handle = partial(self._shared, place, task, TEMPORAL, {}, {})
         elif self._compares(place) or video is not None:
             handle = partial(self._shared, place, task, TASK, parts.products, cache)
+            self.needed = self._needed_still(task, cache)
         elif self.meter is not None:
             handle = partial(self._kept, place, task, {})
         with intercepted(parts.ops, handle) if handle else nullcontext():
             self.now[task] = parts(self.now[task])
         self._note(place, task)
+
+    def _needed_still(self, task: str, cache: Cache) -> set[int] | None:
+        """Storages that somebody reads after this task's operators; None for all."""
+        last = task == self.subs[-1] and self.video is None and self.meter is None
+        if not last or torch.is_grad_enabled():
+            return None
+        tensors = (self.now[self.base], *(x for x, _ in cache.values()))
+        return {t.untyped_storage().data_ptr() for t in tensors}
 
     def _penalised(
         self,
@@ -201,9 +211,12 @@ class ForwardPass:
         shared = SharedOp(threshold, encoder.threshold_on, encoder.rows, product, cost)
         shared.same_weights = kind == TEMPORAL
         shared.keep = video is not None
+        pair = cache[name] if kind == TASK else video.kept[task, full]
+        if kind == TASK and self.needed is not None:
+            shared.spent = pair[1].untyped_storage().data_ptr() not in self.needed
         if self.meter is not None:
             shared.count = self.meter.op(task, place.name, name)
-        pair = shared(op, x, cache[name] if kind == TASK else video.kept[task, full])
+        pair = shared(op, x, pair)
         if kind == TEMPORAL:
             cache[name] = pair
         if video is not None:

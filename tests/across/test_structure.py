@@ -113,7 +113,7 @@ TOGETHER = {
     'evaluation/boundaries/test_files.py': (
         'evaluation/boundaries/benchmark evaluation/boundaries/pool'
     ),
-    'evaluation/boundaries/test_matching.py': 'evaluation/boundaries/jit',
+    'evaluation/boundaries/test_matching.py': 'jit',
     'evaluation/test_digest.py': 'engine/log_processor engine/results',
     'faults/test_damaged_labels.py': 'kinds/values',
     'kinds/test_category.py': 'evaluation/category',

@@ -2,7 +2,6 @@
 
 from bmtas.evaluation.boundaries.benchmark import find_pairs, run_benchmark
 from bmtas.evaluation.boundaries.counts import image_counts, make_thresholds
-from bmtas.evaluation.boundaries.jit import have_numba
 from bmtas.evaluation.boundaries.matching import BoundaryMatcher
 from bmtas.evaluation.boundaries.nms import suppress_non_maxima
 from bmtas.evaluation.boundaries.protocols import PROTOCOLS, Protocol, make_protocol
@@ -20,7 +19,6 @@ __all__ = [
     'Protocol',
     'best_counts',
     'find_pairs',
-    'have_numba',
     'image_counts',
     'make_protocol',
     'make_thresholds',

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from bmtas.evaluation.boundaries.jit import jit
+from bmtas.jit import jit
 
 ALONE = 1 << 30
 """Cost of a pixel without a partner: more than all distances of a map together."""
@@ -81,7 +81,7 @@ def disc_offsets(radius: float, width: int) -> tuple[np.ndarray, np.ndarray]:
     return (rows * width + columns).ravel()[order].astype(np.int64), costs
 
 
-@jit
+@jit()
 def list_edges(starts, index, offsets, costs):
     """Partners within reach of each pixel that chooses, nearest first.
 
@@ -113,7 +113,7 @@ def list_edges(starts, index, offsets, costs):
     return first, ends, costs_of_edges
 
 
-@jit
+@jit()
 def cheapest_matching(first, ends, costs, count):
     """Matching of the least cost, where ``ALONE`` is that of a choosing pixel without a partner.
 

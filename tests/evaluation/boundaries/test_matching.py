@@ -9,8 +9,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
+from bmtas import jit as jit_module
 from bmtas.evaluation.boundaries import BoundaryMatcher
-from bmtas.evaluation.boundaries import jit as jit_module
 
 
 def largest_matching(predicted, truth, radius):
@@ -148,7 +148,7 @@ def test_plain_python_gives_the_same(monkeypatch):
     from bmtas.evaluation.boundaries import matching
 
     for name in ('list_edges', 'cheapest_matching'):
-        plain = jit_module.jit(getattr(matching, name).__wrapped__)
+        plain = jit_module.jit()(getattr(matching, name).__wrapped__)
         monkeypatch.setattr(matching, name, plain)
     np.testing.assert_array_equal(BoundaryMatcher(truth, 2.5).match(predicted), compiled)
 
@@ -164,7 +164,7 @@ def test_numba_without_a_folder_for_its_cache(monkeypatch):
         return lambda function: function
 
     monkeypatch.setattr(numba, 'njit', njit)
-    assert jit_module.jit(lambda x: x + 1)(1) == 2
+    assert jit_module.jit()(lambda x: x + 1)(1) == 2
     assert calls == [True, False]
 
 
