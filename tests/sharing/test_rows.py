@@ -83,7 +83,7 @@ class Chain(LayeredBackbone):
 def test_a_reference_is_overwritten_only_where_nobody_reads_it_any_more():
     network, images = encoder(Chain(), LOW_RANK, rows=True), rand_images()
     base = network(images, ['base'])['base']
-    network.thresholds, network.meter = Thresholds(0.5, True), Meter()
+    network.thresholds, network.meter = Thresholds(0.1, True), Meter()
     expected = network(images, network.tasks)  # counted work leaves the references as they are
     counts = [count for (task, *_), count in network.meter.ops.items() if task == 'b']
     assert 0 < sum(count.changed for count in counts) < sum(count.rows for count in counts)
