@@ -1,11 +1,13 @@
 """Does a search step stay linear in the number of tasks? Time and memory for 5 to 40 tasks.
 
     python benchmarks/search_tasks.py [--tasks 5 10 20 40] [--candidates 4] [--rounds 3]
+    python benchmarks/search_tasks.py --config bmtas/resnet18_shapes20 --size 32 --tasks 5 10 20
 
-MobileNetV2, masks as tasks, K candidates whatever the number of tasks, the resource term in mode
-'sampled', random images. Every kind of update is timed in turn (medians; processor time on a CPU);
-the memory is the growth of the resident size of a fresh process on a CPU, the allocator's peak on a
-GPU. Shown are the values per task, as ratios to the smallest number of tasks: 1 is linear.
+MobileNetV2 with masks as tasks, or the supergraph of a config with the first of its tasks; K
+candidates whatever the number of tasks, the resource term in mode 'sampled', random images. Every
+kind of update is timed in turn (medians; processor time on a CPU); the memory is the growth of the
+resident size of a fresh process on a CPU, the allocator's peak on a GPU. Shown are the values per
+task, as ratios to the smallest number of tasks: 1 is linear.
 """
 
 from __future__ import annotations
@@ -32,12 +34,23 @@ LIMIT = 1.25
 """Largest cost per task, as a ratio to that of the smallest number of tasks, that is linear."""
 
 
-def steps_of(num_tasks: int, args: argparse.Namespace) -> dict:
-    """Every kind of update of one supergraph for this number of tasks."""
-    cfg = Config.fromfile(BASES / 'models' / 'mobilenetv2_supergraph.py').model
+def network(num_tasks: int, args: argparse.Namespace) -> dict:
+    """Config of a supergraph for this number of tasks."""
+    if args.config:
+        whole = Config.fromfile(BASES.parent / f'{args.config}.py')
+        cfg, names = whole.model, list(whole.tasks)[:num_tasks]
+        tasks = {name: whole.tasks[name] for name in names}
+    else:
+        cfg = Config.fromfile(BASES / 'models' / 'mobilenetv2_supergraph.py').model
+        tasks = [dict(name=f'mask{i}', kind='mask') for i in range(num_tasks)]
     cfg.encoder.backbone.weights = None
     cfg.encoder.num_candidates = args.candidates
-    cfg = dict(cfg, tasks=[dict(name=f'mask{i}', kind='mask') for i in range(num_tasks)])
+    return dict(cfg, tasks=tasks)
+
+
+def steps_of(num_tasks: int, args: argparse.Namespace) -> dict:
+    """Every kind of update of one supergraph for this number of tasks."""
+    cfg = network(num_tasks, args)
     table = count_table(cfg, (args.size, args.size))
     torch.manual_seed(0)
     model = MODELS.build(cfg).to(args.device)
@@ -99,6 +112,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Time and memory of search updates by tasks.')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--tasks', type=int, nargs='+', default=[5, 10, 20, 40])
+    parser.add_argument('--config', metavar='CONFIG', help='below configs/, without .py')
     parser.add_argument('--candidates', type=int, default=4)
     parser.add_argument('--batch', type=int, default=2)
     parser.add_argument('--size', type=int, default=64)

@@ -29,7 +29,10 @@ RATIOS = r'(keep|single|shared).*_seed\d+$'
 
 
 def collect(folder: Path, path: Path) -> None:
-    """Write scores and costs of all finished networks, and the accuracy of the majority class."""
+    """Write scores and costs of all finished networks, and the accuracy of the majority class.
+
+    Of a file that exists that accuracy is kept: it takes minutes and depends on the data alone.
+    """
     networks = {}
     for file in sorted(folder.glob('*/results.json')):
         found = json.loads(file.read_text())
@@ -42,8 +45,10 @@ def collect(folder: Path, path: Path) -> None:
         )
         lines = {key: ' '.join(values) for key, values in columns.items()}
         networks[file.parent.name] = dict(lines, madds=found['madds'])
+    known = read_json(path, 'results of the study')['majority'] if path.is_file() else None
     names = ('vgg11_bn_shapes40', 'vgg11_bn_digits')
-    write_json(path, dict(majority={n: majority(n) for n in names}, networks=networks))
+    frequent = known or {name: majority(name) for name in names}
+    write_json(path, dict(majority=frequent, networks=networks))
 
 
 def majority(name: str) -> float:

@@ -9,6 +9,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from bmtas.files import nearest
 from bmtas.models.encoders import encoder_class
 from bmtas.models.test_time import TestTime
 from bmtas.registry import MODELS
@@ -162,7 +163,8 @@ class MultiTaskModel(BaseModel):
         names = list(by_name) if tasks is None else list(tasks)
         unknown = [name for name in names if name not in by_name]
         if unknown:
-            raise ValueError(f'model: unknown task {unknown[0]!r}, there are {list(by_name)}')
+            hint = nearest(unknown[0], by_name)
+            raise ValueError(f'model: unknown task {unknown[0]!r}; {hint}')
         return [by_name[name] for name in names]
 
     def _logits(

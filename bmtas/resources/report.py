@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -100,7 +101,7 @@ def report_text(report: Mapping[str, Any]) -> str:
     """The report as lines of text."""
     unit = report['unit']
     parts = [('stem', report['stem']), *zip(report['layer_names'], report['layers'])]
-    parts += [(f'head {task}', cost) for task, cost in report['heads'].items()]
+    parts += _heads(report['heads'])
     if report['other']:
         parts.append(('other', report['other']))
     height, width = report['input_size']
@@ -114,6 +115,16 @@ def report_text(report: Mapping[str, Any]) -> str:
         f'{report["params"] / params.scale:.3f} {params.label}'
     )
     return '\n'.join([*lines, *map(_more_text, report['more'].items())])
+
+
+def _heads(heads: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Name and cost of each head; of more than 12 those of one cost together."""
+    count, lines = Counts(heads.values() if len(heads) > 12 else ()), {}
+    for task, cost in heads.items():
+        alone = count[cost] < 2
+        name = f'head {task}' if alone else f'{count[cost]} heads of {cost:,}'
+        lines[name] = cost if alone else count[cost] * cost
+    return list(lines.items())
 
 
 def _more_text(item: tuple[str, Any]) -> str:

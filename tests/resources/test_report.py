@@ -10,6 +10,7 @@ from bmtas.cli.base import run_tool
 from bmtas.cli.resources import main
 from bmtas.engine.config import load_config
 from bmtas.resources import cost_report, table_from_cfg
+from bmtas.resources.report import report_text
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs'
@@ -101,3 +102,18 @@ def test_mistakes_end_in_one_line(tool, capsys, arguments, message):
     assert run_tool(tool, arguments) == 2
     error = capsys.readouterr().err.strip()
     assert message in error and '\n' not in error and error.startswith('error: ')
+
+
+def test_many_heads_of_one_cost_share_a_line():
+    heads = {f't{number}': 256 for number in range(40)} | dict(depth=1000)
+    report = dict(
+        unit='MAdds', convention='mac', input_size=[32, 32], stem=5, layers=[7], layer_names=['a'],
+        heads=heads, other=0, total=12 + 40 * 256 + 1000, params=10, more={},
+    )  # fmt: skip
+    lines = report_text(report).splitlines()
+    shown = [line.split() for line in lines if 'head' in line]
+    assert [words[:-1] for words in shown] == [
+        ['40', 'heads', 'of', '256', '10,240'],
+        ['head', 'depth', '1,000'],
+    ]
+    assert 'head b' in report_text(dict(report, heads=dict(a=1, b=1)))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bmtas.branching import BranchingTree
+from bmtas.files import nearest
 from bmtas.registry import MODELS
 from bmtas.resources import STEM, Part
 
@@ -73,7 +74,8 @@ class Encoder(nn.Module, ABC):
         """
         unknown = [task for task in tasks if task not in self.tasks]
         if unknown:
-            raise ValueError(f'encoder: unknown task {unknown[0]!r}, there are {self.tasks}')
+            hint = nearest(unknown[0], self.tasks)
+            raise ValueError(f'encoder: unknown task {unknown[0]!r}; {hint}')
         return [self.tasks.index(task) for task in tasks]
 
     @abstractmethod
