@@ -37,27 +37,19 @@ def fresh_mmengine_singletons():
 
 
 @pytest.fixture
-def unformatted_configs(monkeypatch):
-    """mmengine formats the config for every checkpoint, which takes most of a tiny run."""
-    monkeypatch.setattr(
-        'mmengine.config.config.FormatCode', lambda text, **_: (text, True), raising=False
-    )
-
-
-@pytest.fixture
-def search_config(tmp_path: Path, unformatted_configs) -> Path:
+def search_config(tmp_path: Path) -> Path:
     """Config of a search of 14 updates: 3 warm-up, (2 alpha, 4 weights), (2 alpha, 3 weights)."""
     return write_config(tmp_path / 'search.py', 'supergraph', 'search_short', SEARCH)
 
 
 @pytest.fixture
-def train_config(tmp_path: Path, unformatted_configs) -> Path:
+def train_config(tmp_path: Path) -> Path:
     """Config of a training of 8 updates of the shared network."""
     return write_config(tmp_path / 'train.py', 'shared', 'retrain_short', TRAIN)
 
 
 @pytest.fixture
-def run(tmp_path: Path, unformatted_configs):
+def run(tmp_path: Path):
     """Run a config in a work dir: ``run(config, 'name', purpose, key=value...)`` -> runner."""
     from mmengine.logging import MessageHub, MMLogger
     from mmengine.visualization import Visualizer

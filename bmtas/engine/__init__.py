@@ -14,7 +14,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         'checkpoint': ['checkpoints_of'],
         'clusters': ['Template'],
         'config': ['load_config', 'select_tasks'],
-        'config_check': ['add_section', 'check_config'],
+        'config_check': ['check_config'],
+        'config_file': ['parse_config'],
+        'config_keys': ['add_section'],
         'dist': ['init_distributed', 'unwrap'],
         'executors': [
             'PROGRAM',

@@ -2,106 +2,24 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mmengine.config import Config
-from mmengine.fileio import YamlHandler
-from mmengine.fileio.handlers.registry_utils import file_handlers
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
 from bmtas.engine.config_check import check_config
-from bmtas.engine.shipped import CONFIGS, find_config
-from bmtas.files import nearest, read_json, read_text
+from bmtas.engine.config_file import parse_config
+from bmtas.engine.shipped import find_config
+from bmtas.files import nearest
 from bmtas.registry import DATASETS
 from bmtas.resources import get_unit
 from bmtas.tasks import Task, build_tasks, label_kinds, task_entries
 from bmtas.typed import accepted_arguments
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-
-
-class SafeYaml(YamlHandler):
-    """Reads data only; mmengine's runs what a tag asks for."""
-
-    def load_from_fileobj(self, file: Any, **kwargs: Any) -> Any:
-        """The content."""
-        return yaml.safe_load(file)
-
-
-@contextmanager
-def _data_only() -> Iterator[None]:
-    """YAML files are read by ``SafeYaml`` for a while, the bases of Python configs, too."""
-    kept = {key: file_handlers[key] for key in ('yaml', 'yml')}
-    file_handlers.update(dict.fromkeys(kept, SafeYaml()))
-    try:
-        yield
-    finally:
-        file_handlers.update(kept)
-
-
-def _parse(path: Path) -> Config:
-    """Parse a config file; every fault is one line that names the file."""
-    if path.suffix == '.py':
-        # mmengine reports a syntax error without the file's name
-        try:
-            ast.parse(read_text(path, 'config'))
-        except SyntaxError as error:
-            raise ValueError(f'{path}:{error.lineno}: {error.msg}') from error
-    else:
-        _check_data_config(path)
-    try:
-        with _data_only():
-            return Config.fromfile(path)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'{path}: {error}') from error
-    except Exception as error:
-        text = ' '.join(str(error).split())
-        raise ValueError(f'{path}: {type(error).__name__}: {text}') from error
-
-
-def _check_data_config(path: Path) -> None:
-    """See that a YAML or JSON config and those that it inherits from are data and run nothing.
-
-    A base in Python must be one that comes with bmtas, and so must a module that is imported.
-    """
-    if path.suffix not in ('.yaml', '.yml', '.json'):
-        raise ValueError(f'config {path}: must be a .py, .yaml or .json file')
-    try:
-        content = (
-            read_json(path, 'config')
-            if path.suffix == '.json'
-            else yaml.safe_load(read_text(path, 'config'))
-        )
-    except RecursionError:
-        raise ValueError(f'config {path}: it is nested too deeply') from None
-    except yaml.YAMLError as error:
-        raise ValueError(f'config {path}: {" ".join(str(error).split())}') from None
-    if not isinstance(content, dict):
-        raise ValueError(f'config {path}: must hold keys and values, not {content!r:.60}')
-    bases = content.get('_base_') or []
-    for base in [bases] if isinstance(bases, str) else bases:
-        source = (path.parent / str(base)).resolve()
-        if source.suffix != '.py':
-            _check_data_config(source)
-        elif CONFIGS.resolve() not in source.parents:
-            raise ValueError(
-                f'config {path}: _base_ {base}: a data file may inherit Python only from the '
-                f'configs of bmtas ({CONFIGS}); write it as a .py file'
-            )
-    imports = content.get('custom_imports') or {}
-    modules = imports.get('imports', ()) if isinstance(imports, dict) else imports
-    for module in [modules] if isinstance(modules, str) else modules:
-        if str(module).split('.')[0] != 'bmtas':
-            raise ValueError(
-                f'config {path}: custom_imports {module}: a data file may import modules of bmtas '
-                'only; write it as a .py file'
-            )
 
 
 def _override(cfg: Config, options: Mapping[str, Any]) -> None:
@@ -288,7 +206,7 @@ def load_config(
             is one line that names the file and the key.
     """
     path = find_config(path)
-    cfg = _parse(path)
+    cfg = parse_config(path)
     if options:
         _override(cfg, options)
     scope = cfg.get('default_scope', 'bmtas')

@@ -27,6 +27,7 @@ from bmtas.engine import (
     build_runner,
     checkpoints_of,
     mean_losses,
+    parse_config,
     position_rng,
     set_routes,
     unwrap,
@@ -163,7 +164,7 @@ def _inherited(
 
 
 def _config(folder: Path, row: Row) -> Config:
-    cfg = Config.fromfile(folder.parent / CONFIG)
+    cfg = parse_config(folder.parent / CONFIG)
     cfg.update(work_dir=str(folder), resume=True, launcher='none', val_cfg=None)
     cfg.experiment_name = f'{row.key}-{time.time_ns()}'  # mmengine shares logs by name
     cfg.train_cfg.max_iters = row.updates

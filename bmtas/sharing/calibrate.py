@@ -6,6 +6,7 @@ it: one forward pass over the images sets them all.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -218,7 +219,7 @@ def _shares_for_drop(
     cfg: Config, checkpoint: str, model: Any, frames: list[Tensor], drop: float, split: str
 ) -> dict[str, float]:
     """Bisection of all tasks at once: a sub-task's score depends on its own thresholds only."""
-    own = Config(cfg._cfg_dict.to_dict(), filename=cfg.filename)
+    own = copy.deepcopy(cfg)
     own.test_dataloader, own.load_from = own[f'{split}_dataloader'], str(checkpoint)
     own.test_evaluator, own.test_cfg = own[f'{split}_evaluator'], dict(type='TestLoop')
     own.experiment_name = 'calibration'

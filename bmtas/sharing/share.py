@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def share(
     if is_main_process():
         write_network(cfg, folder)
     barrier()
-    test = Config(cfg._cfg_dict.to_dict(), filename=cfg.filename)
+    test = copy.deepcopy(cfg)
     test.launcher, test.work_dir = cfg.get('launcher', 'none'), str(folder)
     test.experiment_name, test.resume = 'joint', False
     return run_test(test, folder / NETWORK, out=folder / RESULTS, sheet=sheet)
@@ -114,7 +115,7 @@ def write_network(cfg: Config, folder: Path) -> None:
 
 def build_network(cfg: Config, tasks: Sequence[str]) -> Any:
     """The joint model of some tasks, in use."""
-    own = Config(cfg._cfg_dict.to_dict(), filename=cfg.filename)
+    own = copy.deepcopy(cfg)
     select_tasks(own, tasks)
     own.model.encoder.update(base_task=section_of(cfg)['base_task'], stage=None, thresholds=None)
     return MODELS.build(without_weights(own.model))

@@ -110,7 +110,7 @@ def stage_config(cfg: Config, stage: str, task: str) -> Config:
         raise ValueError(
             f'--stage: task {task!r} has no stage {stage!r}; it goes through {", ".join(stages)}'
         )
-    own = Config(copy.deepcopy(cfg._cfg_dict.to_dict()), filename=cfg.filename)
+    own = copy.deepcopy(cfg)
     own.pop('sharing')
     select_tasks(own, [task])
     if stage in TASK_STAGES[1:]:

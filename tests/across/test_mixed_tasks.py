@@ -156,11 +156,7 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture
-def config(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        'mmengine.config.config.FormatCode', lambda text, **_: (text, True), raising=False
-    )
-
+def config(root, tmp_path):
     def write(name, model, schedule, extra):
         path = tmp_path / f'{name}.py'
         options = dict(shipped=SHIPPED, root=root, model=model, schedule=schedule, extra=extra)

@@ -149,9 +149,6 @@ def run(tool, *argv):
 
 
 def test_a_heat_map_is_trained_tested_inferred_and_drawn(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        'mmengine.config.config.FormatCode', lambda text, **_: (text, True), raising=False
-    )
     (tmp_path / 'own_heat.py').write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     path, work, out = tmp_path / 'heat.py', tmp_path / 'run', tmp_path / 'out'

@@ -109,7 +109,7 @@ train_cfg = dict(max_iters=2)
 
 
 @pytest.fixture
-def config(tmp_path, monkeypatch, unformatted_configs):
+def config(tmp_path, monkeypatch):
     """``config('shared', 'TwoExits')`` -> path of a tiny config with an encoder of its own."""
     (tmp_path / 'own_encoders.py').write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)

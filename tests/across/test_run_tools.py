@@ -30,7 +30,7 @@ def tool(name):
 
 
 @pytest.fixture
-def config(tmp_path, unformatted_configs):
+def config(tmp_path):
     """Write a tiny config that builds on a shipped one: ``config('bmtas', extra)`` -> path."""
 
     def write(method, extra=''):

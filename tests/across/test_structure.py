@@ -108,7 +108,9 @@ TOGETHER = {
     ),
     'datasets/test_folder.py': 'datasets/label_file',
     'datasets/test_pascal_context.py': 'datasets/pascal_readers',
-    'engine/test_config.py': 'engine/build engine/building engine/config_check',
+    'engine/test_config.py': (
+        'engine/build engine/building engine/config_check engine/config_file engine/config_keys'
+    ),
     'engine/test_jobs.py': 'engine/clusters engine/executors',
     'evaluation/boundaries/test_files.py': (
         'evaluation/boundaries/benchmark evaluation/boundaries/pool'

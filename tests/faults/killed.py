@@ -64,8 +64,6 @@ def child(config, work_dir, purpose, options, resume, last, counter):
     os.dup2(log, 1)
     os.dup2(log, 2)
     torch.set_num_threads(1)
-    import mmengine.config.config
-
     import bmtas.engine.checkpoint as checkpoint
     from bmtas import files
     from bmtas.cli.base import run_tool
@@ -74,7 +72,6 @@ def child(config, work_dir, purpose, options, resume, last, counter):
     from bmtas.engine.train import run_training
     from bmtas.search import run_search
 
-    mmengine.config.config.FormatCode = lambda text, **_: (text, True)
     moments = Moments(last)
     moments.halve_writing(files)
     checkpoint.write_bytes = files.write_bytes

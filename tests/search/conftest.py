@@ -104,7 +104,7 @@ search = dict(type='SurrogateSearch', count=8, length=0.25, rounds=0)
 
 
 @pytest.fixture
-def trees_config(tmp_path, unformatted_configs):
+def trees_config(tmp_path):
     """Config of a search over 3 tasks and 4 layers: ``trees_config('folder', **options)``."""
     path = tmp_path / 'trees.py'
     path.write_text(TREES)

@@ -7,7 +7,6 @@ import os
 import socket
 from pathlib import Path
 
-import mmengine.config.config
 import pytest
 import torch
 from mmengine.logging import MessageHub, MMLogger
@@ -50,13 +49,10 @@ EXTRA = dict(
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """No formatted configs; options of the plug-in as if it were installed."""
+    """Options of the plug-in as if it were installed."""
     from bmtas.engine import build
     from bmtas.sharing import arguments
 
-    monkeypatch.setattr(
-        mmengine.config.config, 'FormatCode', lambda text, **_: (text, True), raising=False
-    )
     for module in (plug_ins, build, __import__('bmtas.cli.base').cli.base):
         monkeypatch.setattr(module, 'plug_in_arguments', lambda: [arguments])
 
