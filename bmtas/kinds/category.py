@@ -100,6 +100,9 @@ class Category(ClassIds, ImageKind):
         best = int(values.argmax())
         return f'{self._name(best, draw)}\n{100 * float(values[best]):.0f} %'
 
+    def is_wrong(self, prediction: Tensor, label: Tensor) -> bool:
+        return bool(self.labelled(label)) and int(prediction.argmax()) != int(label)
+
     def _name(self, index: int, draw: Draw) -> str:
         names = draw.get('names') or ()
         if index < len(names):

@@ -50,6 +50,10 @@ class ImageKind(Kind):
         """A label or prediction in a few words."""
         raise NotImplementedError(f'kind {self} does not say how it is shown')
 
+    def is_wrong(self, prediction: Tensor, label: Tensor) -> bool:
+        """Whether a sheet marks a prediction; kinds without right and wrong mark none."""
+        return False
+
     def columns(self, prediction: Tensor, draw: Draw) -> dict[str, Any]:
         """A prediction as entries of a table, by what is added to the task's name.
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.container import ErrorbarContainer
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
@@ -84,7 +85,10 @@ def draw_comparison(
     axes.margins(0.12, 0.12)
     axes.set_xlabel(axis, color=INK)
     axes.set_ylabel('Delta_m (%), higher is better', color=INK)
-    figure.legend(frameon=False, fontsize=8, loc='outside right upper')
+    handles, labels = axes.get_legend_handles_labels()
+    # the markers alone: error bars of a legend look like data
+    handles = [h[0] if isinstance(h, ErrorbarContainer) else h for h in handles]
+    figure.legend(handles, labels, frameon=False, fontsize=8, loc='outside right upper')
     figure.draw_without_rendering()  # the names need the final place of the points
     _name_points(figure, axes, points)
     return save_figure(figure, path)

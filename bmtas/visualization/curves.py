@@ -105,9 +105,12 @@ def _draw_costs(axes: Axes, history, unit, shared, separate) -> None:
 def _draw_losses(axes: Axes, history, unit, shared, separate) -> None:
     names = list(dict.fromkeys(name for entry in history['losses'] for name in entry or {}))
     for name, colour in zip(names, task_colours(len(names))):
+        # alpha updates report no losses of the tasks; a line with gaps hides single points
         values = _numbers([(entry or {}).get(name) for entry in history['losses']])
-        label = name.removeprefix('loss_').replace('_', ' ')
-        axes.plot(history['update'], values, color=colour, lw=1.4, label=label)
+        known = np.isfinite(values)
+        label, marker = name.removeprefix('loss_').replace('_', ' '), '.' if known.sum() < 3 else ''
+        updates = np.asarray(history['update'])[known]
+        axes.plot(updates, values[known], color=colour, lw=1.4, marker=marker, label=label)
     positive = [v for e in history['losses'] for v in (e or {}).values() if v and v > 0]
     if positive and max(positive) > 30 * min(positive):
         axes.set_yscale('log')

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .canvas import new_figure, plain_axes, save_figure
-from .palettes import FAINT, INK
+from .palettes import FAINT, INK, RED
 
 
 def draw_front(
@@ -50,8 +50,10 @@ def draw_front(
             axes.text(value, 1.0, f' {name}', fontsize=7, va='top', transform=place)
     if chosen is not None:
         at = max(int(np.searchsorted(costs, chosen, 'right')) - 1, 0)
-        axes.plot([chosen], [scores[at]], 'D', color='#cc3311', markersize=6, label='chosen')
-        axes.legend(frameon=False, fontsize=8)
+        axes.plot([chosen], [scores[at]], 'D', color=RED, markersize=6)
+        # a legend could pass for a tree of the front
+        beside = dict(textcoords='offset points', fontsize=8, color=RED)
+        axes.annotate('chosen', (chosen, scores[at]), xytext=(7, 7), **beside)
     axes.set_xlabel(f'cost of the whole network ({unit})', fontsize=8, color=INK)
     axes.set_ylabel(score, fontsize=8, color=INK)
     return save_figure(figure, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-INK, FAINT = '#22303c', '#8a97a3'
+INK, FAINT, RED = '#22303c', '#8a97a3', '#cc3311'
 
 _TASKS = (
     '#4477aa',

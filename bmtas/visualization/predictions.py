@@ -13,11 +13,13 @@ from bmtas.kinds import to_array
 from bmtas.tasks import MultiTaskSample, Task
 
 from .canvas import new_figure, save_figure
-from .palettes import FAINT, INK
+from .palettes import FAINT, INK, RED
 
-CELL = 1.2
-"""Width of one picture in inches."""
+CELL, WORDS = 1.2, 0.85
+"""Width of a picture, and of a cell with words, in inches."""
 SPACE, TASK_SPACE, MARGIN, HEAD, LEGEND_ROW = 0.04, 0.16, 0.1, 0.5, 0.26
+WRONG = '✗ '
+"""In front of a word that is not the truth's."""
 
 
 def draw_predictions(
@@ -29,7 +31,8 @@ def draw_predictions(
     """Draw a row for each image: the image, then truth and prediction of every task.
 
     Truth and prediction share one colour range where the kind has one; image-level tasks are
-    words. A task without label, or without prediction, in a sample leaves its cell empty.
+    words, wrong ones marked. A task without label, or without prediction, in a sample leaves its
+    cell empty.
 
     Args:
         images: (3, H, W) RGB, 0 to 255; arrays or tensors.
@@ -63,14 +66,17 @@ def _pair(sample: MultiTaskSample, task: Task) -> list[np.ndarray | str | None]:
     found = predictions is not None and task.name in predictions
     maps = [truth, predictions[task.name] if found else None]
     if not task.kind.dense:
-        return [None if m is None else task.kind.caption(m, task.draw) for m in maps]
+        words = [None if m is None else task.kind.caption(m, task.draw) for m in maps]
+        if None not in words and task.kind.is_wrong(predictions[task.name], truth):
+            words[1] = WRONG + words[1]
+        return words
     known = [m for m in maps if m is not None]
     limits = task.kind.limits(known[:1])
     return [None if m is None else task.kind.colours(m, task.draw, limits) for m in maps]
 
 
 class _Sheet:
-    """Cells of one size at fixed places, in inches from the upper left corner."""
+    """Cells at fixed places, in inches from the upper left corner."""
 
     def __init__(self, images: Sequence[Any], tasks: Sequence[Task]) -> None:
         shapes = [to_array(image).shape[-2:] for image in images]
@@ -79,7 +85,10 @@ class _Sheet:
         self.cells = [CELL * height / width for height, width in shapes]
         self.tops = [HEAD + sum(self.cells[:n]) + n * SPACE for n in range(len(images))]
         self.legends = {t.name: t.kind.legend(t.draw) for t in tasks if t.kind.legend(t.draw)}
-        self.width = self._left(2 * len(tasks)) + CELL + MARGIN
+        self.widths = [CELL]
+        for task in tasks:
+            self.widths += 2 * [CELL if task.kind.dense else WORDS]
+        self.width = self._left(len(self.widths)) - SPACE - TASK_SPACE + MARGIN
         self.bottom = self.tops[-1] + self.cells[-1] + SPACE
         self.columns = max(3, int((self.width - 1.4) / 1.1))
         self.rows = [-(-len(entries) // self.columns) for entries in self.legends.values()]
@@ -89,7 +98,8 @@ class _Sheet:
         self._head()
 
     def _left(self, column: int) -> float:
-        return MARGIN + column * (CELL + SPACE) + (column + 1) // 2 * TASK_SPACE
+        between = column * SPACE + (column + 1) // 2 * TASK_SPACE
+        return MARGIN + sum(self.widths[:column]) + between
 
     def _text(self, x: float, y: float, text: str, **options) -> None:
         self.figure.text(x / self.width, 1 - y / self.height, text, color=INK, **options)
@@ -98,12 +108,12 @@ class _Sheet:
         centre = dict(ha='center', va='center')
         self._text(self._left(0) + CELL / 2, 0.36, 'image', fontsize=8, **centre)
         for number, task in enumerate(self.tasks):
-            left = self._left(1 + 2 * number)
+            left, cell = self._left(1 + 2 * number), self.widths[1 + 2 * number]
             name = task.name.replace('_', ' ')
-            middle = left + CELL + SPACE / 2
+            middle = left + cell + SPACE / 2
             self._text(middle, 0.16, name, fontsize=10, fontweight='bold', **centre)
-            self._text(left + CELL / 2, 0.36, 'truth', fontsize=8, **centre)
-            second = left + 1.5 * CELL + SPACE
+            self._text(left + cell / 2, 0.36, 'truth', fontsize=8, **centre)
+            second = left + 1.5 * cell + SPACE
             self._text(second, 0.36, 'prediction', fontsize=8, **centre)
 
     def show(self, row: int, column: int, picture: np.ndarray | str | None) -> None:
@@ -111,13 +121,13 @@ class _Sheet:
         place = (
             self._left(column) / self.width,
             1 - (self.tops[row] + self.cells[row]) / self.height,
-            CELL / self.width,
+            self.widths[column] / self.width,
             self.cells[row] / self.height,
         )
         axes = self.figure.add_axes(place)
         axes.axis('off')
         if picture is None or isinstance(picture, str):
-            colour = FAINT if picture is None else INK
+            colour = FAINT if picture is None else RED if picture.startswith(WRONG) else INK
             text = dict(ha='center', va='center', fontsize=8, color=colour)
             axes.text(0.5, 0.5, picture or 'none', **text)
         else:

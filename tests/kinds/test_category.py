@@ -184,5 +184,7 @@ def test_words_and_columns():
     assert kind.caption(torch.tensor(2), names) == 'cow'
     assert kind.caption(torch.tensor(-1), names) == 'no label'
     assert Category(2).caption(torch.tensor(1), {}) == 'yes'
+    wrong = [kind.is_wrong(probabilities, torch.tensor(label)) for label in (0, 1, 2, -1)]
+    assert sum(wrong) == 2 and not wrong[int(probabilities.argmax())] and not wrong[3]
     assert kind.columns(probabilities, names) == {'': 1, '_name': 'dog', '_probability': 0.7}
     assert kind.error(probabilities, torch.tensor(1)) == pytest.approx(0.3)

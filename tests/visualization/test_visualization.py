@@ -8,11 +8,12 @@ import torch
 from matplotlib.image import imread
 
 from bmtas.branching import BranchingTree
-from bmtas.kinds import Classes, Depth, Mask, Normals, class_colours
+from bmtas.kinds import Category, Classes, Depth, Mask, Normals, class_colours
 from bmtas.tasks import MultiTaskSample, Task, TaskMaps
 from bmtas.visualization import (
     draw_alpha,
     draw_curves,
+    draw_front,
     draw_predictions,
     draw_tree,
 )
@@ -73,6 +74,37 @@ def test_pictures_repeat_byte_for_byte(kind, tmp_path):
     assert first.read_bytes() == second.read_bytes()
     assert imread(first).shape[0] > 100
     assert [p.name for p in first.parent.iterdir()] == ['a.png']
+
+
+def red_pixels(path):
+    red, green, blue = np.moveaxis(imread(path)[..., :3], -1, 0)
+    return int(((red > 0.7) & (green < 0.4) & (blue < 0.3)).sum())
+
+
+def test_wrong_words_are_marked(tmp_path):
+    grey = torch.full((3, 16, 24), 128)
+
+    def sheet(label):
+        one = MultiTaskSample(
+            labels=TaskMaps(pet=torch.tensor(label)),
+            predictions=TaskMaps(pet=torch.tensor([0.1, 0.9])),
+        )
+        return red_pixels(
+            draw_predictions([grey], [one], [Task('pet', Category(2))], tmp_path / 'a.png')
+        )
+
+    assert [sheet(label) > 20 for label in (1, 0, -1)] == [False, True, False]
+
+
+def test_the_chosen_tree_is_named_beside_its_point(tmp_path):
+    costs, scores = [1, 2, 3], [9, 4, 1]
+    plain = draw_front(costs, scores, tmp_path / 'a.png', 'score')
+    assert red_pixels(plain) == 0
+    path = draw_front(costs, scores, tmp_path / 'b.png', 'score', chosen=2)
+    picture = imread(path)
+    rows, columns = np.nonzero((picture[..., 0] > 0.7) & (picture[..., 1] < 0.4))
+    # one mark, nothing at another place that could pass for a tree
+    assert np.ptp(columns) < 80 and np.ptp(rows) < 40 and red_pixels(path) > 40
 
 
 def test_drawing_leaves_pyplot_alone(tmp_path):
