@@ -127,6 +127,19 @@ def test_short_runs_have_no_empty_axes(runs):
     assert training_of(runs / 'one') == []
 
 
+def test_tasks_have_the_same_colours_in_all_charts(tmp_path):
+    rows = [{'step': s, 'lr': 0.1, 'loss_seg': 1 / s, 'loss_depth': 2.0} for s in (1, 2)]
+    lines(tmp_path / '2030' / 'vis_data' / 'scalars.json', rows)
+    losses = training_of(tmp_path)[0]['series']
+    searched = [history(update, [[0, 0], [0, 1]], 0.2) for update in (0, 50)]
+    lines(tmp_path / 'history.jsonl', searched)
+    BranchingTree.from_routes([[0, 0], [0, 1]], TASKS).to_file(tmp_path / 'branching.json')
+    search = next(c for c in search_of(tmp_path)['charts'] if c['title'].startswith('Losses'))
+    assert [(line['name'], line['colour']) for line in losses] == [
+        (line['name'], line['colour']) for line in search['series']
+    ]
+
+
 PROBE = """<script>
 const slider = document.querySelector('input[type=range]');
 const before = document.querySelector('.tree svg').outerHTML;

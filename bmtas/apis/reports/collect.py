@@ -25,6 +25,7 @@ COSTS = dict(
     cost_paper=('expected cost, form of the paper', '#ee8866'),
     cost_tree=('cost of the likeliest tree', '#228833'),
 )
+CAPTIONS = dict(pairs='How surely each pair of tasks stays together, layer by layer')
 STEPS = 200
 """Moments of a search that the page keeps at most."""
 
@@ -145,9 +146,8 @@ def _front(folder: Path) -> dict[str, Any] | None:
 def _other_pictures(folder: Path) -> list[dict[str, str]]:
     drawn = ('tree', 'alpha', 'curves', 'front')  # the page draws these itself
     paths = sorted((folder / PICTURES).glob('*.png'))
-    return [
-        embedded(p) for p in paths if p.stem not in drawn and not p.stem.startswith('predictions')
-    ]
+    others = [p for p in paths if p.stem not in drawn and not p.stem.startswith('predictions')]
+    return [embedded(p) | dict(name=CAPTIONS.get(p.stem, p.stem)) for p in others]
 
 
 def _bars(
@@ -191,7 +191,8 @@ def training_of(folder: Path) -> list[dict[str, Any]]:
     by_step: dict[int, dict[str, float]] = {}
     for row in rows:  # a resumed run logs some updates again: the last counts
         by_step.setdefault(int(row['step']), {}).update(row)
-    keys = sorted({key for row in by_step.values() for key in row})
+    # as they were logged: the order of the tasks, whose colours the other pictures have
+    keys = list(dict.fromkeys(key for row in by_step.values() for key in row))
 
     def lines(chosen: Sequence[str], prefix: str = '') -> list[dict[str, Any]]:
         colours = task_colours(len(chosen))
@@ -204,10 +205,7 @@ def training_of(folder: Path) -> list[dict[str, Any]]:
     losses, note = _shown_losses([key for key in keys if key.startswith('loss_')], by_step)
     charts = [chart(f'Training losses{note}', lines(losses, 'loss_'), log=True)]
     charts.append(chart('Learning rate', lines([k for k in keys if k in ('lr', 'weights.lr')])))
-    tasks = {
-        key.split('/')[0] for key in keys if '/' in key and f'loss_{key.split("/")[0]}' in losses
-    }
-    for task in sorted(tasks):
+    for task in (key.removeprefix('loss_') for key in losses):
         scores = [key for key in keys if key.startswith(f'{task}/')]
         charts.append(chart(f'Validation of {task}', lines(scores, f'{task}/')))
     return [c for c in charts if c]

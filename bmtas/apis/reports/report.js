@@ -142,11 +142,12 @@ function alpha(element, search, probabilities) {
     const box = document.createElement('div');
     const root = svg('svg', {width: cell * rows[0].length, height: cell * rows.length});
     rows.forEach((row, t) => row.forEach((p, k) => {
-      const shade = Math.round(255 - 175 * p);
-      const place = {x: k * cell, y: t * cell, width: cell - 1, height: cell - 1, fill: `rgb(${shade},${shade},255)`};
-      svg('title', {}, svg('rect', place, root), `${search.tasks[t]}, candidate ${k}: ${p}`);
+      const place = {x: k * cell, y: t * cell, width: cell - 1, height: cell - 1};
+      svg('rect', {...place, fill: '#eef1f3'}, root);
+      const mark = svg('rect', {...place, fill: search.colours[t], 'fill-opacity': p}, root);
+      svg('title', {}, mark, `${search.tasks[t]}, candidate ${k}: ${p}`);
       if (p === Math.max(...row))
-        svg('circle', {cx: (k + 0.5) * cell - 0.5, cy: (t + 0.5) * cell - 0.5, r: 2.5, fill: search.colours[t]}, root);
+        svg('circle', {cx: (k + 0.5) * cell - 0.5, cy: (t + 0.5) * cell - 0.5, r: 2.5, fill: '#fff', stroke: '#22303c'}, root);
     }));
     box.append(root, document.createElement('br'), search.layers[l]);
     return box;
