@@ -7,5 +7,4 @@ _base_ = [
 ]
 train_dataloader = dict(batch_size=4)
 train_cfg = dict(max_iters=300, val_interval=300)
-val_cfg = None
 optim_wrapper = dict(optimizer=dict(lr=0.01))
