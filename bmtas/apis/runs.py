@@ -39,7 +39,6 @@ def search(
         work_dir, data_root: Of a config.
         resume: Go on where an earlier call stopped.
         overwrite: Give up an earlier run in the same folder.
-        overwrite: Replace the run that is in the work dir.
 
     Returns:
         Tree, cost, and a front where the strategy has one.

@@ -94,11 +94,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     console = Console(soft_wrap=True)
     source = SOURCES[args.name]
     target = Path(args.data_root or Path('data') / source.folder)
+    check = f'bmtas check {source.config} --data-root {shlex.quote(str(target))}'
     if target.is_dir() and any(target.iterdir()):
-        raise ValueError(
-            f'{target}: exists already; check it with bmtas check {source.config} '
-            f'--data-root {shlex.quote(str(target))}, or remove it'
-        )
+        raise ValueError(f'{target}: exists already; check it with {check}, or remove it')
     archive = obtain(args, source, target, console)
     checksum = file_sha256(archive)
     if args.sha256 and checksum != args.sha256.lower():
@@ -114,6 +112,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         console.print(f'{target}: the published archive differs: {"; ".join(wrong)}')
     if not args.archive and not args.keep_archive:
         archive.unlink()
-    console.print(f'{target} is unpacked; next: bmtas check {source.config} --data-root {target}')
+    console.print(f'{target} is unpacked; next: {check}', markup=False, highlight=False)
     if wrong:
         raise SystemExit(1)

@@ -1,5 +1,6 @@
 """Every command block of README.md and docs/, page by page, on tiny settings."""
 
+import importlib
 import re
 import shlex
 import shutil
@@ -16,9 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 SKIPPED = {
     r'^(git|make|pip|pytest|source) ': 'not a command of bmtas; CI runs make and pytest',
-    r'^(\./)?tools/\w+\.sh|^torchrun ': 'several processes: tests/engine/test_distributed.py',
+    r'^(\./)?tools/\w+\.sh|^torchrun ': 'several processes: tests/across/test_distributed.py',
     r'^python benchmarks/': 'benchmarks have tests of their own',
-    r'^bmtas prepare ': 'downloads; tests/datasets/test_data_tools.py',
+    r'^bmtas prepare ': 'downloads; tests/cli/test_prepare.py',
     r'\b[A-Z]+_?DIR\b|\bCONFIG\b|\bmydata\b|\bFILE\b|\.\.\.': 'holds a placeholder',
     r'pascal|nyud|celeba|cub|tabletop|camvid|bsds|ncp/|bmtas ncp': 'needs data that is not shipped',
 }
@@ -60,8 +61,8 @@ def tiny(cfg):
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A folder with photos in which the commands run on tiny settings."""
-    parse = config._parse
-    monkeypatch.setattr(config, '_parse', lambda path: tiny(parse(path)))
+    parse = config.parse_config
+    monkeypatch.setattr(config, 'parse_config', lambda path: tiny(parse(path)))
     monkeypatch.chdir(tmp_path)
     for name in ('photos/a.jpg', 'more/b.png'):
         Path(name).parent.mkdir()
@@ -84,6 +85,38 @@ def test_most_lines_are_run():
     assert sum(not skipped(line) for line in ours) >= 25
     for line in ours:  # those that are not run name a command at least
         assert line.split()[1].lstrip('-') in {*cli.COMMANDS, *cli.plug_in_commands(), 'version'}
+
+
+def all_commands():
+    """Every line of README, docs and CONTRIBUTING that calls bmtas, in a fence or indented."""
+    for page in [*PAGES, ROOT / 'CONTRIBUTING.md']:
+        text = page.read_text().replace('\\\n', ' ')
+        for line in re.findall(r'^(?:    )?(bmtas [a-z].*)$', text, re.M):
+            line = re.sub(r'  +#.*|[\[\]]', '', line)
+            line = re.sub(r'\b(CONFIG|MODEL)\b', 'shared/mobilenetv2_shapescenes', line)
+            yield page.name, line
+
+
+def test_every_command_is_understood():
+    """Arguments parse, configs exist and take the options: also where data would be needed."""
+    modules = {name: f'bmtas.cli.{name}' for name in cli.COMMANDS if name != 'env'}
+    modules |= {name: e.value.split(':')[0] for name, e in cli.plug_in_commands().items()}
+    read = 0
+    for page, line in all_commands():
+        name, *argv = shlex.split(line)[1:]
+        if name not in modules or any(word in line for word in ('...', '<')):
+            continue
+        try:
+            args = importlib.import_module(modules[name]).parse_args(argv)
+        except SystemExit:
+            pytest.fail(f'{page}: {line}')
+        path = getattr(args, 'config', None)
+        if isinstance(path, str) and not path.startswith('person'):  # what extract writes
+            assert config.find_config(path), (page, line)
+            if getattr(args, 'cfg_options', None):
+                assert config.load_config(path, args.cfg_options), (page, line)
+        read += 1
+    assert read > 60
 
 
 @pytest.mark.slow
