@@ -15,6 +15,7 @@ from mmengine.config import Config
 from bmtas.apis.deploy import Deployed, export
 from bmtas.apis.eight_bits import require_runtime
 from bmtas.branching import BranchingTree
+from bmtas.progress import progress
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
 
@@ -100,7 +101,7 @@ def _session(model: Any, path: Path, image: torch.Tensor) -> Callable[[], Any]:
 def _timed(runs: Mapping[Any, Callable[[], Any]], rounds: int) -> dict[Any, float]:
     """Median milliseconds of each; the first call of each warms it up."""
     times: dict[Any, list[float]] = {key: [] for key in runs}
-    for number in range(rounds + 1):
+    for number in progress(range(rounds + 1), 'timing', rounds + 1):
         for key, run in runs.items():
             start = time.perf_counter()
             run()

@@ -117,6 +117,9 @@ def test_every_command_is_understood():
                 assert config.load_config(path, args.cfg_options), (page, line)
         read += 1
     assert read > 60
+    for page in PAGES:
+        for script in re.findall(r'python ((?:benchmarks|tools)/\w+\.py)', page.read_text()):
+            assert (ROOT / script).is_file(), (page.name, script)
 
 
 @pytest.mark.slow
