@@ -171,6 +171,7 @@ ALSO = {  # further files of a module or room
     'engine/test_balancing_distributed.py',
     'evaluation/boundaries/test_berkeley.py',
     'search/test_trained.py',
+    'task_routing/test_bad_data.py',
     'task_routing/test_runs.py',
 }
 
