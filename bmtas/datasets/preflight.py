@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,11 @@ def describe_missing(dataset: Any) -> str:
     state = f'{wanted - len(names)} of them found' if folder.is_dir() else 'the folder is missing'
     if 0 < len(names) < wanted and folder != dataset.img_path(dataset.ids[0]).parent:
         more += f'; {OPTIONAL}'
+    path = folder / names[0]
+    others = sorted(path.parent.glob(f'{glob.escape(path.stem)}.*'))
+    if others:
+        what = 'img_suffix' if folder == dataset.img_path(dataset.ids[0]).parent else 'suffix'
+        more += f"; there is {others[0].name}, {what}='{others[0].suffix}' reads it"
     return (
         f'{folder}: {wanted} files expected for split {dataset.split!r} of '
         f'{type(dataset).__name__}, {state}, e.g. no {names[0]}{more}; {dataset.how_to_get}'

@@ -147,3 +147,11 @@ def test_tools_end_before_a_model_is_built(command, tmp_path, monkeypatch, capsy
 def test_empty_split(root):
     (root / 'gt_sets' / 'train.txt').write_text('')
     fails(config(root), 'the split is empty', error=ValueError)
+
+
+def test_another_suffix_is_named(root):
+    (root / 'images' / 'a.jpg').rename(root / 'images' / 'a.png')
+    fails(config(root), "there is a.png, img_suffix='.png' reads it")
+    (root / 'images' / 'a.png').rename(root / 'images' / 'a.jpg')
+    (root / 'segmentation' / 'b.png').rename(root / 'segmentation' / 'b.npy')
+    fails(config(root), "there is b.npy, suffix='.npy' reads it")
