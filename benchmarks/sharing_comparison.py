@@ -66,8 +66,26 @@ NETWORKS: Mapping[str, tuple[str, Mapping[str, Any], Iterable[tuple[str, float]]
     ),
 }
 """Rows that share: config, overrides, and goals of the thresholds."""
+CLIP = {
+    'train_dataloader.dataset.length': 125,
+    'val_dataloader.dataset.clip': FRAMES,
+    'test_dataloader.dataset.clip': FRAMES,
+    'test_dataloader.dataset.length': CLIPS,
+}
+VIDEO = 'video'
 OTHERS = ('single', 'shared', 'branched')
-ORDER = ('single', MAIN, 'rank8', 'finetuned', 'shared', 'from3', 'branched', 'rank4', 'clips')
+ORDER = (
+    'single',
+    MAIN,
+    'rank8',
+    'finetuned',
+    'shared',
+    'from3',
+    'branched',
+    'rank4',
+    'clips',
+    VIDEO,
+)
 
 
 @DATASETS.register_module()
@@ -126,11 +144,12 @@ def facts(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def train_network(name: str, folder: Path, args: argparse.Namespace) -> Any:
     """Train a network with deltas unless that was done; its config."""
-    path, options, _ = NETWORKS[name]
+    path, options, _ = NETWORKS.get(name, ('vit_clips_shapescenes', CLIP, []))
     cfg = config(f'sharing/{path}', folder, args, options=options)
     base = final_checkpoint(stage_config(cfg, 'base', BASE))
     main = folder.parent / MAIN / base.relative_to(folder)
-    if main.is_file() and not base.is_file():  # the delta's options change nothing of the base
+    # the delta's options change nothing of the base
+    if name != VIDEO and main.is_file() and not base.is_file():
         base.parent.mkdir(parents=True)
         shutil.copy(main, base)
     if name == 'from3':
@@ -141,18 +160,21 @@ def train_network(name: str, folder: Path, args: argparse.Namespace) -> Any:
     return cfg
 
 
-def run_clips(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """The networks of rank 8, trained on single images, on clips: scores and cost by frame."""
-    options = {
-        'val_dataloader.dataset.clip': FRAMES,
-        'test_dataloader.dataset.clip': FRAMES,
-        'test_dataloader.dataset.length': CLIPS,
-        'model.encoder.video': dict(interval=4, switch_layer=3),
-    }
-    cfg = config('sharing/vit_lowrank_shapescenes', folder, args, options=options)
+def run_clips(name: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Networks of rank 8 on clips: scores and cost by frame.
+
+    ``video`` is trained for them, on as many frames as the others on scenes; ``clips`` are the
+    networks of the row ``rank8``, which saw single images.
+    """
+    if name == VIDEO:
+        cfg, network = train_network(VIDEO, folder, args), None
+    else:
+        options = {**CLIP, 'model.encoder.video': dict(interval=4, switch_layer=3)}
+        cfg = config('sharing/vit_lowrank_shapescenes', folder, args, options=options)
+        network = folder.parent / 'rank8' / NETWORK
     cfg.test_cfg = dict(type='ClipTestLoop')
     folder.mkdir(parents=True, exist_ok=True)
-    tester, found = Tester(cfg, folder, folder.parent / 'rank8' / NETWORK), {}
+    tester, found = Tester(cfg, folder, network), {}
     for share in (0.0, 0.5):
         tester.set(tester.thresholds('rows', share) if share else Thresholds(0.0, True))
         tester.runner.test_loop.run()
@@ -213,8 +235,8 @@ def run(args: argparse.Namespace) -> None:
             if name == MAIN and 'unaligned rows50' not in finished(args):
                 run_unaligned(folder, args)
         elif name not in finished(args):
-            other = name in OTHERS
-            keep(args, name, run_other(name, folder, args) if other else run_clips(folder, args))
+            work = run_other if name in OTHERS else run_clips
+            keep(args, name, work(name, folder, args))
 
 
 def measure(args: argparse.Namespace) -> None:

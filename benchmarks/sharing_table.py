@@ -1,9 +1,12 @@
-"""The table and the plots of docs/computation_sharing.md from the results of its runs.
+r"""The table and the plots of docs/computation_sharing.md from the results of its runs.
 
-    python benchmarks/sharing_table.py benchmarks/sharing_results.json [--out docs/images]
+    python benchmarks/sharing_table.py benchmarks/sharing_results.json --out docs/images \
+        --page docs/computation_sharing.md
 
-Means over the seeds, with the standard deviation where there are several; Delta_m is taken seed by
-seed against the ViTs from scratch of the same seed.
+prints the table and what the text says of densities and clips, draws the plots, and puts the table
+into the page, in the place of the one that is there. Means over the seeds, with the standard
+deviation where there are several; Delta_m is taken seed by seed against the ViTs from scratch of
+the same seed.
 """
 
 from __future__ import annotations
@@ -51,13 +54,17 @@ def spread(values: list[float], digits: int) -> str:
     return text if len(values) < 2 else f'{text} ± {stdev(values):.{digits}f}'
 
 
-def table(seeds: list[dict[str, dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """Print a line for each row; its results of all seeds by name."""
-    tasks = list(seeds[0][SINGLE]['scores'])
-    heads = ('', 'seeds', *tasks, 'Delta_m %', 'dense', 'effective', 'executed', 'ms', 'MB')
-    print('| ' + ' | '.join(heads) + ' |\n|' + '---|' * len(heads))
+def by_name(seeds: list[dict[str, dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Each row's results of all seeds."""
     names = dict.fromkeys(name for rows in seeds for name in rows)
-    found = {name: [rows[name] for rows in seeds if name in rows] for name in names}
+    return {name: [rows[name] for rows in seeds if name in rows] for name in names}
+
+
+def table(found: Mapping[str, list[dict[str, Any]]]) -> str:
+    """The table of the page, a line for each row."""
+    tasks = list(found[SINGLE][0]['scores'])
+    heads = ('', 'seeds', *tasks, 'Delta_m %', 'dense', 'effective', 'executed', 'ms', 'MB')
+    lines = ['| ' + ' | '.join(heads) + ' |', '|' + '---|' * len(heads)]
     for name, rows in found.items():
 
         def column(value: Callable[[dict], float], digits: int = 0, rows: list = rows) -> str:
@@ -69,8 +76,15 @@ def table(seeds: list[dict[str, dict[str, Any]]]) -> dict[str, list[dict[str, An
         cells += [f'{rows[0]["madds"][k] / 1e6:.0f}' for k in ('dense', 'effective', 'executed')]
         timed = [sum(row['latency_ms'].values()) for row in rows if 'latency_ms' in row]
         cells += [f'{mean(timed):.1f}' if timed else '', f'{rows[0]["stored"] / 1e6:.1f}']
-        print('| ' + ' | '.join(cells) + ' |')
-    return found
+        lines.append('| ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines)
+
+
+def with_table(text: str, lines: str) -> str:
+    """A page with these lines in the place of its table, which begins with the same header."""
+    start = text.index(lines.splitlines()[0])
+    end = text.index('\n\n', start)
+    return text[:start] + lines + text[end:]
 
 
 def places(rows: Mapping[str, Row], name: str) -> None:
@@ -83,11 +97,11 @@ def places(rows: Mapping[str, Row], name: str) -> None:
         print(f'| {place} | ' + ' | '.join(cells) + ' |')
 
 
-def clips(rows: Mapping[str, Row]) -> None:
+def clips(name: str, row: Row) -> None:
     """Print the cost and the scores of clips."""
-    for name, found in rows.get('clips', {}).items():
+    for share, found in row.items():
         scores = {k: {t: round(s, 2) for t, s in own.items()} for k, own in found['scores'].items()}
-        print(f'\nclips {name}: {scores}')
+        print(f'\n{name} {share}: {scores}')
         for kind, values in found['madds'].items():
             print(f'| {kind} | ' + ' | '.join(f'{value / 1e6:.0f}' for value in values) + ' |')
 
@@ -121,15 +135,19 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('results', type=Path)
     parser.add_argument('--out', type=Path, help='folder of the plots')
+    parser.add_argument('--page', type=Path, help='page whose table is made anew')
     args = parser.parse_args(argv)
     data = read_json(args.results, 'results')
-    seeds = [complete(rows) for rows in data.values() if {SINGLE, MAIN} <= set(rows)]
-    found = table(seeds)
+    found = by_name([complete(rows) for rows in data.values() if {SINGLE, MAIN} <= set(rows)])
+    print(table(found))
     first = next(iter(data.values()))
     for name in (f'{MAIN} elements50', f'{MAIN} rows50', 'rank8 rows50'):
         if name in first:
             places(first, name)
-    clips(first)
+    for name in ('clips', 'video'):
+        clips(name, first.get(name, {}))
+    if args.page is not None:
+        args.page.write_text(with_table(args.page.read_text(), table(found)))
     if args.out is not None:
         draw(found, args.out)
 

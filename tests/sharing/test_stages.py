@@ -4,6 +4,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -240,6 +241,9 @@ def test_clips_from_the_config_to_the_results(tmp_path, capsys):
     # every fourth frame is a key frame: the base computes it whole
     assert max(executed[1:4] + executed[5:]) < min(executed[0], executed[4])
     assert executed[0] < whole['madds']['dense'][0]
+    # the progress counts frames: four clips of eight
+    log = next((tmp_path / 't').glob('*/*.log')).read_text()
+    assert re.findall(r'test batch .(\d+)/32.  eta \d', log) == [str(i) for i in range(1, 33)]
     single = ('--cfg-options', 'test_dataloader.dataset.clip=1')
     assert call(test, *words, *single) == 2
     assert 'ClipTestLoop needs a data set of clips' in capsys.readouterr().err
