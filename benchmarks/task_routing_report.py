@@ -129,7 +129,7 @@ def by_seed(found: Found, pattern: str) -> dict[str, list[Found]]:
     for name in found:
         if re.match(pattern, name):
             groups.setdefault(re.sub(r'_seed\d+$', '', name), []).append(found[name])
-    return groups
+    return dict(sorted(groups.items()))
 
 
 def row(name: str, runs: Sequence[Found]) -> list[str]:
@@ -214,9 +214,9 @@ def points(
         axes.plot([x] * len(each), each, '.', color=colours[name], markersize=4)
         axes.plot(x, y, 'o', color=colours[name])
         label = name.replace('keep', '').replace('_', ' ')
-        axes.annotate(
-            label, (x, y), xytext=(5, 4), textcoords='offset points', fontsize=7, color=INK
-        )
+        # below the point, where other networks of the same cost have theirs above
+        place = dict(xytext=(5, -9 if 'shared' in name else 4), textcoords='offset points')
+        axes.annotate(label, (x, y), fontsize=7, color=INK, **place)
     axes.set_xscale('log')
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
