@@ -58,11 +58,6 @@ def _goal(source: Any) -> Goal:
     return _build(Goal, source, 'goals')
 
 
-def _listed(names: Any) -> tuple[Any, ...]:
-    """Names as a tuple; one name may stand alone."""
-    return (names,) if isinstance(names, str | int) else tuple(names)
-
-
 def _check_number(value: Any, key: str, low: float = 0) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < low:
         raise ValueError(f'search.{key}: a number of at least {low:g} expected, got {value!r}')

@@ -1,3 +1,0 @@
-# As resnet50_single.py, with ResNet-18.
-_base_ = './resnet50_single.py'
-model = dict(encoder=dict(backbone=dict(arch='resnet18')))
