@@ -18,7 +18,7 @@ from bmtas.engine import build_runner, encoder_from_checkpoint, unwrap
 from bmtas.files import load_state
 from bmtas.registry import DATASETS, MODELS
 from bmtas.resources import without_weights
-from bmtas.sharing.accounting import head_costs, place_costs, total_madds
+from bmtas.sharing.accounting import head_costs, latencies, place_costs, total_madds
 from bmtas.sharing.encoder import DeltaEncoder
 from bmtas.sharing.meter import Meter
 from bmtas.sharing.thresholds import TEMPORAL, Thresholds
@@ -189,7 +189,8 @@ def calibrate(
     heads, costs = head_costs(model, cfg.input_size), place_costs(encoder, cfg.input_size)
     totals = total_madds(encoder, meter, heads, costs)
     facts = dict(goal=goal, value=value, split=split, images=len(frames[0]))
-    return found, dict(facts, shares=shares, madds=totals)
+    encoder.thresholds = found
+    return found, dict(facts, shares=shares, madds=totals, latency_ms=latencies(model, frames[0]))
 
 
 def _shares_for_budget(
@@ -241,6 +242,7 @@ def _shares_for_drop(
         found = scores(thresholds_for(model.encoder, frames[:1], middle)[0])
         for name in low:
             sign = 1 if tasks[name].higher_is_better else -1
-            loss = 100 * sign * (best[name] - found[name]) / abs(best[name])
+            # of a score of zero nothing can be lost
+            loss = 100 * sign * (best[name] - found[name]) / (abs(best[name]) or 1.0)
             (low if loss <= drop else high)[name] = middle[name]
     return {model.encoder.base_task: min(low.values()), **low}

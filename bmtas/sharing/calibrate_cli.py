@@ -49,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     madds = facts['madds']
     print(
         f'{args.out}: dense {madds["dense"] / 1e9:.4g}, effective {madds["effective"] / 1e9:.4g}, '
-        f'executed {madds["executed"] / 1e9:.4g} GMAdds on {facts["images"]} images of {args.split}'
+        f'executed {madds["executed"] / 1e9:.4g} GMAdds on {facts["images"]} images of '
+        f'{args.split}; {sum(facts["latency_ms"].values()):.1f} ms for one image'
     )
     for task, share in facts['shares'].items():
-        print(f'  {task:<14}reuses {100 * share:.1f} %')
+        print(f'  {task:<14}reuses {100 * share:.1f} %, {facts["latency_ms"][task]:.1f} ms')

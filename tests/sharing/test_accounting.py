@@ -59,6 +59,41 @@ def test_effective_products_equal_counting_by_loops():
     assert count.executed == count.dense == task.numel() * op.weight.shape[0]
 
 
+def test_effective_total_of_a_toy_network_equals_counting_by_loops():
+    """Every operator by loops over rows and entries, scaled dot products by the closed form."""
+    network = encoder(vit(depth=2, dim=8, heads=2, patch=8), tasks=('base', 'a'))
+    images, tau, inputs = rand_images(1, 16, 24), 0.05, {}
+    costs = place_costs(network, images.shape[-2:])
+    network.thresholds, network.meter = Thresholds(tau), Meter()
+
+    def spy(key):
+        return lambda module, args: inputs.setdefault(key, args[0].detach().clone())
+
+    with torch.no_grad():
+        network.train().eval()
+        for place in network.places():
+            for task, parts in (('base', place), ('a', network.task_place(place, 'a'))):
+                for name, op in parts.ops:
+                    op.register_forward_pre_hook(spy((task, place.full_name(name))))
+        network(images, network.tasks)
+    tokens, dim, depth = 6, 8, 2
+    attention = 2 * tokens**2 * dim * depth
+    total = 12 * dim**2 * tokens * depth + 3 * 8**2 * dim * tokens + 2 * attention  # the base's
+    for place in network.places():
+        for name, op in place.ops:
+            full = place.full_name(name)
+            delta = network.deltas['a'].get_submodule(f'{full}.weight')
+            stored = sum(bool(kept) for kept in delta.support.flatten().tolist())
+            x0, x = inputs['base', full], inputs['a', full]
+            if place.name == 'stem':  # both networks see one image
+                assert torch.equal(x, x0)
+                total += tokens * stored
+            else:
+                total += loop_products(x, x0, op.weight, delta.dense(), tau)[0] + tokens * stored
+    heads = dict.fromkeys(network.tasks, 0)
+    assert total_madds(network, network.meter, heads, costs)['effective'] == total
+
+
 @pytest.mark.parametrize('stride, padding, groups', [(1, 1, 1), (2, 1, 1), (1, 0, 2), (2, 2, 4)])
 def test_products_of_a_convolution_equal_loops(stride, padding, groups):
     torch.manual_seed(0)

@@ -173,6 +173,11 @@ def test_a_shared_prefix_runs_once_and_has_no_delta(images):
     features = run(network, images)
     assert runs == [0, 2, 2, 2]
     assert not any(name.startswith('layers.1') for name in network.deltas['a'].state_dict())
+    # exact: bit for bit a network of its own, of which the first layers are the base's
+    merged = merged_encoder(network, 'a').eval()
+    assert torch.equal(run(merged, images, ['a'])['a'], features['a'])
+    base, own = (dict(part.named_parameters()) for part in (network.layers[:2], merged.layers[:2]))
+    assert all(torch.equal(a, b) for a, b in zip(base.values(), own.values(), strict=True))
     assert float((features['a'] - features['base']).abs().max()) > 1e-3
 
 

@@ -202,6 +202,44 @@ def check_calibration_and_export(config, folder, capsys):
     assert '--task: a base with deltas is exported merged' in capsys.readouterr().err
     assert call(export, *words, '--task', 'normals') == 0
     check_onnx(config, network, folder / 'm.onnx')
+    check_goals(config, network, folder, capsys)
+
+
+def check_goals(config, network, folder, capsys):
+    """A budget of multiply-adds, a largest loss of score; the test agrees with the calibration."""
+    from bmtas.cli.test import main as test
+    from bmtas.sharing.calibrate_cli import main as calibrate
+
+    def run(*words):
+        file = folder / 'goal.json'
+        words = (config, network, *words, '--images', 4, '--out', file, '--work-dir', folder / 'c')
+        code = call(calibrate, *words)
+        return code, json.loads(file.read_text()) if code == 0 else capsys.readouterr().err
+
+    for rows, kind in ((False, 'effective'), (True, 'executed')):
+        code, found = run('--budget', 0.85, '--cfg-options', f'model.encoder.rows={rows}')
+        madds = found['madds']
+        # the smallest share that meets it, to 1/128
+        assert code == 0 and 0.83 < madds[kind] / madds['dense'] <= 0.85, (rows, madds)
+    assert 'ms for one image' in capsys.readouterr().out  # beside the effective figure
+    assert (
+        '--budget: 0.01 of the separate networks cannot be had, the least'
+        in run('--budget', 0.01)[1]
+    )
+    assert '--rows: must be in 0 to 1, got 1.5' in run('--rows', 1.5)[1]
+    assert '--drop: must be' in run('--drop', -1)[1]
+    code, found = run('--drop', 1e9)
+    assert code == 0 and min(found['shares'].values()) > 0.98  # anything may be lost
+    code, found = run('--drop', 3)
+    scores = []
+    for more in ((), ('--thresholds', folder / 'goal.json')):
+        split = ('--cfg-options', 'test_dataloader.dataset.split=val')
+        words = (config, network, '--work-dir', folder / 't', '--sheet', 0, *more, *split)
+        assert call(test, *words) == 0
+        scores.append(json.loads((folder / 't' / 'results.json').read_text()))
+    for name, best in scores[0]['scores'].items():
+        sign = 1 if scores[0]['higher_is_better'][name] else -1
+        assert 100 * sign * (best - scores[1]['scores'][name]) <= 3 * abs(best) + 1e-6, name
 
 
 def check_onnx(config, network, file):
@@ -393,3 +431,19 @@ def test_two_processes_learn_the_same_gates_as_one(tmp_path):
         torch.testing.assert_close(states[1][name], value, rtol=1e-3, atol=2e-4)
         moved += name.endswith('.alpha') and not torch.all(value == 5.0)
     assert moved
+
+
+@pytest.mark.parametrize('name', ['vitb_pascal', 'vitb_nyud'])
+def test_ref_configs_have_what_the_public_code_does_behind_flags(name):
+    from bmtas.sharing.stages import section_of, stage_config
+
+    mended, ref = (load_config(ROOT / f'configs/sharing/{n}.py') for n in (name, f'{name}_ref'))
+    on = {key: ref.model.encoder[key] for key in ('threshold_on', 'align_on', 'thresholds')}
+    assert on == dict(threshold_on='output', align_on='output', thresholds=0.15)
+    assert not any(key in mended.model.encoder for key in on)
+    assert section_of(ref)['support'] == 'draw' and 'support' not in section_of(mended)
+    gates = stage_config(ref, 'gates', 'normals')
+    assert gates.model.encoder.gate_form == 'sum'
+    assert gates.optim_wrapper.paramwise_cfg == dict(gate_lr=0.1, gate_decay=0.01)
+    own = stage_config(mended, 'gates', 'normals').optim_wrapper.get('paramwise_cfg') or {}
+    assert 'gate_decay' not in own and section_of(mended)['density'] == 0.05
