@@ -14,6 +14,7 @@ from typing import Any
 
 from bmtas.engine import PROGRAM, Job, checkpoints_of, job_environment, load_config
 from bmtas.files import FolderLock, read_json, write_json
+from bmtas.typed import check_value
 
 ALIASES = {'lambda': 'search.resource_loss.weight', 'seed': 'randomness.seed'}
 """Short names of the options that are swept most."""
@@ -79,6 +80,7 @@ class Point:
         if not path.is_file():
             raise FileNotFoundError(f'{path}: not found, {folder} is no point of a sweep')
         data = read_json(path, 'point of a sweep')
+        check_value(data, cls, str(path))
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bmtas.files import atomic_path, meant_as, read_json, write_json
+from bmtas.typed import check_value
 
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     'seg': ('mIoU', 'mAcc', 'aAcc'),
@@ -253,8 +254,11 @@ def split_rows(
         train, test = order[number // 5 :], order[: number // 5]
     else:
         content = read_json(split_file, 'split file')
-        train, test = (np.array(content[key], dtype=np.int64) for key in ('train', 'val'))
-        both = np.concatenate([train, test])
+        with meant_as('split file', split_file):
+            for key in ('train', 'val'):
+                check_value(content[key], list[int], key)
+            train, test = (np.array(content[key], dtype=np.int64) for key in ('train', 'val'))
+            both = np.concatenate([train, test])
         if len(np.unique(both)) != len(both) or both.min() < 0 or both.max() >= number:
             raise ValueError(f'{split_file}: rows repeated or outside 0..{number - 1}')
     held = int(round(val_fraction * len(train)))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bmtas.files import read_json, write_json
+from bmtas.files import meant_as, read_json, write_json
 from bmtas.registry import STRATEGIES
 from bmtas.search import SearchContext, SearchResult, Strategy
 from bmtas.typed import check_value
@@ -222,7 +222,9 @@ class CodeSearch(Strategy):
 
     def _parse(self, source: Any) -> np.ndarray:
         if isinstance(source, str) and source.endswith('.json') and FilePath(source).is_file():
-            source = read_json(source, 'network code')['chosen']['code']
+            content = read_json(source, 'network code')
+            with meant_as('network code', source):
+                return self.space.parse(content['chosen']['code'])
         return self.space.parse(source)
 
     def _cloud(self, records: Records | None) -> dict[str, np.ndarray] | None:

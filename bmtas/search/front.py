@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bmtas.branching import BranchingTree, TreeFront
-from bmtas.files import read_json, write_json
+from bmtas.files import meant_as, read_json, write_json
 from bmtas.resources import ResourceTable
 from bmtas.search.bmn import expand
+from bmtas.typed import check_value
 
 FRONT = 'front.json'
 
@@ -95,16 +97,25 @@ class Front:
             ValueError: Not a front, or one of other tasks, layers or another unit.
         """
         content = read_json(path, 'front')
-        try:
+        with meant_as('front', path):
             names = content['tasks'], content['layers'], content['unit']
             rows = content['trees']
+            check_value(content['score'], str, 'score')
             trees = [BranchingTree.from_routes(row['config'], *names[:2]) for row in rows]
             columns = [tuple(row[key] for row in rows) for key in ('cost', 'score')]
-            unsure = tuple(row['deviation'] for row in rows if 'deviation' in row) or None
-        except (KeyError, TypeError) as error:
-            raise ValueError(f'front {path}: not one, {error} is missing') from None
+            unsure = tuple(row['deviation'] for row in rows if 'deviation' in row)
+            for numbers in (*columns, unsure):
+                check_value(numbers, tuple[float, ...], 'trees')
+            if not rows or len(unsure) not in (0, len(rows)):
+                raise ValueError('trees: empty, or a deviation is missing')
         expected = list(table.heads), list(table.layer_names), table.unit
         for what, found, wanted in zip(('tasks', 'layers', 'unit'), names, expected):
             if found != wanted:
                 raise ValueError(f'front {path}: {what}: {found}, the config has {wanted}')
-        return cls(tuple(trees), *columns, content['score'], unsure)
+        for tree, cost in zip(trees, columns[0]):
+            if not math.isclose(cost, tree.cost(table)):
+                raise ValueError(
+                    f'front {path}: cost: {cost:g} is not that of its tree, {tree.cost(table):g}; '
+                    'search again, or remove the file'
+                )
+        return cls(tuple(trees), *columns, content['score'], unsure or None)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bmtas.branching import BranchingTree
-from bmtas.files import read_json, write_json
+from bmtas.files import meant_as, read_json, write_json
 from bmtas.search.bmn import expand
 from bmtas.search.context import SearchContext
 from bmtas.search.row import Row
@@ -86,11 +86,12 @@ class _Plan:
         self.path = path
         self.head = dict(budget=float(place.budget), lengths=list(map(int, place.lengths)))
         found = read_json(path, 'rounds of a search') if path.is_file() else {}
-        same = {key: found.get(key) for key in self.head} == self.head
-        self.rounds = [
-            [BranchingTree.from_routes(np.array(routes)) for routes in trees]
-            for trees in (found['rounds'] if same else [])
-        ]
+        with meant_as('rounds of a search', path):
+            same = {key: found.get(key) for key in self.head} == self.head
+            self.rounds = [
+                [BranchingTree.from_routes(np.array(routes)) for routes in trees]
+                for trees in (found['rounds'] if same else [])
+            ]
 
     def add(self, trees: Sequence[BranchingTree]) -> None:
         self.rounds.append(list(trees))

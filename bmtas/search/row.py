@@ -38,6 +38,7 @@ from bmtas.registry import DATASETS, MODELS
 from bmtas.search.gradient.loop import split_indices
 from bmtas.search.task_affinity import TaskAffinityHook
 from bmtas.search.uniform import InheritedTree, supergraph_config
+from bmtas.typed import check_value
 
 CONFIG, ROW, RESULT, START = 'config.py', 'row.json', 'result.json', 'start.pth'
 POOL = 'pool.json'
@@ -79,7 +80,8 @@ class Row:
     def from_file(cls, path: str | Path) -> Row:
         """Read what ``to_file`` wrote."""
         content = read_json(path, 'row of a search')
-        lists = {key: tuple(content[key]) for key in ('tasks', 'measure')}
+        check_value(content, cls, str(path))
+        lists = {key: tuple(content[key]) for key in ('tasks', 'measure') if key in content}
         return cls(**{**content, **lists, 'routes': tuple(map(tuple, content['routes']))})
 
     def to_file(self, path: str | Path) -> None:

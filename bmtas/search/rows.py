@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bmtas.engine import Job, run_jobs
-from bmtas.files import read_json, read_text, write_json, write_text
+from bmtas.files import meant_as, read_json, read_text, write_json, write_text
 from bmtas.search.context import SearchContext
 from bmtas.search.row import CONFIG, POOL, RESULT, ROW, Row, train_row
 
@@ -114,11 +114,13 @@ class Rows:
         )
 
     def _read(self, row: Row) -> Trained:
-        content = read_json(self.folder / row.key / RESULT, 'row of a search')
-        losses = [content['losses'].get(name, math.nan) for name in self.context.names]
-        affinity = content.get('affinity')
-        affinity = None if affinity is None else np.array(affinity)
-        return Trained(row, np.array(losses), float(content['seconds']), affinity)
+        path = self.folder / row.key / RESULT
+        content = read_json(path, 'row of a search')
+        with meant_as('row of a search', path):
+            losses = [content['losses'].get(name, math.nan) for name in self.context.names]
+            affinity = content.get('affinity')
+            affinity = None if affinity is None else np.array(affinity, float)
+            return Trained(row, np.array(losses, float), float(content['seconds']), affinity)
 
 
 def _check_same(path: Path, text: str) -> None:

@@ -22,7 +22,7 @@ from bmtas.engine import (
     identity_of,
     record_command,
 )
-from bmtas.files import read_json, write_json
+from bmtas.files import meant_as, read_json, write_json
 from bmtas.registry import STRATEGIES
 from bmtas.resources import ResourceTable, unit_named
 from bmtas.search.context import BRANCHING, PICTURES, SearchContext, SearchResult, Strategy
@@ -109,7 +109,8 @@ def decoded_again(context: SearchContext) -> SearchResult | None:
     if context.cfg.get('budget') is None or not all(path.is_file() for path in files):
         return None
     summary = read_json(files[0], 'summary of a search')
-    before, now = summary.get('identity'), _identity(context.cfg)
+    with meant_as('summary of a search', files[0]):
+        before, now = summary['identity'], _identity(context.cfg)
     if before != _plain(now):
         raise ValueError(
             f'{files[0]}: a finished search with other options ({before}, now {now}); give '
@@ -132,11 +133,12 @@ def _difference(context: SearchContext) -> str:
     path = context.work_dir / RUN
     if not path.is_file():
         return ''
-    stored = read_json(path, 'identity of the run').get('identity') or {}
-    before, now = (
-        {key: value for key, value in found.items() if not key.startswith(_OF_RUNS)}
-        for found in (stored, identity_of(context.cfg))
-    )
+    stored = read_json(path, 'identity of the run')
+    with meant_as('identity of the run', path):
+        before, now = (
+            {key: value for key, value in found.items() if not key.startswith(_OF_RUNS)}
+            for found in (stored['identity'], identity_of(context.cfg))
+        )
     return first_difference(before, now)
 
 

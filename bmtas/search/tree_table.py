@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bmtas.branching import BranchingTree
-from bmtas.files import atomic_path
+from bmtas.files import atomic_path, meant_as
 
 PROBES = ('probe_routes', 'probes')
 
@@ -57,12 +59,13 @@ class TreeTable:
                 content = {
                     name: stored[name] for name in names if name in stored or name not in PROBES
                 }
-        except (ValueError, KeyError, OSError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, OSError) as error:
             raise ValueError(f'table of trees {path}: not one, or damaged ({error})') from None
-        content['tasks'] = tuple(content['tasks'].tolist())
-        content['fixed_cost'] = float(content['fixed_cost'])
-        table = cls(**content)
-        num, layers, tasks = table.routes.shape
+        with meant_as('table of trees', path):
+            content['tasks'] = tuple(content['tasks'].tolist())
+            content['fixed_cost'] = float(content['fixed_cost'])
+            table = cls(**content)
+            num, layers, tasks = table.routes.shape
         expected = dict(
             tasks=(tasks,),
             layer_costs=(layers,),

@@ -2,8 +2,8 @@
 
 Layout: the magic, the length of the header (8 bytes, little endian), the header (JSON), the bytes
 of the tensors one after the other. The header has ``version``, ``base`` (hash of the base network),
-``task``, ``encoder`` (delta and first layer), ``checksum`` of the bytes, and ``tensors``: name,
-shape, dtype and encoding of each, which is the smallest of
+``task``, ``encoder`` (delta and first layer), ``checksum`` of header and bytes, and ``tensors``:
+name, shape, dtype and encoding of each, which is the smallest of
 
 - ``bitmap``: ceil(n / 8) bytes that say which weights are in the support, and their values;
 - ``index``: the positions of these as 32-bit integers, and their values;
@@ -81,13 +81,18 @@ def write_delta(
         base=base,
         task=task,
         encoder=dict(encoder),
-        checksum=hashlib.sha256(body).hexdigest(),
         tensors=entries,
     )
-    text = json.dumps(header).encode()
+    text = json.dumps({**header, 'checksum': _checksum(header, body)}).encode()
     content = b''.join((MAGIC, len(text).to_bytes(8, 'little'), text, body))
     write_bytes(path, content)
     return len(content)
+
+
+def _checksum(header: Mapping[str, Any], body: bytes | memoryview) -> str:
+    """Of the header, whose own entry ``checksum`` does not count, and of the tensors' bytes."""
+    plain = {key: value for key, value in header.items() if key != 'checksum'}
+    return hashlib.sha256(json.dumps(plain).encode() + bytes(body)).hexdigest()
 
 
 def _tensors(state: Mapping[str, Tensor], task: str) -> Iterator[tuple[str, Tensor, Tensor | None]]:
@@ -145,7 +150,7 @@ def read_delta(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             'update bmtas'
         )
     body = memoryview(content)[start + length :]
-    if hashlib.sha256(body).hexdigest() != header.get('checksum'):
+    if _checksum(header, body) != header.get('checksum'):
         raise ValueError(
             f'delta file {path}: truncated or edited, its checksum differs; remove it and run '
             'bmtas share again'

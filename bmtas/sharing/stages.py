@@ -23,7 +23,7 @@ from bmtas.engine import (
     run_training,
     select_tasks,
 )
-from bmtas.files import load_state, nearest, read_json, save_state
+from bmtas.files import load_state, meant_as, nearest, read_json, save_state
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
 from bmtas.sharing.delta_file import base_hash
@@ -276,10 +276,12 @@ def check_finished(own: Config) -> None:
     if not path.is_file():
         return
     # validation is dropped from a run that has none
-    old, new = (
-        {k: v for k, v in identity.items() if not k.startswith('val_')}
-        for identity in (read_json(path, 'identity of the run')['identity'], identity_of(own))
-    )
+    stored = read_json(path, 'identity of the run')
+    with meant_as('identity of the run', path):
+        old, new = (
+            {k: v for k, v in identity.items() if not k.startswith('val_')}
+            for identity in (stored['identity'], identity_of(own))
+        )
     difference = first_difference(old, new)
     if difference:
         raise ValueError(

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bmtas.files import read_json, write_json
+from bmtas.files import meant_as, read_json, write_json
+from bmtas.typed import check_value
 
 VERSION = 1
 TASK, TEMPORAL = 'task', 'temporal'
@@ -114,4 +115,7 @@ def load_thresholds(source: Any) -> Thresholds | None:
             f'{source}: version: {data["version"]} is unknown here (this is {VERSION}); update '
             'bmtas or calibrate anew'
         )
-    return Thresholds(data['thresholds'], bool(data['rows']), data['network'], str(source))
+    with meant_as('thresholds', source):
+        check_value(data['rows'], bool, 'rows')
+        check_value(data['network'], str, 'network')
+        return Thresholds(data['thresholds'], data['rows'], data['network'], str(source))

@@ -11,6 +11,7 @@ import numpy as np
 
 from bmtas.files import read_json, write_json
 from bmtas.task_routing.masks import check_rows, mask_statistics
+from bmtas.typed import check_value
 
 VERSION = 1
 
@@ -110,6 +111,9 @@ class MaskTable:
             ValueError: A key is missing or a row does not fit; the message names source and key.
         """
         try:
+            check_value(content['tasks'], list[str], 'tasks')
+            for key, hint in (('scheme', str), ('seed', int), ('keep_ratio', float)):
+                check_value(content[key], hint, key)
             tasks = tuple(content['tasks'])
             layers = {}
             for name, entry in content['layers'].items():

@@ -19,6 +19,7 @@ from mutations import WEIRD, mutated
 from PIL import Image
 from tiny import write_config
 
+from bmtas.apis.sweep import Point
 from bmtas.branching import BranchingTree
 from bmtas.datasets.files import read_array, read_split
 from bmtas.engine.checkpoint import find_resumable
@@ -31,7 +32,13 @@ from bmtas.ncp.codes import NetworkCode
 from bmtas.ncp.data import RecordTable
 from bmtas.resources import Costs, ResourceTable
 from bmtas.search.affinity_file import read_affinity
+from bmtas.search.front import Front
 from bmtas.search.gradient import append_history, read_history
+from bmtas.search.row import Row
+from bmtas.search.tree_table import TreeTable
+from bmtas.sharing.delta_file import read_delta, write_delta
+from bmtas.sharing.thresholds import Thresholds, load_thresholds
+from bmtas.task_routing.mask_table import MaskTable
 
 USER_ERRORS = (ValueError, FileNotFoundError, OSError)
 TABLE = ResourceTable(
@@ -203,6 +210,82 @@ def check_config_file(path):
     load_config(path)
 
 
+def front(path):
+    Front((TREE.shared(2, 'ab', TABLE.layer_names), TREE), (42, 62), (0.5, 0.25), 's').to_file(
+        path, TABLE
+    )
+
+
+def check_front(path):
+    found = Front.from_file(path, TABLE)
+    assert [tree.cost(TABLE) for tree in found.trees] == list(found.costs)
+    assert all(isinstance(score, (int, float)) for score in found.scores)
+
+
+def masks(path):
+    rows = np.array([[True, False, True, True], [False, False, True, False]])
+    MaskTable(('a', 'b'), {'one': rows}, 'random', 0, 0.5).to_file(path)
+
+
+def check_masks(path):
+    found = MaskTable.from_file(path)
+    assert all(mask.shape[0] == len(found.tasks) for mask in found.layers.values())
+    assert isinstance(found.seed, int) and isinstance(found.keep_ratio, float)
+
+
+def thresholds(path):
+    Thresholds({'task': {'a': {'layers.0': 0.5}}}, False, 'abc').save(path)
+
+
+def check_thresholds(path):
+    found = load_thresholds(str(path))
+    assert isinstance(found.rows, bool) and isinstance(found.network, str)
+
+
+DELTA = {'encoder.deltas.a.w.delta': torch.tensor([0, 1.5, 0, 2]), 'heads.a.b': torch.ones(2, 3)}
+DELTA['encoder.deltas.a.w.support'] = DELTA['encoder.deltas.a.w.delta'] > 0
+
+
+def delta(path):
+    write_delta(path, DELTA, 'a', 'abc', dict(delta='sparse'))
+
+
+def check_delta_file(path):
+    header, state = read_delta(path)
+    assert header['task'] == 'a' and header['base'] == 'abc'
+    assert state.keys() == DELTA.keys()
+    assert all(torch.equal(DELTA[name], value) for name, value in state.items())
+
+
+def tree_table(path):
+    routes = np.array([[[0, 0], [0, 0]], [[0, 0], [0, 1]]])
+    losses = np.zeros((2, 1, 1, 2), np.float32)
+    costs, names = np.array([10.0, 20.0]), ('a', 'b')
+    TreeTable(names, routes, costs, 5.0, np.ones(1), losses, losses[:, :, 0]).save(path)
+
+
+def check_tree_table(path):
+    found = TreeTable.load(path)
+    assert found.routes.shape == (2, 2, 2) and found.fixed_cost == 5
+
+
+def point(path):
+    Point('a=1', str(path.parent), 'mine', None, 'c.py', ('a=1',), (), (), None).to_file()
+
+
+def check_point(path):
+    assert isinstance(Point.from_folder(path.parent).train, str)
+
+
+def row(path):
+    Row(((0, 0), (0, 1)), 5, 0).to_file(path)
+
+
+def check_row(path):
+    found = Row.from_file(path)
+    assert isinstance(found.updates, int) and isinstance(found.seed, int)
+
+
 READERS = {
     'branching.json': (branching, check_branching),
     'resources.json': (table, check_table),
@@ -219,6 +302,13 @@ READERS = {
     'affinity.json': (affinity, check_affinity),
     'run.json': (identity, check_identity),
     'config.json': (config_file, check_config_file),
+    'front.json': (front, check_front),
+    'masks.json': (masks, check_masks),
+    'thresholds.json': (thresholds, check_thresholds),
+    'a.delta': (delta, check_delta_file),
+    'trees.npz': (tree_table, check_tree_table),
+    'point.json': (point, check_point),
+    'row.json': (row, check_row),
 }
 
 

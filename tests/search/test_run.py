@@ -75,5 +75,5 @@ def test_a_front_of_another_network_is_refused(search, tmp_path):
     with pytest.raises(ValueError, match='front.json: unit: us'):
         search('21M')
     path.write_text('{}')
-    with pytest.raises(ValueError, match="front.json: not one, 'tasks' is missing"):
+    with pytest.raises(ValueError, match="front.json: key 'tasks' is missing"):
         search('21M')

@@ -13,10 +13,11 @@ import numpy as np
 from bmtas.branching import BranchingTree
 from bmtas.engine import COMMANDS, read_lines
 from bmtas.evaluation import MANY, extremes
-from bmtas.files import read_json, read_text
+from bmtas.files import meant_as, read_json, read_text
 from bmtas.resources import ResourceTable, unit_named
 from bmtas.search import BRANCHING, FRONT, PICTURES
 from bmtas.search.gradient import ALPHA_FILE, HISTORY
+from bmtas.typed import check_value
 from bmtas.visualization import task_colours
 
 COSTS = dict(
@@ -109,7 +110,11 @@ def _steps(folder: Path, tree: BranchingTree, rows: Sequence[Mapping]) -> list[d
     ]
     last = dict(update=rows[-1]['update'] if rows else 0, routes=tree.routes.tolist(), cost='')
     if (folder / ALPHA_FILE).is_file():
-        logits = np.array(read_json(folder / ALPHA_FILE, 'alpha')['alpha'], float)
+        content = read_json(folder / ALPHA_FILE, 'alpha')
+        with meant_as('alpha', folder / ALPHA_FILE):
+            logits = np.array(content['alpha'], float)
+            if logits.ndim != 3:
+                raise ValueError(f'alpha: must be (L, T, K) numbers, got {logits.shape}')
         exponents = np.exp(logits - logits.max(-1, keepdims=True))
         last['alpha'] = (exponents / exponents.sum(-1, keepdims=True)).round(3).tolist()
     return [*steps, last]
@@ -137,8 +142,10 @@ def _front(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     content = read_json(path, 'front')
-    unit = unit_named(content['unit'])
-    points = sorted((e['cost'] / unit.scale, e['score']) for e in content['trees'])
+    with meant_as('front', path):
+        unit = unit_named(content['unit'])
+        points = sorted((e['cost'] / unit.scale, float(e['score'])) for e in content['trees'])
+        check_value(content['score'], str, 'score')
     line = series('trees', '#4477aa', points)
     return chart('Front: the best tree for every budget', [line], content['score'], unit.label)
 
