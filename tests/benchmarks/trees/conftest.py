@@ -15,6 +15,7 @@ MODULES = (
     'shapescenes_signals',
     'short_schedules',
     'shapescenes_table',
+    'tables',
     'variances',
 )
 
