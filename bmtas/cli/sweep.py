@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     from bmtas.apis import job_of, make_points, parse_grid, run_point
     from bmtas.engine import Template, find_config, make_executor, run_jobs
+    from bmtas.evaluation import load_results
 
     if args.point:
         run_point(args.point)
@@ -63,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     work_dir = args.work_dir or Path('work_dirs/sweeps') / path.resolve().parent.name / path.stem
     extra = [*(['--data-root', args.data_root] if args.data_root else [])]
     extra += ['--amp'] if args.amp else []
+    if args.baseline:  # found wrong now, not after the last training
+        load_results(args.baseline)
     points = make_points(
         args.config,
         parse_grid(args.grid),

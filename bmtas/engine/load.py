@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from bmtas.files import load_state
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import MODELS
 from bmtas.resources import is_open, usable_device, without_weights
-from bmtas.typed import accepted_arguments
+from bmtas.typed import accepted_arguments, check_value
 
 
 def load_model(
@@ -68,9 +68,12 @@ def encoder_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:
     encoder = cfg.model.get('encoder')
     if encoder is None:
         return
-    state = dict(content.get('encoder') or {})
+    state, where = content.get('encoder') or {}, f'checkpoint {checkpoint}: encoder'
+    check_value(state, Mapping[str, Any], where)
+    state = dict(state)
     tasks = state.pop('tasks', None)
     if tasks is not None:
+        check_value(tasks, Sequence[str], f'{where}.tasks')
         select_tasks(cfg, tasks)
     known = accepted_arguments(encoder_class(encoder))
     foreign = [key for key in state if known is not None and key not in known]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bmtas.engine import build_runner, encoder_from_checkpoint, unwrap
 from bmtas.files import load_state
+from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS, MODELS
 from bmtas.resources import without_weights
 from bmtas.sharing.accounting import head_costs, latencies, place_costs, total_madds
@@ -108,13 +109,11 @@ def load_network(cfg: Config, checkpoint: str) -> Any:
     """The network of a checkpoint, ready to predict.
 
     Raises:
-        ValueError: It shares no computation, or is of another network.
+        ValueError: It is of another network.
     """
     encoder_from_checkpoint(cfg, checkpoint)
     cfg.model.encoder.thresholds = None
     model = MODELS.build(without_weights(cfg.model))
-    if not isinstance(model.encoder, DeltaEncoder):
-        raise ValueError(f'{cfg.filename}: model.encoder.type: only a DeltaEncoder has thresholds')
     if not model.encoder.sub_tasks or model.encoder.base_task not in model.encoder.tasks:
         raise ValueError(f'checkpoint {checkpoint}: no base with sub-tasks; take network.pth')
     state = load_state(checkpoint)['state_dict']
@@ -172,6 +171,11 @@ def calibrate(
     """
     if goal != 'drop' and not 0 <= value <= 1 or value < 0:
         raise ValueError(f'--{goal}: must be in 0 to 1, got {value:g}')
+    if not issubclass(encoder_class(cfg.model.encoder), DeltaEncoder):
+        raise ValueError(
+            f'{cfg.filename}: model.encoder.type: {cfg.model.encoder.type} has no thresholds; '
+            'calibrate needs a DeltaEncoder'
+        )
     if goal in ('elements', 'rows'):
         cfg.model.encoder.rows = goal == 'rows'
     model = load_network(cfg, checkpoint)

@@ -83,11 +83,6 @@ def write_folder(root):
     return root
 
 
-@pytest.fixture(autouse=True)
-def quick_configs(unformatted_configs):
-    """See the fixture."""
-
-
 @pytest.fixture
 def bmtas(capfd):
     """Run a command line in this process: ``bmtas('train', path, ...)`` -> code, output, errors."""
@@ -425,3 +420,35 @@ class TestRuns:
         found, out, errors = bmtas('train', config, '--work-dir', run, '--cfg-options', *long)
         assert found == code and '--resume' in out + errors
         assert (run / 'last_checkpoint').is_file()
+
+
+def test_commands_that_take_a_network(refused, trained, tmp_path):
+    config, checkpoint, _ = trained
+    torch.save(dict(state_dict={}, encoder=3), tmp_path / 'odd.pth')
+    out = ['--out', tmp_path / 'out']
+    for words in (
+        ['extract', config, tmp_path / 'odd.pth', '--tasks', 'depth', *out],
+        ['export', config, tmp_path / 'odd.pth', '--format', 'onnx', *out],
+        ['test', config, tmp_path / 'odd.pth', '--work-dir', tmp_path / 'test'],
+    ):
+        refused(*words, says=['odd.pth: encoder: must be a dict'])
+    calibrate = ['calibrate', config, checkpoint, '--elements', '0.5', *out]
+    refused(*calibrate, says=['own.py: model.encoder.type', 'needs a DeltaEncoder'])
+    extract = ['extract', config, checkpoint, '--tasks', 'depth', *out]
+    refused(*extract, says=['own.py: model.encoder.type', 'needs a RoutedEncoder'])
+    refused('share', config, '--work-dir', tmp_path / 's', says=['own.py: sharing: missing'])
+    export = ['export', config, checkpoint, '--format', 'onnx', *out]
+    refused(*export, '--task', 'depht', says=["'depht'", "'depth'"])
+
+
+def test_commands_that_take_results(refused, config, tmp_path):
+    results = dict(tasks=['a'], scores={'a': 'x'}, score_names={'a': 'm'}, params=1)
+    results['higher_is_better'] = {'a': True}
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run' / 'results.json').write_text(json.dumps(results))
+    file = str(tmp_path / 'run' / 'results.json')
+    refused('compare', tmp_path / 'run', says=[file, "'a' is x, not a number"])
+    report = ['report', tmp_path / 'run', '--out', tmp_path / 'r.html']
+    refused(*report, says=[file, 'scores.a: must be a number or None'])
+    sweep = ['sweep', config, '--grid', 'seed=0', '--work-dir', tmp_path / 's', '--dry-run']
+    refused(*sweep, '--baseline', file, says=[file])

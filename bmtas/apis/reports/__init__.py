@@ -14,8 +14,16 @@ from bmtas.evaluation import digest, mean_of
 from bmtas.files import read_json, write_text
 from bmtas.resources import UNITS
 from bmtas.search import BRANCHING, PICTURES
+from bmtas.typed import check_value
 
-KEYS = ('tasks', 'scores', 'score_names', 'higher_is_better', 'params')
+KEYS = {
+    'tasks': Sequence[str],
+    'scores': Mapping[str, float | None],
+    'score_names': Mapping[str, str],
+    'higher_is_better': Mapping[str, bool],
+    'params': float | None,
+}
+"""What a report needs of results.json, and its types."""
 
 
 def report(work_dirs: Sequence[str | Path], out: str | Path) -> Path:
@@ -85,6 +93,8 @@ def _read(path: Path) -> dict[str, Any]:
     missing = [key for key in KEYS if not isinstance(content, dict) or key not in content]
     if missing:
         raise ValueError(f'{path}: key {missing[0]!r} is missing; bmtas test writes this file')
+    for key, hint in KEYS.items():
+        check_value(content[key], hint, f'{path}: {key}')
     return content
 
 
