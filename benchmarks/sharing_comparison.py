@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from bmtas.engine.test import run_test
 from bmtas.engine.train import run_training
 from bmtas.files import read_json, write_json
 from bmtas.registry import DATASETS, MODELS
-from bmtas.resources import count_model, without_weights
+from bmtas.resources import count_model, measure_latency, without_weights
 from bmtas.sharing.accounting import clip_report, latencies
 from bmtas.sharing.share import NETWORK, write_network
 from bmtas.sharing.stages import final_checkpoint, run_stages, stage_config
@@ -72,7 +73,7 @@ CLIP = {
     'test_dataloader.dataset.clip': FRAMES,
     'test_dataloader.dataset.length': CLIPS,
 }
-VIDEO = 'video'
+UNALIGNED, VIDEO = 'sharing/vit_shapescenes', 'video'
 OTHERS = ('single', 'shared', 'branched')
 ORDER = (
     'single',
@@ -111,27 +112,29 @@ def config(
     return cfg
 
 
+def other_config(kind: str, folder: Path, args: argparse.Namespace, tasks: list[str]) -> Any:
+    """Config of a network without deltas, which is trained as the base is."""
+    own = config(f'{kind}/vit_shapescenes', folder, args, tasks)
+    like = config('sharing/vit_shapescenes', folder, args)
+    own.param_scheduler, own.optim_wrapper.optimizer = (
+        like.param_scheduler, like.optim_wrapper.optimizer,
+    )  # fmt: skip
+    if kind == 'branched':
+        own.model.encoder.routes = [[0] * len(tasks)] * 3 + [list(range(len(tasks)))] * 4
+    return own
+
+
 def run_other(kind: str, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Networks without deltas, all tasks at once, trained as the base is."""
+    """Networks without deltas, all tasks at once."""
     every = [BASE, *args.tasks]
-
-    def cfg(tasks: list[str]) -> Any:
-        own = config(f'{kind}/vit_shapescenes', folder, args, tasks)
-        like = config('sharing/vit_shapescenes', folder, args)
-        own.param_scheduler, own.optim_wrapper.optimizer = (
-            like.param_scheduler, like.optim_wrapper.optimizer,
-        )  # fmt: skip
-        if kind == 'branched':
-            own.model.encoder.routes = [[0] * len(tasks)] * 3 + [list(range(len(tasks)))] * 4
-        return own
-
     # the base is itself a ViT from scratch
-    training = cfg(args.tasks if kind == 'single' else every)
+    training = other_config(kind, folder, args, args.tasks if kind == 'single' else every)
     training.resume = bool(checkpoints_of(folder))
     if not (folder / f'iter_{training.train_cfg.max_iters}.pth').is_file():
         run_training(training)
-    found = run_test(cfg(list(training.tasks)), checkpoints_of(folder)[0], sheet=0)
-    whole = cfg(every)
+    testing = other_config(kind, folder, args, list(training.tasks))
+    found = run_test(testing, checkpoints_of(folder)[0], sheet=0)
+    whole = other_config(kind, folder, args, every)
     cost = count_model(MODELS.build(without_weights(whole.model)), whole.input_size)
     madds = dict.fromkeys(('dense', 'effective', 'executed'), cost['madds'])
     return dict(facts(found), madds=madds, stored=4 * cost['params'])
@@ -215,7 +218,7 @@ def run_network(name: str, folder: Path, args: argparse.Namespace) -> None:
 def run_unaligned(folder: Path, args: argparse.Namespace) -> None:
     """The sparse network before its align stage, at the same shares."""
     target = folder.parent / 'unaligned'
-    cfg = config('sharing/vit_shapescenes', folder, args)
+    cfg = config(UNALIGNED, folder, args)
     cfg.sharing.stages.pop('align')
     write_network(cfg, target)
     tester = Tester(cfg, target)
@@ -240,19 +243,26 @@ def run(args: argparse.Namespace) -> None:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Latency of each row with deltas, by task."""
-    for name in (*NETWORKS, 'unaligned'):
+    """Latency of each row: with deltas by task, of other networks as a whole."""
+    image = None
+    for name in (*NETWORKS, 'unaligned', *OTHERS):
         folder = args.dir / f'seed{args.seed}' / name
         rows = [row for row in finished(args) if row.split()[0] == name]
-        if not rows or name == 'unaligned':
-            continue
-        tester = Tester(train_network(name, folder, args), folder)
-        image = tester.frames[0][:1]
-        for row in rows:
-            label = row.removeprefix(name).strip()
-            path = folder / f'thresholds_{label}.json'
-            tester.set(load_thresholds(path) if label else None)
-            keep(args, row, dict(latency_ms=latencies(tester.model, image)))
+        if rows and name in OTHERS:
+            cfg = other_config(name, folder, args, [BASE, *args.tasks])
+            model = MODELS.build(without_weights(cfg.model))
+            spent = measure_latency(model, image, clock=time.process_time)
+            keep(args, name, dict(latency_ms=dict(all=spent / 1000)))
+        elif rows:
+            trained = name in NETWORKS
+            cfg = train_network(name, folder, args) if trained else config(UNALIGNED, folder, args)
+            tester = Tester(cfg, folder)
+            image = tester.frames[0][:1]
+            for row in rows:
+                label = row.removeprefix(name).strip()
+                path = folder / f'thresholds_{label}.json'
+                tester.set(load_thresholds(path) if label else None)
+                keep(args, row, dict(latency_ms=latencies(tester.model, image)))
 
 
 def main(argv: list[str] | None = None) -> None:

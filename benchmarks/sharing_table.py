@@ -33,7 +33,8 @@ def baseline(rows: Mapping[str, Row]) -> dict[str, Any]:
     single, main = rows[SINGLE], rows[MAIN]
     keys = ('scores', 'score_names', 'higher_is_better')
     own = {key: {BASE: main[key][BASE], **single[key]} for key in keys}
-    return dict(own, madds=single['madds'], stored=single['stored'])
+    costs = {key: single[key] for key in ('madds', 'stored', 'latency_ms') if key in single}
+    return own | costs
 
 
 def complete(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
