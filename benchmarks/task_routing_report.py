@@ -215,7 +215,8 @@ def points(
         axes.plot(x, y, 'o', color=colours[name])
         label = name.replace('keep', '').replace('_', ' ')
         # below the point, where other networks of the same cost have theirs above
-        place = dict(xytext=(5, -9 if 'shared' in name else 4), textcoords='offset points')
+        low = name in ('keep1.0', 'shared_long')
+        place = dict(xytext=(5, -9 if low else 4), textcoords='offset points')
         axes.annotate(label, (x, y), fontsize=7, color=INK, **place)
     axes.set_xscale('log')
     axes.xaxis.set_major_formatter(ScalarFormatter())
