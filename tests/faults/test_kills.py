@@ -47,7 +47,7 @@ def remains(work_dir):
     for path in checkpoint_files(work_dir):
         if path.name.startswith('best_'):
             found[path.name] = comparable(load_state(path))
-    for name in ('history.jsonl', 'branching.json', 'alpha.json'):
+    for name in ('history.jsonl', 'branching.json', 'alpha.json', 'front.json', 'resources.json'):
         if (work_dir / name).is_file():
             found[name] = (work_dir / name).read_text()
     return found
