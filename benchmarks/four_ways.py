@@ -2,7 +2,7 @@
 
     python benchmarks/four_ways.py --out docs/images/four_ways.png \\
         'branching=docs/comparison.md:shared;fafs_1;bmtas_1;fafs_2;bmtas_2' \\
-        'task routing=work_dirs/comparison:routed_50;routed_75' \\
+        'task routing=docs/comparison.md:routed_50;routed_75' \\
         'computation sharing=benchmarks/sharing_results.json:sparse5;rank8;rank8 rows50' \\
         'network codes=docs/ncp.md:joint, mean;joint, worst'
 

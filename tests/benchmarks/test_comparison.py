@@ -74,3 +74,33 @@ def test_trees_cost_what_the_search_found(jobs):
     assert 'budget=123580246' in options['0/bmn_2']
     (branching,) = (o for o in options['0/permutation_1/seed1'] if 'branching' in o)
     assert branching.endswith('seed0/bmtas_1/search/branching.json')
+
+
+def test_rows_and_marks_of_the_docs(load_script, tmp_path):
+    """Every method has a row, by rising cost; what is marked is better than all that is cheaper."""
+    script = load_script('comparison_plot')
+    points, front = script.points_of((REPO / 'docs' / 'comparison.md').read_text())
+    assert {point['name'] for point in points} == METHODS
+    costs = [point['cost'] for point in points]
+    assert costs == sorted(costs)
+    expected = [
+        p['name']
+        for p in points
+        if all(q['delta_m'] < p['delta_m'] for q in points if q is not p and q['cost'] <= p['cost'])
+    ]
+    assert front == expected
+    script.main([str(REPO / 'docs' / 'comparison.md'), str(tmp_path / 'x.png')])
+    assert (tmp_path / 'x.png').stat().st_size > 5000
+    with pytest.raises(ValueError, match='no table'):
+        script.points_of('| a | b |')
+
+
+def test_cells_hold_a_mean_and_maybe_a_deviation(load_script):
+    script = load_script('comparison_plot')
+    page = '| method | runs | GMAdds | Delta_m (%) |\n|-|-|-|-|\n'
+    page += '| a | 2 | 0.5 ± 0.1 | -1.5 ± 2.0 * |\n| b | 1 | 0.6 | -2.00 |\n'
+    points, front = script.points_of(page)
+    assert front == ['a'] and points[1]['delta_m_std'] is None
+    assert points[0] == dict(
+        name='a', method='a', cost=0.5, cost_std=0.1, delta_m=-1.5, delta_m_std=2.0
+    )
