@@ -182,6 +182,7 @@ def outcome(cfg, path, found_in, faulty):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_class_of_the_shipped_configs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     chance, tried, faulty = random.Random(0), 0, []
