@@ -124,7 +124,7 @@ def test_routes_from_arrays_and_tensors():
     [
         ([], 'non-empty table'),
         ([[0, 1], [0]], 'row 1 of the routes has 1 entries, row 0 has 2'),
-        ([[0, 1], 3], 'row 1 of the routes is not a list'),
+        ([[0, 1], 3], 'row 1 of the routes must be a list of numbers, got 3'),
         ([[0, 1.5]], r'row 0, column 1 of the routes is 1\.5'),
         ([[0, 'a']], "column 1 of the routes is 'a'"),
         ([[0, float('nan')]], 'is nan, not a whole number'),

@@ -100,7 +100,9 @@ def test_holds_counts_not_maps():
 
 
 def test_bad_options():
-    with pytest.raises(ValueError, match="'edge': tolerance: 7.5"):
+    with pytest.raises(
+        ValueError, match="'edge': tolerance: must be a fraction of the diagonal .*, got 7.5"
+    ):
         BoundaryFMeasure('edge', 'mask', tolerance=7.5)
     with pytest.raises(ValueError, match='thresholds'):
         BoundaryFMeasure('edge', 'mask', thresholds=0)

@@ -46,7 +46,7 @@ def test_explicit_children_equal_the_recipe():
         (dict(arch='resnet18', stem=['conv1'], layers=['layer7']), "no child 'layer7'"),
         (dict(arch='resnet18', output_stride=2), 'output_stride 2'),
         (dict(arch='resnet18', output_stride=12), 'output_stride'),
-        (dict(arch='resnet18', low_level_index=9), 'low_level_index 9'),
+        (dict(arch='resnet18', low_level_index=9), 'low_level_index: must be 0 to 8, got 9'),
         (dict(arch='resnet18', weights='IMAGENET1K_V9'), 'IMAGENET1K_V9'),
     ],
 )
