@@ -51,17 +51,11 @@ def train_config(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(tmp_path: Path):
     """Run a config in a work dir: ``run(config, 'name', purpose, key=value...)`` -> runner."""
-    from mmengine.logging import MessageHub, MMLogger
-    from mmengine.visualization import Visualizer
-
     from bmtas.engine import build_runner, load_config
     from bmtas.registry import STRATEGIES
     from bmtas.search import SearchContext
 
     def launch(config, name, purpose='search', options=None, hooks=(), **flags):
-        # mmengine names hubs by the second: two quick runs of one config would share their logs
-        for singleton in (MessageHub, MMLogger, Visualizer):
-            singleton._instance_dict.clear()
         cfg = load_config(config, options, work_dir=tmp_path / name)
         cfg.update(flags)
         if purpose == 'search':

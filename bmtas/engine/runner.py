@@ -125,7 +125,15 @@ class MultiTaskRunner(Runner):
             return self.build_dataloader(loader, seed=self.seed, diff_rank_seed=apart)
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """mmengine's logger with a quieter console."""
+        """mmengine's logger with a quieter console.
+
+        Loggers, message hubs and visualizers are found by the name of the experiment, which two
+        runs of one second share: the later one would write into the folder of the other.
+        """
+        name, number = self._experiment_name, 1
+        while MMLogger.check_instance_created(self._experiment_name):
+            number += 1
+            self._experiment_name = f'{name}_{number}'
         logger = super().build_logger(*args, **kwargs)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):

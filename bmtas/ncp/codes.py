@@ -80,7 +80,7 @@ class NetworkCode:
         if len(values) != LENGTH:
             hint = '; the last one, the width of the fusing layer, may be missing'
             raise CodeLengthError(
-                f'a network code has {LENGTH} numbers, got {len(values)}'
+                f'a network code must have {LENGTH} numbers, got {len(values)}'
                 + (hint if len(values) == LENGTH - 1 else '')
             )
         object.__setattr__(self, 'values', tuple(map(_checked, values, POSITIONS, IS_COUNT)))

@@ -102,6 +102,16 @@ def test_a_validation_is_not_counted_twice(train_config, run, tmp_path):
     assert again == (newest.get('validated') != 4)
 
 
+def test_two_runs_of_one_second_keep_their_logs_apart(train_config, run, tmp_path, monkeypatch):
+    monkeypatch.setattr('time.strftime', lambda *args: '20260101_000000')
+    options = {'train_cfg.max_iters': 2, 'default_hooks.logger.interval': 1}
+    for name in ('one', 'two'):
+        run(train_config, name, 'train', options)
+        (path,) = (tmp_path / name).glob('*/vis_data/scalars.json')
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [row['step'] for row in rows if 'lr' in row] == [1, 2]
+
+
 def test_a_run_that_failed_before_its_first_update_blocks_no_other(tmp_path):
     def claim(cfg):
         work_dir = WorkDir(tmp_path)

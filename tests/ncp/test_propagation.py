@@ -295,7 +295,7 @@ def test_baselines_write_the_same_report(files, kind):
         (dict(steps=dict(mode='wta')), "mode 'wta'"),
         (dict(freeze=['stage7']), "'stage7' matches nothing"),
         (dict(reference=True), 'one predictor'),
-        (dict(start='8,8'), 'has 27 numbers'),
+        (dict(start='8,8'), 'have 27 numbers'),
         (dict(exclude=['none']), 'only nas-bench-201'),
     ],
 )
