@@ -1,12 +1,13 @@
 """Searches and trainings to convergence on the real data of docs/results.md, over several seeds.
 
-    python benchmarks/real_data.py --dir D --data tabletop --data-root FOLDER [--updates 3000]
+    python benchmarks/real_data.py --dir D --data tabletop --data-root FOLDER [--half]
     bmtas compare D/tabletop --out tabletop.md
 
-Single, Shared, the tree of BMTAS for a budget and the best of six random trees for the same budget;
-each is trained with the same schedule and tested. What is finished is skipped, what was stopped
-goes on. At the end it prints, for each run, how much the last eighth of its training still gained
-on the validation split: as long as that is more than a percent, ``--updates`` is too small.
+Single, Shared, the tree of BMTAS for a budget and the best of some random trees for the same
+budget; each is trained with the same schedule and tested. What is finished is skipped, what was
+stopped goes on. At the end it prints, for each run, how much the last eighth of its training still
+gained on the validation split: as long as that is more than a percent, ``--updates`` is too small;
+and the processor's share of both searches. ``--half`` takes images of half the height and width.
 """
 
 from __future__ import annotations
@@ -19,31 +20,70 @@ from pathlib import Path
 
 from bmtas.engine import PROGRAM, Job, make_executor, run_jobs
 from bmtas.evaluation import delta_m
-from bmtas.files import read_json
+from bmtas.files import read_json, write_text
 
-BUDGETS = {'tabletop': '2.8G', 'camvid': '1.2G'}
-"""Between the shared and the separate network."""
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+BUDGETS = {'tabletop': (2.8, 0.7), 'camvid': (1.2, 0.3)}
+"""GMAdds of whole and of half images, between the shared and the separate network."""
+SIZES = {'tabletop': ((120, 160), (96, 128)), 'camvid': ((90, 120), (88, 120))}
+"""Half an image, and the crop for training, as the searches of the configs take it."""
+HALF = """# {config} on images of half the height and width.
+_base_ = '{configs}/{config}.py'
+input_size = {size}
+_half = dict(type='Resize', factor=0.5, lines=['edge'])
+_test = dict(dataset=dict(pipeline=[_half, dict(type='PackSample')]), num_workers=0)
+_test['persistent_workers'] = False
+train_dataloader = dict(
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(
+        pipeline=[
+            _half,
+            dict(type='RandomScale', scales=[0.75, 1.0, 1.25, 1.5]),
+            dict(type='RandomCrop', size={crop}),
+            dict(type='RandomHorizontalFlip'),
+            dict(type='PackSample'),
+        ]
+    ),
+)
+val_dataloader = _test
+test_dataloader = _test
+"""
 METHODS = ('single', 'shared', 'bmtas', 'best_of_random')
 VALIDATIONS = 8
 
 
-def jobs_of(root: Path, data: str, data_root: Path, seed: int, updates: int, count: int) -> list:
+def half_configs(root: Path, data: str) -> None:
+    """Write the configs of half images."""
+    size, crop = SIZES[data]
+    for kind in ('single', 'shared', 'branched', 'bmtas'):
+        config = f'{kind}/mobilenetv2_{data}'
+        text = HALF.format(configs=CONFIGS, config=config, size=size, crop=crop)
+        write_text(root / 'configs' / f'{config}.py', text)
+
+
+def jobs_of(root: Path, args: argparse.Namespace, seed: int) -> list[Job]:
     """The jobs of one seed; the single-task networks, the baseline of all others, stand first."""
+    data, updates, data_root = args.data, args.updates, args.data_root.absolute()
     here = root / data / f'seed{seed}'
+
+    def named(kind: str) -> str:
+        config = f'{kind}/mobilenetv2_{data}'
+        return str(root / 'configs' / f'{config}.py') if args.half else config
 
     def commands(method: str) -> list[Sequence[str]]:
         out, common = here / method, ['--data-root', str(data_root), '--cfg-options']
         common.append(f'randomness.seed={seed}')
-        config = f'{method if method in ("single", "shared") else "branched"}/mobilenetv2_{data}'
-        found, tree = [], []
-        if config.startswith('branched'):
+        config, found, tree = named(method if method in METHODS[:2] else 'branched'), [], []
+        if method not in METHODS[:2]:
             tree = ['--branching', str(out / 'search' / 'branching.json')]
-            search, options = f'bmtas/mobilenetv2_{data}', []
+            search, options = named('bmtas'), []
             if method == 'best_of_random':
-                search, options = config, ['search.type=BestOfRandom', f'search.count={count}']
-                options += [f'search.seed={seed}', f'train_cfg.max_iters={updates}']
+                search, options = config, ['search.type=BestOfRandom']
+                options += [f'search.count={args.count}', f'search.seed={seed}']
+                options += [f'search.length={args.length}', f'train_cfg.max_iters={updates}']
             if not Path(tree[1]).is_file():
-                words = ['search', search, '--budget', BUDGETS[data], '--resume']
+                words = ['search', search, '--budget', f'{BUDGETS[data][args.half]}G', '--resume']
                 found.append([*words, '--work-dir', str(out / 'search'), *common, *options])
         length = [f'train_cfg.max_iters={updates}', f'method={method}']
         length.append(f'train_cfg.val_interval={updates // VALIDATIONS}')
@@ -93,17 +133,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--data', choices=list(BUDGETS), required=True)
     parser.add_argument('--data-root', type=Path, required=True, help='folder of the data set')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument('--half', action='store_true', help='images of half the height and width')
     parser.add_argument('--updates', type=int, default=3000, help='of every training')
     parser.add_argument('--count', type=int, default=6, help='random trees')
+    parser.add_argument('--length', type=float, default=0.5, help='of their trainings, in updates')
     parser.add_argument('--jobs', type=int, default=1, help='runs side by side')
     args = parser.parse_args(argv)
     os.environ.setdefault('OMP_NUM_THREADS', '1')
-    root, data_root = args.dir.absolute(), args.data_root.absolute()
-    jobs = [
-        job
-        for seed in args.seeds
-        for job in jobs_of(root, args.data, data_root, seed, args.updates, args.count)
-    ]
+    root = args.dir.absolute()
+    if args.half:
+        half_configs(root, args.data)
+    jobs = [job for seed in args.seeds for job in jobs_of(root, args, seed)]
     failed = [o.failure for o in run_jobs(jobs, make_executor(args.jobs)).values() if o.failure]
     for job in jobs:
         if job.finished():

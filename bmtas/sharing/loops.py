@@ -49,8 +49,9 @@ class SharingTestLoop(TestLoop):
             metrics = super().run()
         finally:
             meter, model.encoder.meter = model.encoder.meter, None
-        for other in all_gather_object(meter)[1:]:
-            meter.merge(other)
+        whole = Meter()
+        for own in all_gather_object(meter):
+            whole.merge(own)
         batch = self.dataloader.collate_fn([self.dataloader.dataset[0]])
-        model.measured = (meter, model.data_preprocessor(batch, False)['inputs'])
+        model.measured = (whole, model.data_preprocessor(batch, False)['inputs'])
         return metrics

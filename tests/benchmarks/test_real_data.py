@@ -1,6 +1,7 @@
 """benchmarks/real_data.py asks for runs that the tools accept, and sees whether they converged."""
 
 import json
+from argparse import Namespace
 
 import pytest
 
@@ -13,10 +14,14 @@ def script(load_script):
     return load_script('real_data')
 
 
+@pytest.mark.parametrize('half', [False, True])
 @pytest.mark.parametrize('data', ['tabletop', 'camvid'])
-def test_tools_and_configs_accept_every_command(script, tmp_path, data):
+def test_tools_and_configs_accept_every_command(script, tmp_path, data, half):
     tools, seen = dict(search=search, train=train, test=test), set()
-    for job in script.jobs_of(tmp_path, data, tmp_path / 'data', 1, 800, 6):
+    given = dict(data=data, data_root=tmp_path / 'data', updates=800, count=6, length=0.5)
+    if half:
+        script.half_configs(tmp_path, data)
+    for job in script.jobs_of(tmp_path, Namespace(half=half, **given), 1):
         assert set(job.after) <= seen
         seen.add(job.name)
         commands = [command[len(PROGRAM) :] for command in job.commands()]
@@ -25,6 +30,8 @@ def test_tools_and_configs_accept_every_command(script, tmp_path, data):
             args = tools[name].parse_args(argv)
             cfg = load_config(args.config, args.cfg_options, args.data_root, args.work_dir)
             assert cfg.randomness.seed == 1
+            whole = load_config(f'shared/mobilenetv2_{data}').input_size
+            assert tuple(cfg.input_size) == tuple(n // (1 + half) for n in whole)
             if name == 'train':
                 assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (800, 100)
         if job.name.endswith(('bmtas', 'random')):
