@@ -139,14 +139,14 @@ def convert_backbone(path: str | Path, out: str | Path) -> int:
     """Write the ResNet of a DeepLab checkpoint as a file for ``backbone.weights``.
 
     Torchvision's ``deeplabv3_resnet*`` and mmsegmentation's DeepLabV3 and V3+ on ResNet name it
-    ``backbone.*``, its tensors as torchvision's classification models.
+    ``backbone.*``, its tensors as torchvision's classification models. A stem of three
+    convolutions (mmsegmentation's ResNetV1c) gets the names of timm's ``resnet*c``.
 
     Returns:
         Number of tensors.
 
     Raises:
-        ValueError: No such tensors, or a stem of three convolutions (ResNetV1c), which
-            torchvision's models do not have.
+        ValueError: No such tensors.
     """
     content = load_state(path)
     state = content.get('state_dict', content)
@@ -155,12 +155,16 @@ def convert_backbone(path: str | Path, out: str | Path) -> int:
         for key, value in state.items()
         if key.removeprefix('module.').startswith('backbone.')
     }
-    if any(key.startswith('stem.') for key in found):
-        raise ValueError(
-            f'{path}: its ResNet has a deep stem (ResNetV1c); torchvision has no such model, take '
-            'a checkpoint with ResNet-V1 (mmsegmentation: depth=..., type=ResNet)'
-        )
+    found = {_of_timm(key): value for key, value in found.items()}
     if not any(re.match(r'layer1\.0\.conv1', key) for key in found):
         raise ValueError(f'{path}: no tensors backbone.layer1.*; is it a DeepLab on ResNet?')
     save_state(out, dict(state_dict=found))
     return len(found)
+
+
+def _of_timm(key: str) -> str:
+    """The name of a ResNetV1c's tensor in timm: ``stem.7`` is the norm behind the stem."""
+    match = re.match(r'stem\.(\d+)\.(.*)', key)
+    if match is None:
+        return key
+    return f'bn1.{match[2]}' if match[1] == '7' else f'conv1.{match[1]}.{match[2]}'

@@ -3,7 +3,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torchvision.models import resnet18
+from torch import nn
+from torchvision.models import resnet18, resnet50
 
 from bmtas.apis.importing import convert_backbone, convert_bmtas
 from bmtas.cli.base import run_tool
@@ -142,6 +143,41 @@ def test_deeplab_backbones(wrap, tmp_path):
     assert convert_backbone(tmp_path / 'deeplab.pth', out) == len(state)
     backbone = LayeredBackbone(arch='resnet18', weights=str(out))
     torch.testing.assert_close(backbone.copy_stem()[0].weight, trunk.conv1.weight)
-    torch.save({'backbone.stem.0.weight': torch.zeros(1)}, tmp_path / 'v1c.pth')
-    with pytest.raises(ValueError, match='deep stem'):
-        convert_backbone(tmp_path / 'v1c.pth', out)
+
+
+def deep_stem():
+    """mmsegmentation's ResNetV1c before its first layer: three convolutions of 3x3."""
+    sides = ((3, 32, 2), (32, 32, 1), (32, 64, 1))
+    parts = [
+        part
+        for inside, outside, stride in sides
+        for part in (
+            nn.Conv2d(inside, outside, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(outside),
+            nn.ReLU(),
+        )
+    ]
+    return nn.Sequential(*parts)
+
+
+@torch.no_grad()
+def test_deep_stems_of_mmsegmentation_become_those_of_timm(tmp_path):
+    pytest.importorskip('timm')
+    trunk, stem = resnet50(), deep_stem()
+    for norm in (m for part in (trunk, stem) for m in part.modules()):
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean.normal_()
+    state = {f'backbone.{key}': v for key, v in trunk.state_dict().items() if key[:5] == 'layer'}
+    state |= {f'backbone.stem.{key}': v for key, v in stem.state_dict().items()}
+    torch.save(dict(state_dict=state), tmp_path / 'deeplab.pth')
+    out = tmp_path / 'resnet.pth'
+    assert convert_backbone(tmp_path / 'deeplab.pth', out) == len(state)
+    backbone = LayeredBackbone(arch='timm/resnet50c', output_stride=32, weights=str(out))
+    x = torch.rand(1, 3, 64, 64)
+    expected = trunk.layer1.eval()(trunk.maxpool(stem.eval()(x)))
+    found = x
+    for module in (backbone.copy_stem(), backbone.copy_layer(0)):
+        found = module.eval()(found)
+    torch.testing.assert_close(found, expected)
+    with pytest.raises(ValueError, match='lack'):
+        LayeredBackbone(arch='resnet50', weights=str(out))

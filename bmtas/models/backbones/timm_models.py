@@ -27,7 +27,8 @@ def build_timm(arch: str, width: float, weights: str | None) -> nn.Module:
             by download), or a file of weights in timm's form.
 
     Raises:
-        ValueError: timm is missing, has no such model, or the model has no chain of stages.
+        ValueError: timm is missing, has no such model, the model has no chain of stages, or the
+            file is of another one.
         FileNotFoundError: Weights that are not there.
     """
     if importlib.util.find_spec('timm') is None:
@@ -41,19 +42,32 @@ def build_timm(arch: str, width: float, weights: str | None) -> nn.Module:
         raise ValueError(
             f'backbone: timm has no model {name!r}; {nearest(name, timm.list_models())}'
         )
-    options: dict[str, Any] = {}
-    if weights is not None:
-        if weights != 'imagenet':
-            if not Path(weights).is_file():
-                raise FileNotFoundError(f'backbone: weights file {weights} does not exist')
-            options['pretrained_cfg_overlay'] = dict(file=str(weights))
-        options['pretrained'] = True
+    if weights not in (None, 'imagenet') and not Path(weights).is_file():
+        raise FileNotFoundError(f'backbone: weights file {weights} does not exist')
+    options: dict[str, Any] = dict(pretrained=weights is not None)
     try:
+        if weights not in (None, 'imagenet'):
+            overlay = dict(state_dict=_complete(name, weights))
+            options['pretrained_cfg_overlay'] = overlay
+            # without its classifier a model takes whatever the file has
+            timm.create_model(name, **options)
         return timm.create_model(name, features_only=True, **options)
     except Exception as error:  # whatever the model, the loader or the network raises
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        kind = ValueError if weights is None else FileNotFoundError
-        raise kind(f'backbone: {arch} with weights={weights!r}: {reason[:200]}') from None
+        reason = ' '.join(str(error).split())[:200] or type(error).__name__
+        kind = FileNotFoundError if weights == 'imagenet' else ValueError
+        raise kind(f'backbone: {arch} with weights={weights!r}: {reason}') from None
+
+
+def _complete(name: str, weights: str) -> dict[str, Any]:
+    """A file's state dict, with a classifier of random weights where the file has none."""
+    import timm
+
+    model, state = timm.create_model(name), timm.models.load_state_dict(weights)
+    last = model.pretrained_cfg['classifier'] or ()
+    places = tuple(f'{place}.' for place in ([last] if isinstance(last, str) else last))
+    own = {key: v for key, v in model.state_dict().items() if key.startswith(places)}
+    unlike = any(key in state and state[key].shape != v.shape for key, v in own.items())
+    return {**state, **own} if unlike else {**own, **state}
 
 
 def timm_recipe(arch: str, model: nn.Module) -> Recipe:
