@@ -5,7 +5,7 @@
 
 Single, Shared, the tree of BMTAS for a budget and the best of some random trees for the same
 budget; each is trained with the same schedule and tested. What is finished is skipped, what was
-stopped goes on. At the end it prints, for each run, how much the last eighth of its training still
+stopped goes on. At the end it prints, for each run, how much the last quarter of its training still
 gained on the validation split: as long as that is more than a percent, ``--updates`` is too small;
 and the processor's share of both searches. ``--half`` takes images of half the height and width.
 """
@@ -50,7 +50,7 @@ val_dataloader = _test
 test_dataloader = _test
 """
 METHODS = ('single', 'shared', 'bmtas', 'best_of_random')
-VALIDATIONS = 8
+VALIDATIONS = 4
 
 
 def half_configs(root: Path, data: str) -> None:
@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     failed = [o.failure for o in run_jobs(jobs, make_executor(args.jobs)).values() if o.failure]
     for job in jobs:
         if job.finished():
-            print(f'{job.name:<28}last eighth {last_gain(job.folder):+.2f} %')
+            print(f'{job.name:<28}last quarter {last_gain(job.folder):+.2f} %')
     if failed:
         parser.error(failed[0])
 

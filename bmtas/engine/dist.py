@@ -36,6 +36,8 @@ def init_distributed(launcher: str) -> None:
     """
     if launcher == 'none' or is_distributed():
         return
+    for library in ('OMP', 'MKL'):  # as mmengine and torchrun do with a warning
+        os.environ.setdefault(f'{library}_NUM_THREADS', '1')
     names = _VARIABLES[launcher]
     missing = [name for name in names[:2] if name not in os.environ]
     if missing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import os
 import warnings
@@ -18,6 +19,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapperDict, ReduceOnPlateauParamScheduler
 from mmengine.runner import Runner
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from bmtas.engine.building import building
 from bmtas.engine.checkpoint import (
@@ -48,6 +50,8 @@ _QUIET = (
     '"HardDiskBackend" is the alias',
     'Did not find last_checkpoint',
 )
+# torch's name of the option, and the name that older versions know
+_SYNC_BUFFERS = ('forward_sync_buffers', 'broadcast_buffers')
 
 
 def _for_console(record: logging.LogRecord) -> bool:
@@ -152,11 +156,13 @@ class MultiTaskRunner(Runner):
         loop = LOOPS.get(train_cfg['type']) if 'type' in train_cfg else None
         if hasattr(loop, 'averages_gradients') and loop.averages_gradients(train_cfg):
             return model
-        options = dict(
-            broadcast_buffers=False,
-            find_unused_parameters=self.cfg.get('find_unused_parameters', False),
+        options: dict[str, Any] = dict(
+            find_unused_parameters=self.cfg.get('find_unused_parameters', False)
         )
         options.update(model_wrapper_cfg or {})
+        if not any(name in options for name in _SYNC_BUFFERS):
+            known = inspect.signature(DistributedDataParallel).parameters
+            options[next(name for name in _SYNC_BUFFERS if name in known)] = False
         options.pop('type', None)
         gpu = torch.cuda.is_available()
         device_ids = [int(os.environ.get('LOCAL_RANK', 0))] if gpu else None

@@ -33,7 +33,7 @@ def test_tools_and_configs_accept_every_command(script, tmp_path, data, half):
             whole = load_config(f'shared/mobilenetv2_{data}').input_size
             assert tuple(cfg.input_size) == tuple(n // (1 + half) for n in whole)
             if name == 'train':
-                assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (800, 100)
+                assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (800, 200)
         if job.name.endswith(('bmtas', 'random')):
             assert commands[0][0] == 'search' and '--budget' in commands[0]
             tree = str(job.folder / 'search' / 'branching.json')
