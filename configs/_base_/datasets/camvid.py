@@ -52,7 +52,7 @@ _eval_loader = dict(
 )
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     drop_last=True,
     sampler=dict(type='PositionSampler'),
     dataset=dict(split='train', pipeline=_train_pipeline, **_dataset),

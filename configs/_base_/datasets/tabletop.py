@@ -35,7 +35,7 @@ _train_pipeline = [
 _loader = dict(num_workers=2, persistent_workers=True, collate_fn=dict(type='pseudo_collate'))
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     drop_last=True,
     sampler=dict(type='PositionSampler'),
     dataset=dict(split='train', pipeline=_train_pipeline, **_dataset),
