@@ -87,6 +87,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     keys = ('convention', 'quantity', 'device')
     options = {key: getattr(args, key) for key in keys if getattr(args, key)}
+    if args.device not in (None, 'onnxruntime'):
+        from bmtas.resources import usable_device
+
+        usable_device(args.device)  # also where nothing is timed
     if args.table is not None:
         print_table(args, options)
         return

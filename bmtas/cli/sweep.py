@@ -78,6 +78,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     for number, point in enumerate(points, 1):
         state = 'finished' if point.is_finished() else 'to do'
         print(f'[{number}/{len(points)}] {point.name}: {state}', flush=True)
+    if args.launcher_template:
+        executor = Template(args.launcher_template, wait=False)
+    else:
+        executor = make_executor(args.jobs, args.executor)
     if args.dry_run:
         return
     failed, good = [], []
@@ -87,10 +91,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             good.append(job_of(point))
         except ValueError as error:  # the other points are not lost
             failed.append(str(error))
-    if args.launcher_template:
-        executor = Template(args.launcher_template, wait=False)
-    else:
-        executor = make_executor(args.jobs, args.executor)
     outcomes = run_jobs(good, executor)
     failed += [outcome.failure for outcome in outcomes.values() if outcome.failure]
     if failed:

@@ -118,4 +118,5 @@ def load_thresholds(source: Any) -> Thresholds | None:
     with meant_as('thresholds', source):
         check_value(data['rows'], bool, 'rows')
         check_value(data['network'], str, 'network')
-        return Thresholds(data['thresholds'], data['rows'], data['network'], str(source))
+        where = f'thresholds: {source}'  # else the file's name would read like a key
+        return Thresholds(data['thresholds'], data['rows'], data['network'], where)

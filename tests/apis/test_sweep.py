@@ -182,6 +182,7 @@ def test_options_that_do_not_vary_stay_out_of_folder_names(tools):
         (['none.py'], 'config none.py does not exist'),
         ([], 'give either CONFIG or --point'),
         (['--point', 'none'], 'none is no point of a sweep'),
+        ([SHARED, '--grid', 'seed=0,1', '--jobs', '0', '--dry-run'], '--jobs'),
     ],
 )
 def test_mistakes_end_in_one_line(tools, main, capsys, arguments, message):

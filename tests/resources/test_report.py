@@ -117,3 +117,8 @@ def test_many_heads_of_one_cost_share_a_line():
         ['head', 'depth', '1,000'],
     ]
     assert 'head b' in report_text(dict(report, heads=dict(a=1, b=1)))
+
+
+def test_a_device_that_is_not_there_is_an_error_for_every_quantity():
+    with pytest.raises(ValueError, match="^device 'foo' cannot be used"):
+        main(['shared/mobilenetv2_shapescenes', '--device', 'foo'])
