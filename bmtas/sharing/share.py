@@ -12,7 +12,7 @@ from mmengine.dist import barrier, is_main_process
 from torch import Tensor
 
 from bmtas.engine import RESULTS, run_test, select_tasks
-from bmtas.files import load_state, save_state
+from bmtas.files import load_state, save_state, write_bytes
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
 from bmtas.sharing.delta_file import base_hash, check_delta, read_delta, write_delta
@@ -46,7 +46,12 @@ def check_sub_tasks(cfg: Config, tasks: Sequence[str] | None) -> list[str]:
 
 
 def share(
-    cfg: Config, tasks: Sequence[str] | None = None, resume: bool = False, sheet: int = 6
+    cfg: Config,
+    tasks: Sequence[str] | None = None,
+    resume: bool = False,
+    sheet: int = 6,
+    add: Sequence[str | Path] = (),
+    half: bool = False,
 ) -> dict[str, Any]:
     """Run all stages of the base and of some sub-tasks, join the networks, test them.
 
@@ -55,18 +60,23 @@ def share(
 
     Args:
         cfg: A complete config with ``sharing``.
-        tasks: Names of the sub-tasks to train; all by default.
+        tasks: Names of the sub-tasks to train; all by default, none with ``add``.
         resume: Go on where a run was interrupted.
         sheet: Images on the sheet of predictions.
+        add: Delta files that were trained elsewhere on the same base.
+        half: Write new delta files in float16.
 
     Returns:
         The content of ``results.json``.
     """
-    names = check_sub_tasks(cfg, tasks)
-    run_stages(cfg, names, resume)
+    names = check_sub_tasks(cfg, [] if add and tasks is None else tasks)
     folder = Path(cfg.work_dir)
+    if add and is_main_process():
+        receive_deltas(cfg, folder, add)
+    barrier()
+    run_stages(cfg, names, resume)
     if is_main_process():
-        write_network(cfg, folder)
+        write_network(cfg, folder, half)
     barrier()
     test = copy.deepcopy(cfg)
     test.launcher, test.work_dir = cfg.get('launcher', 'none'), str(folder)
@@ -84,8 +94,40 @@ def finished_tasks(cfg: Config) -> dict[str, Path]:
     return {name: path for name, path in finals.items() if path.is_file()}
 
 
-def write_network(cfg: Config, folder: Path) -> None:
+def receive_deltas(cfg: Config, folder: Path, files: Sequence[str | Path]) -> None:
+    """Take delta files that were trained elsewhere into a work dir, all or none.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The base is not trained here, a delta that does not fit it, or a task that is
+            trained here.
+    """
+    finals, base = finished_tasks(cfg), section_of(cfg)['base_task']
+    if base not in finals:
+        raise ValueError(
+            f'--add: the base {base!r} is not trained in {folder}; bmtas share trains it, or copy '
+            f'{folder / base} of the other run'
+        )
+    taken = {}
+    for path in files:
+        task = read_delta(path)[0]['task']
+        check_sub_tasks(cfg, [task])
+        if task in finals:
+            raise ValueError(
+                f'--add {path}: {task!r} is trained in {folder / task}; use another work dir'
+            )
+        model = build_network(cfg, [base, task])
+        model.load_state_dict(load_state(finals[base])['state_dict'], strict=False)
+        add_delta(model, path)
+        taken[folder / DELTAS / f'{task}.delta'] = Path(path).read_bytes()
+    for target, content in taken.items():
+        write_bytes(target, content)
+
+
+def write_network(cfg: Config, folder: Path, half: bool = False) -> None:
     """Join base, deltas and heads to one checkpoint, and write the deltas that are missing.
+
+    A task without a checkpoint of its own whose delta lies in the work dir is one of them.
 
     Raises:
         ValueError: A task was trained on another base.
@@ -101,16 +143,26 @@ def write_network(cfg: Config, folder: Path) -> None:
                 f'checkpoint {path}: trained on base {base_hash(state)}, the base in '
                 f'{finals[base]} is {reference}; train the task anew'
             )
-        own = (f'encoder.deltas.{task}.', f'heads.{task}.')
-        joint.update({k: v for k, v in state.items() if k.startswith(own)})
+        joint.update({k: v for k, v in state.items() if k.startswith(_owned_by(task))})
         if task != base:
-            _write_delta(folder / DELTAS / f'{task}.delta', state, task, reference, content)
-    order = [name for name in cfg.tasks if name in finals]
-    model = build_network(cfg, order)
+            file = folder / DELTAS / f'{task}.delta'
+            _write_delta(file, state, task, reference, content['encoder'], half)
+    files = {task: folder / DELTAS / f'{task}.delta' for task in cfg.tasks if task not in finals}
+    received = {task: path for task, path in files.items() if path.is_file()}
+    model = build_network(cfg, [task for task in cfg.tasks if task in {**finals, **received}])
+    for task, path in received.items():
+        add_delta(model, path, reference)
+        own = model.state_dict()
+        joint.update({k: v for k, v in own.items() if k.startswith(_owned_by(task))})
     model.load_state_dict(joint)
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     content = dict(meta=dict(seed=seed), state_dict=model.state_dict())
     save_state(folder / NETWORK, dict(content, encoder=model.encoder.checkpoint_state()))
+
+
+def _owned_by(task: str) -> tuple[str, str]:
+    """How the names of a task's own tensors begin."""
+    return f'encoder.deltas.{task}.', f'heads.{task}.'
 
 
 def build_network(cfg: Config, tasks: Sequence[str]) -> Any:
@@ -121,30 +173,37 @@ def build_network(cfg: Config, tasks: Sequence[str]) -> Any:
     return MODELS.build(without_weights(own.model))
 
 
-def _write_delta(path: Path, state: dict, task: str, base: str, content: dict) -> None:
-    """Write a delta unless the same one is there: the files of other tasks stay as they are."""
+def _write_delta(
+    path: Path, state: dict, task: str, base: str, encoder: dict, half: bool = False
+) -> None:
+    """Write a delta; a file that is there keeps its precision, and its bytes if it is the same."""
     if path.is_file():
-        header, old = read_delta(path)
+        header, _ = read_delta(path)
         check_delta(path, header, base, [task])
-        if all(name in state and state[name].cpu().equal(value) for name, value in old.items()):
-            return
-    write_delta(path, state, task, base, content['encoder'])
+        half = any(entry['dtype'] == 'float16' for entry in header['tensors'])
+    write_delta(path, state, task, base, encoder, half)
 
 
-def add_delta(model: Any, path: str | Path) -> None:
+def add_delta(model: Any, path: str | Path, base: str | None = None) -> None:
     """Load a delta file into a network of its base, in place.
+
+    Args:
+        model: The network.
+        path: The file.
+        base: Hash of the base; by default that of the network's.
 
     Raises:
         FileNotFoundError: No such file.
         ValueError: Damaged, or made for another base, task or encoder.
     """
     header, state = read_delta(path)
-    check_delta(path, header, base_hash(model.state_dict()), list(model.encoder.sub_tasks))
+    base = base_hash(model.state_dict()) if base is None else base
+    check_delta(path, header, base, list(model.encoder.sub_tasks))
     for key in ('delta', 'from_layer'):
         here, there = model.encoder.checkpoint_state()[key], header['encoder'][key]
         if here != there:
             raise ValueError(f'delta file {path}: {key} is {there}, the network has {here}')
-    own = tuple(f'{kind}.{header["task"]}.' for kind in ('encoder.deltas', 'heads'))
+    own = _owned_by(header['task'])
     wanted = {k: v for k, v in model.state_dict().items() if k.startswith(own)}
     wrong = [k for k, v in wanted.items() if k not in state or state[k].shape != v.shape]
     wrong += [k for k in state if k not in wanted]

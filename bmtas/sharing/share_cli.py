@@ -19,6 +19,15 @@ def parse_args(argv: Sequence[str] | None) -> object:
         '--tasks', nargs='+', metavar='TASK', help='sub-tasks to train; all by default'
     )
     parser.add_argument(
+        '--add',
+        nargs='+',
+        metavar='FILE',
+        default=(),
+        help='deltas that were trained elsewhere on the same base; without --tasks nothing is '
+        'trained',
+    )
+    parser.add_argument('--half', action='store_true', help='write new deltas in float16')
+    parser.add_argument(
         '--sheet', type=int, default=6, metavar='N', help='images on the sheet of predictions'
     )
     add_run_arguments(parser)
@@ -31,4 +40,4 @@ def main(argv: Sequence[str] | None = None) -> None:
     from bmtas.engine import config_from_args
     from bmtas.sharing.share import share
 
-    share(config_from_args(args), args.tasks, args.resume, args.sheet)
+    share(config_from_args(args), args.tasks, args.resume, args.sheet, args.add, args.half)

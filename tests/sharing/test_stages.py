@@ -173,6 +173,45 @@ def check_delta_of_a_new_task(cfg, folder):
         add_delta(model, folder / 'deltas' / 'normals.delta')
 
 
+def test_deltas_of_another_run_are_added(tmp_path, capsys):
+    config, theirs, ours = write_config(tmp_path), tmp_path / 'theirs', tmp_path / 'ours'
+    assert share(config, theirs, '--tasks', 'normals', 'depth', '--half') == 0
+    normals, depth = (theirs / 'deltas' / f'{task}.delta' for task in ('normals', 'depth'))
+    assert share(config, ours, '--add', normals) == 2
+    assert "the base 'semseg' is not trained in" in capsys.readouterr().err
+    assert share(config, ours, '--tasks', 'edge') == 0
+    bad, content = tmp_path / 'bad.delta', normals.read_bytes()
+    for change, message in (
+        (content[:-9], 'truncated or edited'),
+        (content.replace(b'"version": 1', b'"version": 9'), 'version 9 is newer'),
+        (b'', 'not written by bmtas share'),
+    ):
+        bad.write_bytes(change)
+        before = hashes(ours)
+        assert share(config, ours, '--add', depth, bad) == 2
+        error = capsys.readouterr().err
+        assert message in error and 'bad.delta' in error
+        assert hashes(ours) == before
+    assert share(config, ours, '--add', normals, depth) == 0
+    found = json.loads((ours / 'results.json').read_text())
+    assert found['tasks'] == ['semseg', 'normals', 'depth', 'edge']
+    exact, rounded = weights(theirs), weights(ours)
+    for name, value in exact.items():
+        own = name.startswith(('encoder.deltas.', 'heads.')) and '.semseg.' not in name
+        support = exact.get(name.removesuffix('.delta') + '.support')
+        value = value if support is None or not own else value * support
+        own = own and value.is_floating_point()
+        assert torch.equal(rounded[name], value.half().float() if own else value), name
+    assert share(config, ours, '--add', ours / 'deltas' / 'edge.delta') == 2
+    assert "'edge' is trained in" in capsys.readouterr().err
+    assert share(config, theirs) == 0  # the rest is trained, the files in float16 stay
+    assert normals.read_bytes() == content
+    seed = ('--cfg-options', 'randomness.seed=1')
+    assert share(config, tmp_path / 'other', '--tasks', 'edge', *seed) == 0
+    assert share(config, tmp_path / 'other', '--add', normals, *seed) == 2
+    assert re.search(r'made for base \w{16}, this base is \w{16}', capsys.readouterr().err)
+
+
 def check_calibration_and_export(config, folder, capsys):
     from bmtas.cli.export import main as export
     from bmtas.cli.test import main as test
