@@ -60,7 +60,8 @@ def share(
 
     Args:
         cfg: A complete config with ``sharing``.
-        tasks: Names of the sub-tasks to train; all by default, none with ``add``.
+        tasks: Names of the sub-tasks to train; by default all that were not received, none with
+            ``add``.
         resume: Go on where a run was interrupted.
         sheet: Images on the sheet of predictions.
         add: Delta files that were trained elsewhere on the same base.
@@ -74,7 +75,13 @@ def share(
     if add and is_main_process():
         receive_deltas(cfg, folder, add)
     barrier()
-    run_stages(cfg, names, resume)
+    received = received_deltas(cfg, folder)
+    for task in names if tasks else ():
+        if task in received:
+            raise ValueError(
+                f'--tasks: {task!r} came as a delta, {received[task]}; remove the file to train it'
+            )
+    run_stages(cfg, [task for task in names if task not in received], resume)
     if is_main_process():
         write_network(cfg, folder, half)
     barrier()
@@ -92,6 +99,13 @@ def finished_tasks(cfg: Config) -> dict[str, Path]:
         name: final_checkpoint(stage_config(cfg, stages_of(cfg, name)[-1], name)) for name in names
     }
     return {name: path for name, path in finals.items() if path.is_file()}
+
+
+def received_deltas(cfg: Config, folder: Path) -> dict[str, Path]:
+    """Delta files of tasks that have no checkpoint of their own."""
+    finals = finished_tasks(cfg)
+    files = {task: folder / DELTAS / f'{task}.delta' for task in cfg.tasks if task not in finals}
+    return {task: path for task, path in files.items() if path.is_file()}
 
 
 def receive_deltas(cfg: Config, folder: Path, files: Sequence[str | Path]) -> None:
@@ -147,8 +161,7 @@ def write_network(cfg: Config, folder: Path, half: bool = False) -> None:
         if task != base:
             file = folder / DELTAS / f'{task}.delta'
             _write_delta(file, state, task, reference, content['encoder'], half)
-    files = {task: folder / DELTAS / f'{task}.delta' for task in cfg.tasks if task not in finals}
-    received = {task: path for task, path in files.items() if path.is_file()}
+    received = received_deltas(cfg, folder)
     model = build_network(cfg, [task for task in cfg.tasks if task in {**finals, **received}])
     for task, path in received.items():
         add_delta(model, path, reference)

@@ -202,6 +202,9 @@ def test_deltas_of_another_run_are_added(tmp_path, capsys):
         value = value if support is None or not own else value * support
         own = own and value.is_floating_point()
         assert torch.equal(rounded[name], value.half().float() if own else value), name
+    assert share(config, ours, '--tasks', 'normals') == 2  # else training would replace the file
+    assert "'normals' came as a delta" in capsys.readouterr().err
+    assert (ours / 'deltas' / 'normals.delta').read_bytes() == content
     assert share(config, ours, '--add', ours / 'deltas' / 'edge.delta') == 2
     assert "'edge' is trained in" in capsys.readouterr().err
     assert share(config, theirs) == 0  # the rest is trained, the files in float16 stay
