@@ -111,19 +111,22 @@ class Network(nn.Module):
         return {task: self.heads[task](f, g) for task, f, g in zip(TASKS, deep, low)}
 
 
+def task_loss(task: str, logits: Tensor, labels: Mapping[str, Tensor]) -> Tensor:
+    """Loss of one task on a batch; every pixel of these scenes is labelled."""
+    label = labels[task]
+    if task == 'semseg':
+        return F.cross_entropy(logits, label)
+    if task == 'normals':
+        return (F.normalize(logits, dim=1, eps=1e-4) - label).abs().sum(1).mean()
+    if task == 'depth':
+        return (logits[:, 0] - label).abs().mean()
+    weight = torch.where(label > 0, 0.95, 0.05)
+    return F.binary_cross_entropy_with_logits(logits[:, 0], label, weight)
+
+
 def losses(logits: Mapping[str, Tensor], labels: Mapping[str, Tensor]) -> Tensor:
-    """Losses (T,) of one batch; every pixel of these scenes is labelled."""
-    normals = F.normalize(logits['normals'], dim=1, eps=1e-4)
-    edge = labels['edge']
-    weight = torch.where(edge > 0, 0.95, 0.05)
-    return torch.stack(
-        [
-            F.cross_entropy(logits['semseg'], labels['semseg']),
-            (normals - labels['normals']).abs().sum(1).mean(),
-            (logits['depth'][:, 0] - labels['depth']).abs().mean(),
-            F.binary_cross_entropy_with_logits(logits['edge'][:, 0], edge, weight),
-        ]
-    )
+    """Losses (T,) of one batch."""
+    return torch.stack([task_loss(task, logits[task], labels) for task in TASKS])
 
 
 @torch.no_grad()

@@ -17,13 +17,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from scenes import TASKS, Network, costs, losses, metrics, predict, scenes
-from torch import Tensor
+from torch import Tensor, nn
 
 from bmtas.branching import BranchingTree, enumerate_trees
 
@@ -67,15 +67,32 @@ def optimise(
     model: Network, seed: int, data: dict[str, dict[str, Tensor]], updates: int
 ) -> Iterator[Tensor]:
     """Train a network; gives the log losses (T,) of each update's batch."""
-    optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY, fused=True)
+    optimizer = adamw(model)
     for update, batch in enumerate(batches(seed, updates)):
-        optimizer.param_groups[0]['lr'] = RATE * (1 - update / updates) ** POWER
-        chosen = {key: value[batch] for key, value in data['train'].items()}
-        logs = losses(model(chosen['image']), chosen).log()
-        optimizer.zero_grad()
-        logs.sum().backward()
-        optimizer.step()
-        yield logs.detach()
+        yield log_update(model, optimizer, chosen(data['train'], batch), update / updates)
+
+
+def adamw(model: nn.Module) -> torch.optim.AdamW:
+    return torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY, fused=True)
+
+
+def chosen(split: Mapping[str, Tensor], batch: np.ndarray) -> dict[str, Tensor]:
+    return {key: value[batch] for key, value in split.items()}
+
+
+def log_update(
+    model: Callable[[Tensor], Mapping[str, Tensor]],
+    optimizer: torch.optim.Optimizer,
+    batch: Mapping[str, Tensor],
+    progress: float,
+) -> Tensor:
+    """One step on the sum of the log losses; returns these, (T,)."""
+    optimizer.param_groups[0]['lr'] = RATE * (1 - progress) ** POWER
+    logs = losses(model(batch['image']), batch).log()
+    optimizer.zero_grad()
+    logs.sum().backward()
+    optimizer.step()
+    return logs.detach()
 
 
 def batches(seed: int, updates: int) -> Iterable[np.ndarray]:

@@ -204,7 +204,7 @@ def _permutations(trial: Trial, tree: BranchingTree) -> set[int]:
 def probes(trial: Trial, rng: np.random.Generator) -> Outcome | None:
     """The regression on short trainings of one split each, all from one half-trained Shared."""
     table = trial.table
-    if table.probes is None:
+    if table.probes is None or not np.isfinite(table.probes[:, trial.seed]).all():
         return None
     model = fit_surrogate(table.probe_routes, table.probes[:, trial.seed])
     prices = (table.fixed_cost + (table.probe_routes.max(2) + 1) @ table.layer_costs) / (

@@ -12,6 +12,7 @@ MODULES = (
     'planted_search',
     'planted_signals',
     'scenes',
+    'shapescenes_search',
     'shapescenes_signals',
     'short_schedules',
     'shapescenes_table',

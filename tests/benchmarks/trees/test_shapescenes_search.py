@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+import torch
+
+from bmtas.branching import BranchingTree
+from bmtas.search.tree_table import TreeTable
+
+ROUTES = [[0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 2, 1], [0, 1, 2, 3]]
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """The script with few scenes, trees, prices and updates."""
+    import scenes
+    import shapescenes_search as script
+    import shapescenes_table as table
+
+    splits = {'train': ('train', 80), 'held_out': ('val', 4), 'test': ('test', 6)}
+    monkeypatch.setattr(scenes, 'SPLITS', splits)
+    monkeypatch.setattr(table, 'TRAINING_SCENES', 80)
+    trees = list(script.enumerate_trees(4, script.NAMES))[:5]
+    for module in (script, table):
+        monkeypatch.setattr(module, 'enumerate_trees', lambda *_: iter(trees))
+    variants = {
+        'as it is': script.Variant(warmup=2),
+        'log losses': script.Variant('exact', 2, True),
+    }
+    for name, value in dict(LAMBDAS=(0.1, 1.0), WEIGHT_PHASE=4, ALPHA_PHASE=2).items():
+        monkeypatch.setattr(script, name, value)
+    monkeypatch.setattr(script, 'VARIANTS', variants)
+    return script
+
+
+def different(graph):
+    """All candidates get weights of their own."""
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for parameter in graph.net.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return graph
+
+
+def network_of(graph, tree, candidates):
+    """The network of a tree with the weights of the candidates (L, T)."""
+    from scenes import Network
+
+    model = Network(tree, 0)
+    model.stem.load_state_dict(graph.net.stem.state_dict())
+    model.heads.load_state_dict(graph.net.heads.state_dict())
+    for layer, routes in enumerate(tree.routes.tolist()):
+        for task, group in enumerate(routes):
+            stage = graph.net.stages[layer][candidates[layer][task]]
+            model.stages[layer][group].load_state_dict(stage.state_dict())
+    return model
+
+
+def test_a_tree_of_the_supergraph_is_the_network_of_the_tree(script):
+    tree = BranchingTree.from_routes(ROUTES, script.NAMES)
+    graph = different(script.UniformSupergraph(0, [tree]))
+    candidates = graph.candidates(tree)
+    images = torch.randn(3, 3, 32, 32)
+    expected = network_of(graph, tree, candidates)(images)
+    found = graph.along(images, candidates)
+    one_hot = torch.nn.functional.one_hot(torch.tensor(candidates), 4).float()
+    for task, name in enumerate(script.NAMES):
+        torch.testing.assert_close(found[name], expected[name])
+        torch.testing.assert_close(graph.mixed(images, one_hot, task), expected[name])
+
+
+def test_a_tree_is_scored_with_batch_statistics_of_its_own(script, tmp_path):
+    data = script.scenes(tmp_path / 'scenes.npz')
+    trees = list(script.enumerate_trees())
+    graph = different(script.UniformSupergraph(0, trees))
+    graph.candidates = lambda tree: [
+        [(group + layer * sum(tree.num_groups)) % 4 for group in groups]
+        for layer, groups in enumerate(tree.routes.tolist())
+    ]
+    scores = graph.scores(data['train'], data['held_out'])
+    for tree, found in zip(trees, scores):
+        model = network_of(graph, tree, graph.candidates(tree)).train()
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.reset_running_stats()
+                module.momentum = None
+        for batch in script.batches(0, script.RECALIBRATION):
+            model(data['train']['image'][batch])
+        expected = script.log_losses(model, data['held_out'])[0]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_probes_start_where_shared_stands(script, tmp_path):
+    from scenes import Network
+
+    data = script.scenes(tmp_path / 'scenes.npz')
+    first = Network(BranchingTree.shared(4, script.NAMES), 0)
+    optimizer = script.adamw(first)
+    for batch in script.batches(0, 3):
+        script.log_update(first, optimizer, script.chosen(data['train'], batch), 0.5)
+    split = Network(BranchingTree.from_routes(ROUTES, script.NAMES), 7)
+    own = script.adamw(split)
+    script.inherit(split, own, first, optimizer)
+    images = data['held_out']['image']
+    for task, logits in first.eval()(images).items():
+        torch.testing.assert_close(split.eval()(images)[task], logits)
+    state = own.state[split.stages[1][1].conv.weight]
+    other = optimizer.state[first.stages[1][0].conv.weight]
+    assert state['step'] == 3 and torch.equal(state['exp_avg'], other['exp_avg'])
+    assert state['exp_avg'] is not other['exp_avg']
+
+
+def test_a_higher_price_shares_more(script, tmp_path):
+    train = script.scenes(tmp_path / 'scenes.npz')['train']
+    shared = []
+    for price in (0.0, 100.0):
+        graph = script.Supergraph(0, 40)
+        shared.append(graph.search(train, script.VARIANTS['as it is'], price)[1].mean())
+    assert shared[1] > shared[0] + 0.05
+
+
+def test_everything_is_done_once_and_the_strategies_play_with_it(script, tmp_path, monkeypatch):
+    import compare
+    import shapescenes_table as table_script
+
+    table = tmp_path / 'table.npz'
+    table_script.train_all(tmp_path, [0, 1], updates=8)
+    table_script.pack(tmp_path, table, updates=8)
+    options = ['--dir', str(tmp_path), '--table', str(table), '--updates', '8']
+    monkeypatch.setattr('sys.argv', ['shapescenes_search.py', *options])
+    script.main()
+    rows = (tmp_path / 'searches.jsonl').read_text().splitlines()
+    assert len(rows) == 2 * (2 * 2 + 2)
+    (tmp_path / 'searches.jsonl').write_text('\n'.join(rows[:-1]) + '\n')
+    before = compare._beside(table, 'signals')['supergraph']
+    script.main()
+    again = (tmp_path / 'searches.jsonl').read_text().splitlines()
+    assert again[:-1] == rows[:-1] and len(again) == len(rows)
+    np.testing.assert_array_equal(compare._beside(table, 'signals')['supergraph'], before)
+    assert before.shape == (2, 5, 4)
+    found = compare._beside(table, 'searches')
+    assert found['routes'].shape == (2, 2, 2, 4, 4)
+    assert found['units'].tolist() == pytest.approx([16 * 1.5 + 2 * 4 / 8] * 2)
+    trials = compare.trials_of(table, budgets=2)
+    assert np.isfinite(TreeTable.load(table).probes).all()
+    assert all(trial.searches_of('log losses') is not None for trial in trials)
