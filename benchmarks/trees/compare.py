@@ -57,6 +57,12 @@ STRATEGIES: dict[str, play.Strategy] = {
     'BMN': play.bmn,
     **{f'BMTAS, argmax, {name}': play.bmtas_argmax(name) for name in SEARCHES},
     **{f'BMTAS, decoded, {name}': play.bmtas_decoded(name) for name in SEARCHES},
+    'BMTAS, argmax, log losses, twice as long, half the lambdas': play.bmtas_argmax(
+        SEARCHES[-1], every=2
+    ),
+    'BMTAS, decoded, log losses, twice as long, half the lambdas': play.bmtas_decoded(
+        SEARCHES[-1], every=2
+    ),
     'BMTAS, one search decoded': play.bmtas_decoded('as it is', which=3),
     'split probes': play.probes,
     'two-task trainings': play.two_task,

@@ -66,17 +66,23 @@ class Trial:
             return None
         return found[name][found['seeds'].tolist().index(self.seed)]
 
-    def searches_of(self, variant: str) -> Searches | None:
-        """The gradient searches of a variant with this seed; None where there are none."""
+    def searches_of(self, variant: str, every: int = 1) -> Searches | None:
+        """The gradient searches of a variant with this seed; None where there are none.
+
+        Args:
+            variant: Its name.
+            every: Every which lambda is taken, from the second of the first pair on.
+        """
         found = self.searches
         if found is None or variant not in found['variants'] or self.seed not in found['seeds']:
             return None
         row = found['variants'].tolist().index(variant)
         column = found['seeds'].tolist().index(self.seed)
-        routes = found['routes'][row, :, column]
+        chosen = slice(every // 2, None, every)
+        routes = found['routes'][row, chosen, column]
         trees = [BranchingTree.from_routes(tree, self.table.tasks) for tree in routes]
         units = np.full(len(routes), found['units'][row])
-        return Searches(trees, routes, found['shared'][row, :, column], units)
+        return Searches(trees, routes, found['shared'][row, chosen, column], units)
 
     @cached_property
     def truth(self) -> np.ndarray:

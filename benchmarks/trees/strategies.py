@@ -237,11 +237,16 @@ def two_task(trial: Trial, rng: np.random.Generator) -> Outcome | None:
     return by_score(trial, score, updates / table.costs.min())
 
 
-def bmtas_argmax(variant: str) -> Strategy:
-    """As in the paper: the tree of the largest alphas for each lambda; the dearest allowed."""
+def bmtas_argmax(variant: str, every: int = 1) -> Strategy:
+    """As in the paper: the tree of the largest alphas for each lambda; the dearest allowed.
+
+    Args:
+        variant: Name of the variant.
+        every: Take every lambda, or every second one, which halves the price.
+    """
 
     def run(trial: Trial, rng: np.random.Generator) -> Outcome | None:
-        searches = trial.searches_of(variant)
+        searches = trial.searches_of(variant, every)
         if searches is None:
             return None
         return _dearest(trial, searches.trees, searches.units.sum())
@@ -249,17 +254,17 @@ def bmtas_argmax(variant: str) -> Strategy:
     return run
 
 
-def bmtas_decoded(variant: str, which: int | None = None) -> Strategy:
+def bmtas_decoded(variant: str, which: int | None = None, every: int = 1) -> Strategy:
     """The tree of least expected wrong decisions about pairs.
 
     Args:
-        variant: Name of the variant.
+        variant, every: See ``bmtas_argmax``.
         which: One lambda by its number; None: all are searched, and each budget takes the search
             whose own tree is nearest to it in cost.
     """
 
     def run(trial: Trial, rng: np.random.Generator) -> Outcome | None:
-        searches = trial.searches_of(variant)
+        searches = trial.searches_of(variant, every)
         if searches is None:
             return None
         scores = -np.stack([_risk(trial.table.routes, shared) for shared in searches.shared])

@@ -146,6 +146,11 @@ def test_bmtas_takes_the_dearest_tree_allowed_and_decodes_at_every_budget(make_t
     for tree, budget in zip(outcome.trees, trial.budgets):
         assert tree == max((t for t in trees if costs[t] <= budget), key=lambda t: costs[t])
     assert outcome.units.tolist() == [15.0] * len(trial.budgets)
+    # half of the lambdas, the second of each pair, for half of the price
+    outcome, _ = play(strategies.bmtas_argmax('v', every=2), trial)
+    for tree, budget in zip(outcome.trees, trial.budgets):
+        assert tree == (60 if costs[60] <= budget else costs.argmin())
+    assert outcome.units.tolist() == [5.0] * len(trial.budgets)
     # sure probabilities decode to their own tree where it is allowed
     outcome, _ = play(strategies.bmtas_decoded('v', which=1), trial)
     for tree, budget in zip(outcome.trees, trial.budgets):
