@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -59,8 +60,14 @@ class Task:
             )
         where = f'task {self.name!r}'
         weight = self.weight
-        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not weight >= 0:
-            raise ValueError(f'{where}: weight must be a number of at least 0, got {weight!r}')
+        if (
+            isinstance(weight, bool)
+            or not isinstance(weight, (int, float))
+            or not 0 <= weight < math.inf
+        ):
+            raise ValueError(
+                f'{where}: weight must be a finite number of at least 0, got {weight!r}'
+            )
         self._set('kind', build_kind(self.kind, where))
         self._set('label', self.label or self.name)
         for key in ('loss', 'metric'):
@@ -80,15 +87,13 @@ class Task:
     @property
     def scores(self) -> Mapping[str, bool]:
         """Names of the scores of its metric -> whether higher is better."""
-        metric = METRICS.get(self.metric['type'])
+        name = self.metric['type']
+        metric = METRICS.get(name) if isinstance(name, str) else name
         if metric is None:
             METRICS.import_from_location()
-            known = nearest(self.metric['type'], METRICS.module_dict)
-            raise ValueError(
-                f'task {self.name!r}: there is no metric {self.metric["type"]!r}; {known}'
-            )
+            known = nearest(name, METRICS.module_dict)
+            raise ValueError(f'task {self.name!r}: there is no metric {name!r}; {known}')
         if not getattr(metric, 'scores', None):
-            name = self.metric['type']
             raise ValueError(f'task {self.name!r}: {name} names no scores, derive it of TaskMetric')
         check_suits(metric, self.kind, f'task {self.name!r}: ')
         return metric.scores
@@ -125,15 +130,16 @@ class Task:
     @classmethod
     def from_cfg(cls, name: str, cfg: Mapping[str, Any] | Task, names: Iterable[str] = ()) -> Task:
         """Build a task from one entry of the config's ``tasks``; ``names`` are those of all."""
+        if not isinstance(cfg, (Task, Mapping)):
+            raise ValueError(f'tasks.{name}: must be a dict, got {cfg!r}')
+        told = cfg.name if isinstance(cfg, Task) else cfg.get('name', name)
+        if told != name:
+            raise ValueError(f'tasks.{name}: its name is {told!r}; use one of the two')
         if isinstance(cfg, Task):
             return cfg
-        if not isinstance(cfg, Mapping):
-            raise ValueError(f'tasks.{name}: must be a dict, got {cfg!r}')
         if 'kind' not in cfg:
             hint = nearest(name, set(names) - {name})
             raise ValueError(f'tasks: entry {name!r} has no kind; is it another task? {hint}')
-        if not isinstance(cfg['kind'], str):
-            return cls(**{**cfg, 'name': name})
         own = {f.name for f in fields(cls)} - {'name', 'kind'}
         options = {key: value for key, value in cfg.items() if key in own}
         hints = hints_of(cls)
@@ -141,8 +147,13 @@ class Task:
             check_value(value, hints[key], f'tasks.{name}.{key}')
         rest = {key: value for key, value in cfg.items() if key not in own | {'name', 'kind'}}
         where = f'tasks: {name!r}'
-        kind = build_kind(dict(type=cfg['kind']) | rest, where, own)
-        return cls(name=name, kind=kind, **options)
+        kind = dict(type=cfg['kind']) if isinstance(cfg['kind'], str) else cfg['kind']
+        if isinstance(kind, Mapping):
+            kind, rest = {**kind, **rest}, {}
+        if rest:
+            key = next(iter(rest))
+            raise ValueError(f'{where} has no key {key!r}; {nearest(key, own)}')
+        return cls(name=name, kind=build_kind(kind, where, own), **options)
 
 
 def build_tasks(entries: Any) -> tuple[Task, ...]:
@@ -178,8 +189,8 @@ def task_entries(entries: Any) -> dict[str, Any]:
 def _name_of(entry: Any) -> str:
     if isinstance(entry, Task):
         return entry.name
-    if not isinstance(entry, Mapping) or 'name' not in entry:
-        raise ValueError(f'tasks: an entry of a list needs the key name, got {entry!r}')
+    if not isinstance(entry, Mapping) or not isinstance(entry.get('name'), str):
+        raise ValueError(f'tasks: an entry of a list needs the key name, a text, got {entry!r}')
     return entry['name']
 
 

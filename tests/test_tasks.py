@@ -54,10 +54,16 @@ def test_every_score_of_every_metric_has_a_direction():
         (dict(kind='classes', num_clases=3), "no option 'num_clases'; did you mean 'num_classes'?"),
         (dict(kind='mask', wieght=3), "no option 'wieght'; did you mean 'weight'?"),
         (dict(kind='mask', channels=1), "no option 'channels'"),
-        (dict(kind='mask', weight=-1.0), 'weight must be a number of at least 0, got -1.0'),
+        (dict(kind='mask', weight=-1.0), 'weight must be a finite number of at least 0, got -1.0'),
         (dict(kind='mask', weight='high'), "got 'high'"),
         (dict(kind='mask', weight=float('nan')), 'got nan'),
         (dict(kind='mask', score='mIuo'), "gives no score 'mIuo'; did you mean"),
+        (dict(kind='mask', weight=float('inf')), 'got inf'),
+        (dict(kind='mask', name='mask'), "its name is 'mask'; use one of the two"),
+        (dict(kind=dict(type='mask'), wieght=3), "no option 'wieght'; did you mean 'weight'?"),
+        (dict(kind=Depth(), wieght=3), "has no key 'wieght'; did you mean 'weight'?"),
+        (dict(kind=3), '3 is no kind'),
+        (dict(kind='depth', metric=dict(type=3)), '3 names no scores'),
         (dict(kind='depth', metric=dict(type='DephError')), "no metric 'DephError'; did you mean"),
         (dict(kind='depth', loss='DepthL1Loss'), 'tasks.thing.loss: must be a dict'),
         (dict(kind='depth', loss=dict(beta=1)), 'loss must be a dict with the key type'),
@@ -99,8 +105,11 @@ def test_lists_dicts_and_tasks_give_the_same():
     assert by_name == as_list == build_tasks(by_name)
     with pytest.raises(ValueError, match="'a' is listed 2 times"):
         build_tasks([dict(entry, name='a')] * 2)
-    with pytest.raises(ValueError, match='needs the key name'):
-        build_tasks([entry])
+    for faulty in (entry, dict(entry, name=['a'])):
+        with pytest.raises(ValueError, match='needs the key name'):
+            build_tasks([faulty])
+    with pytest.raises(ValueError, match="tasks.b: its name is 'a'"):
+        build_tasks(dict(a=by_name[0], b=by_name[0]))
     with pytest.raises(ValueError, match='empty'):
         build_tasks(dict(a=None))
 

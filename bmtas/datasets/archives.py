@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import shutil
 import tarfile
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -90,7 +92,10 @@ def _resume_headers(part: Path, info: Path, url: str) -> tuple[int, dict[str, st
     """Bytes that are there, and the request for the rest of the very same file."""
     if not part.is_file() or not info.is_file():
         return 0, {}
-    known = json.loads(info.read_text())
+    try:
+        known = json.loads(info.read_text())
+    except ValueError:  # a kill left half of it
+        return 0, {}
     size = part.stat().st_size
     if not size or known.get('url') != url or not known.get('validator'):
         return 0, {}
@@ -119,6 +124,8 @@ def _transfer(url: str, part: Path, info: Path, progress: Progress, timeout: flo
         validator = response.headers.get('ETag') or response.headers.get('Last-Modified')
         if validator and validator.startswith('W/'):
             validator = response.headers.get('Last-Modified')
+        if not start:  # what is there belongs to another file, and must not be taken for this one's
+            part.unlink(missing_ok=True)
         info.write_text(json.dumps(dict(url=url, validator=validator)))
         total = _total(response, start)
         free = shutil.disk_usage(part.parent).free
@@ -127,7 +134,7 @@ def _transfer(url: str, part: Path, info: Path, progress: Progress, timeout: flo
                 f'{part.parent}: {(total - start) >> 20} MiB are needed, {free >> 20} MiB are free'
             )
         done = start
-        with part.open('ab' if start else 'wb') as file:
+        with part.open('ab') as file:
             while chunk := response.read(CHUNK):
                 file.write(chunk)
                 done += len(chunk)
@@ -227,7 +234,7 @@ def unpack(
         ValueError: The archive is damaged, holds a path that leaves the folder, a link or a
             device, or the target exists.
     """
-    if target.exists() and any(target.iterdir()):
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise ValueError(f'{target}: exists already; remove it or check it with bmtas check')
     scratch = target.with_name(target.name + '.unpacking')
     shutil.rmtree(scratch, ignore_errors=True)
@@ -245,7 +252,7 @@ def unpack(
         if target.is_dir():
             target.rmdir()
         os.replace(top, target)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         raise ValueError(
             f'{archive}: cannot be unpacked ({error}); delete it and fetch it again'
         ) from None

@@ -63,9 +63,10 @@ def read_attributes(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
     lines = read_text(path, 'attribute list').splitlines()
     names = lines[1].split() if len(lines) > 1 else []
     rows = [line.split() for line in lines[2:] if line.strip()]
-    if not names or not lines[0].strip().isdigit() or int(lines[0]) != len(rows):
+    count = lines[0].strip() if lines else ''
+    if not names or not count.isdecimal() or int(count) != len(rows):
         raise ValueError(
-            f'{path}: {len(rows)} rows, the first line says {lines[0].strip()[:20]!r}; the file is '
+            f'{path}: {len(rows)} rows, the first line says {count[:20]!r}; the file is '
             'truncated or of another layout, fetch it again'
         )
     for number, row in enumerate(rows, 3):

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from .files import read_image
 from .folder import MultiTaskFolder, size_problem
 
 
@@ -43,13 +42,14 @@ def check_sample(dataset: MultiTaskFolder, index: int) -> SampleReport:
     img_id = dataset.ids[index]
     report = SampleReport(img_id)
     path = dataset.img_path(img_id)
-    try:
-        image = read_image(path)
-        report.size = image.shape[:2]
-        if image.min() == image.max():
-            report.problems.append(f'{path}: every pixel is {image.min()}, nothing can be seen')
-    except Exception as error:
-        report.problems.append(_problem(path, error))
+    report.size = _check_image(dataset, path, report)
+    for frame in dataset.frame_paths(img_id):
+        size = _check_image(dataset, frame, report)
+        if None not in (size, report.size) and size != report.size:
+            report.problems.append(
+                f'{frame}: is {size[0]}x{size[1]}, the labelled frame {path} '
+                f'{report.size[0]}x{report.size[1]}; all frames of a clip must be of one size'
+            )
     for name, reader in dataset.readers.items():
         try:
             array = reader.read(dataset.data_root, img_id)
@@ -67,6 +67,20 @@ def check_sample(dataset: MultiTaskFolder, index: int) -> SampleReport:
             report.problems.append(f'{where}: {text}')
     report.problems = list(dict.fromkeys(report.problems))  # two labels may share a file
     return report
+
+
+def _check_image(
+    dataset: MultiTaskFolder, path: Path, report: SampleReport
+) -> tuple[int, int] | None:
+    """Size (H, W) of an image as the data set reads it, None where it cannot."""
+    try:
+        image = dataset.read_pixels(path)
+    except Exception as error:
+        report.problems.append(_problem(path, error))
+        return None
+    if image.min() == image.max():
+        report.problems.append(f'{path}: every pixel is {image.min()}, nothing can be seen')
+    return image.shape[:2]
 
 
 class _Reports(Dataset):

@@ -67,6 +67,8 @@ class CUB200(ImageFilesDataset):
                 f'{root}: images.txt lists {len(names)} images, train_test_split.txt '
                 f'{len(training)}, or other ids; fetch both again'
             )
+        if not {*training.values()} <= {'0', '1'}:
+            raise ValueError(f'{root}/train_test_split.txt: expected 0 or 1 for each image')
         is_training = np.array([value == '1' for value in training.values()])
         chosen = np.flatnonzero(is_training == (split != 'test'))
         if split != 'test':
@@ -82,10 +84,11 @@ class CUB200(ImageFilesDataset):
 
 
 def _pairs(path: Path) -> dict[str, str]:
-    """First word -> second word of each line."""
+    """Number of the image -> second word of each line."""
     rows = [line.split() for line in read_text(path, 'list').splitlines() if line.strip()]
-    if any(len(row) != 2 for row in rows) or len({row[0] for row in rows}) != len(rows):
-        raise ValueError(f'{path}: expected two words a line, no id twice')
+    wrong = any(len(row) != 2 or not row[0].isdecimal() for row in rows)
+    if wrong or len({row[0] for row in rows}) != len(rows):
+        raise ValueError(f'{path}: expected a number and a word a line, no number twice')
     return dict(rows)
 
 
@@ -99,16 +102,20 @@ def read_attribute_labels(path: Path, images: Sequence[int], skip_unseen: bool) 
     """
     if not path.is_file():
         raise FileNotFoundError(f'{path}: attribute labels not found; fetch the data set again')
+    if not path.stat().st_size:
+        raise ValueError(f'{path}: the file is empty, fetch it again')
     try:
         rows = np.loadtxt(path, np.int64, usecols=(0, 1, 2, 3), ndmin=2)
     except ValueError as error:
         raise ValueError(f'{path}: {error}; the file is damaged, fetch it again') from None
     place = {image: index for index, image in enumerate(images)}
     known = np.isin(rows[:, 0], images) & (rows[:, 1] >= 1) & (rows[:, 1] <= NUM_ATTRIBUTES)
+    known &= (rows[:, 2] == 0) | (rows[:, 2] == 1)
     if not known.all():
         bad = rows[~known][0]
         raise ValueError(
-            f'{path}: image {bad[0]}, attribute {bad[1]} is in no list; fetch it again'
+            f'{path}: image {bad[0]}, attribute {bad[1]}, value {bad[2]}: no such image, attribute '
+            'or value; fetch the file again'
         )
     if skip_unseen:
         rows = rows[rows[:, 3] != NOT_VISIBLE]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import struct
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,7 @@ def read_idx(path: Path, rank: int) -> np.ndarray:
     used = path if path.is_file() else packed
     try:
         content = path.read_bytes() if used == path else gzip.decompress(packed.read_bytes())
-    except (EOFError, OSError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise ValueError(f'{used}: the file is truncated or damaged ({error})') from None
     magic = struct.unpack('>I', content[:4])[0] if len(content) >= 4 else 0
     if _MAGIC.get(magic) != rank:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bmtas.files import nearest
+from bmtas.kinds import Category
 from bmtas.registry import DATASETS
 
 from .base import MultiTaskDataset
@@ -97,10 +98,10 @@ class MultiTaskFolder(MultiTaskDataset):
             warn_constant(self._columns(), self.split_path)
 
     def _columns(self) -> dict[str, np.ndarray]:
-        """Values of the labels that stand in tables, -1 where there is none."""
+        """Ids of the classes that stand in tables, -1 where there is none."""
         found = {}
         for name, reader in self.readers.items():
-            if isinstance(reader, LabelColumn):
+            if isinstance(reader, LabelColumn) and isinstance(reader.kind, Category):
                 labels = (reader.read(self.data_root, img_id) for img_id in self.ids)
                 found[name] = np.array([-1 if label is None else int(label) for label in labels])
         return found
@@ -148,6 +149,10 @@ class MultiTaskFolder(MultiTaskDataset):
     def img_path(self, img_id: str) -> Path:
         """Path of an image."""
         return self.data_root / self.img_folder / f'{img_id}{self.img_suffix}'
+
+    def frame_paths(self, img_id: str) -> list[Path]:
+        """Paths of the images that come along as ``frames``."""
+        return []
 
     def read_pixels(self, path: Path) -> np.ndarray:
         """The image of a file, (H, W, 3) uint8 RGB."""

@@ -49,6 +49,11 @@ class LabelColumn:
         self.kind = build_kind(cfg, f'column {column!r} of {table!r}', own)
         if self.kind.dense:
             raise ValueError(f'column {column!r} of {table!r}: {self.kind} is no kind of images')
+        if len(separator) != 1:
+            raise ValueError(
+                f'column {column!r} of {table!r}: separator must be one character, got '
+                f'{separator!r}'
+            )
         self.table, self.column, self.id_column = table, column, id_column
         self.separator, self.missing, self.optional = separator, tuple(missing), optional
         self.values = None if values is None else {str(k): v for k, v in values.items()}
@@ -107,7 +112,10 @@ def _read_table(
     if separator == ' ':
         lines = [line.split() for line in text.splitlines() if line.strip()]
     else:
-        lines = [row for row in csv.reader(text.splitlines(), delimiter=separator) if row]
+        try:
+            lines = [row for row in csv.reader(text.splitlines(), delimiter=separator) if row]
+        except csv.Error as error:
+            raise ValueError(f'{path}: {error}; a quote may lack its end') from None
     if not lines:
         raise ValueError(f'{path}: the table is empty')
     columns = {name.strip(): index for index, name in enumerate(lines[0])}
@@ -122,7 +130,8 @@ def _read_table(
             raise ValueError(
                 f'{path}:{number}: {len(row)} columns, the first line has {len(columns)}'
             )
-        if row[at] in rows:
-            raise ValueError(f'{path}:{number}: id {row[at]!r} is listed twice')
-        rows[row[at]] = row
+        img_id = row[at].strip()
+        if img_id in rows:
+            raise ValueError(f'{path}:{number}: id {img_id!r} is listed twice')
+        rows[img_id] = row
     return columns, rows

@@ -8,7 +8,6 @@ from typing import Any
 
 from bmtas.registry import DATASETS
 
-from .files import read_image
 from .folder import MultiTaskFolder
 
 # 0 is unlabelled; the 40 classes count from 1 in the files
@@ -75,7 +74,9 @@ class NYUDVideo(MultiTaskFolder):
         folder = self.data_root / self.img_folder
         if not folder.is_dir():
             raise FileNotFoundError(f'{folder}: folder of the labelled frames not found')
-        ids = sorted(path.stem for path in folder.glob(f'*{self.img_suffix}'))
+        ids = sorted(
+            p.name.removesuffix(self.img_suffix) for p in folder.glob(f'*{self.img_suffix}')
+        )
         if not ids:
             raise FileNotFoundError(f'{folder}: no files {self.img_suffix}')
         missing = [p for i in ids for p in self.frame_paths(i) if not p.is_file()]
@@ -97,5 +98,5 @@ class NYUDVideo(MultiTaskFolder):
 
     def load(self, index: int) -> dict[str, Any]:
         """One raw sample with ``frames``."""
-        frames = [read_image(path) for path in self.frame_paths(self.ids[index])]
+        frames = [self.read_pixels(path) for path in self.frame_paths(self.ids[index])]
         return dict(super().load(index), frames=frames)

@@ -136,6 +136,8 @@ class ContextNormalsReader(_Reader):
         self.valid = None
         if classes is not None:
             self.valid = np.zeros(NUM_CONTEXT_CLASSES + 1, bool)
+            if not all(0 <= c <= NUM_CONTEXT_CLASSES for c in classes):
+                raise ValueError(f'normals_classes: ids are 1 to {NUM_CONTEXT_CLASSES}')
             self.valid[list(classes)] = True
 
     def paths(self, root: Path, img_id: str) -> list[Path]:

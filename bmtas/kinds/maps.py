@@ -18,7 +18,7 @@ from .base import Draw, Kind
 
 @dataclass(frozen=True)
 class MapKind(Kind):
-    """A label for every pixel: arrays (H, W[, C]), tensors ([C,] H, W).
+    """A label for every pixel: arrays (H, W[, C > 1]), tensors ([C,] H, W).
 
     Subclasses give the value of unlabelled pixels (``fill``) and say what a flip, a turn or a zoom
     does to values (``mirrored``, ``turned``, ``zoomed``); moving the pixels is done here.
@@ -99,7 +99,8 @@ def crop_padding(values: Any, pad: Sequence[int] | None) -> Any:
 
 
 def pad_array(array: np.ndarray, pad: Sequence[int], fill: float | Sequence[float]) -> np.ndarray:
-    """Pad (H, W[, C]) by (top, bottom, left, right) with ``fill`` (a number, or one per channel).
+    """Pad (H, W[, C]) by (top, bottom, left, right) with ``fill`` (a number, or one per channel
+    of at most four).
 
     An integer array that cannot hold the fill value becomes float32.
     """
@@ -108,6 +109,8 @@ def pad_array(array: np.ndarray, pad: Sequence[int], fill: float | Sequence[floa
         return array
     if array.dtype.kind in 'iu' and not np.array_equal(np.asarray(fill).astype(array.dtype), fill):
         array = array.astype(np.float32)
+    if array.ndim == 3 and array.shape[2] > 4:  # more than OpenCV has fill values for
+        return np.pad(array, ((top, bottom), (left, right), (0, 0)), constant_values=fill)
     if array.ndim == 3:  # OpenCV fills the first channel alone with a single number
         fill = tuple(np.broadcast_to(np.asarray(fill, float), array.shape[2]).tolist())
     if min(array.strides) < 0:  # OpenCV takes windows, but nothing mirrored

@@ -74,6 +74,18 @@ class ClassIds:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ValueError(f'num_classes must be a positive whole number, got {count!r}')
         as_numbers(self.ignore, 'ignore')
+        if self.remap is not None:
+            self._check_remap(self.remap)
+
+    def _check_remap(self, remap: Mapping[int, int]) -> None:
+        if self.offset:
+            raise ValueError('offset and remap exclude each other')
+        for value, index in remap.items():
+            if not str(value).removeprefix('-').isdecimal() or not 0 <= index < self.num_classes:
+                raise ValueError(
+                    f'remap must lead from whole numbers to 0..{self.num_classes - 1}, got '
+                    f'{value!r}: {index!r}; values that are not listed have no label'
+                )
 
     @property
     def channels(self) -> int:
@@ -131,7 +143,9 @@ class Ids:
             ValueError: A value that is neither ignored nor an id.
         """
         low, high = int(raw.min()), int(raw.max())
-        if high - low < TABLE:  # through a table: one pass over the pixels, whatever the rules
+        if (
+            high - low < TABLE and high < 2**63
+        ):  # through a table: one pass over the pixels, whatever the rules
             values, where = np.arange(low, high + 1), raw
             if low:
                 where = raw.astype(np.int64) - low

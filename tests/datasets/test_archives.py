@@ -6,10 +6,12 @@ import re
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from bmtas.datasets import archives
 from bmtas.datasets.archives import count_files, fetch, file_sha256, unpack
 
 
@@ -114,6 +116,24 @@ def test_killed_download_goes_on_in_the_next_run(server, tmp_path):
     path = fetch(server.url, tmp_path / 'a.tgz')
     assert path.read_bytes() == server.content
     assert server.requests[-1] == f'bytes={part}-'
+
+
+def test_half_written_notes_start_over(server, tmp_path):
+    (tmp_path / 'a.tgz.part').write_bytes(server.content[:100])
+    (tmp_path / 'a.tgz.part.json').write_text('{"url": "ht')
+    assert fetch(server.url, tmp_path / 'a.tgz').read_bytes() == server.content
+    assert server.requests == [None]
+
+
+def test_no_space_for_a_changed_file_leaves_nothing_of_the_old_one(server, tmp_path, monkeypatch):
+    (tmp_path / 'a.tgz.part').write_bytes(b'old beginning')
+    info = f'{{"url": "{server.url}", "validator": "\\"zero\\""}}'
+    (tmp_path / 'a.tgz.part.json').write_text(info)
+    with monkeypatch.context() as full:
+        full.setattr(archives.shutil, 'disk_usage', lambda path: SimpleNamespace(free=0))
+        with pytest.raises(ValueError, match='0 MiB are free'):
+            fetch(server.url, tmp_path / 'a.tgz')
+    assert fetch(server.url, tmp_path / 'a.tgz').read_bytes() == server.content
 
 
 def test_complete_part_needs_no_more_bytes(server, tmp_path):
@@ -221,6 +241,24 @@ def test_flipped_byte_fails_the_checksum(tmp_path):
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
     with pytest.raises(ValueError, match='cannot be unpacked'):
+        unpack(archive, tmp_path / 'out')
+
+
+@pytest.mark.parametrize('mode', ['gz', 'xz'])
+def test_damaged_compression_and_a_file_in_the_way(tmp_path, mode):
+    archive = tmp_path / 'a'
+    with tarfile.open(archive, f'w:{mode}') as tar:
+        for number in range(20):
+            info = tarfile.TarInfo(f'TOP/{number}')
+            info.size = 50_000
+            tar.addfile(info, io.BytesIO(np.random.default_rng(number).bytes(25_000) * 2))
+    data = bytearray(archive.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 5000] = b'\xff' * 5000
+    archive.write_bytes(data)
+    with pytest.raises(ValueError, match='cannot be unpacked'):
+        unpack(archive, tmp_path / 'out')
+    (tmp_path / 'out').write_text('a file')
+    with pytest.raises(ValueError, match='out: exists already'):
         unpack(archive, tmp_path / 'out')
 
 

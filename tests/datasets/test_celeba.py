@@ -44,6 +44,7 @@ def test_celeba_reads_its_splits_and_attributes(celeba):
             lambda t: t[: t.rindex('000006')],
             "5 rows, the first line .* '6'",
         ),
+        ('list_attr_celeba.txt', lambda t: '', "0 rows, the first line says ''"),
         ('list_attr_celeba.txt', lambda t: t.replace(' -1', ' 0', 1), 'values -1 or 1'),
         (
             'list_attr_celeba.txt',

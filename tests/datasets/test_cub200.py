@@ -55,6 +55,22 @@ def test_cub_files_that_do_not_belong_together(cub):
         CUB200(str(root))
 
 
+@pytest.mark.parametrize(
+    ('file', 'change', 'message'),
+    [
+        ('images.txt', lambda t: t.replace('3 001', 'x 001', 1), 'a number and a word'),
+        ('train_test_split.txt', lambda t: t.replace('1 1', '1 2', 1), 'expected 0 or 1'),
+        ('attributes/image_attribute_labels.txt', lambda t: '', 'empty, fetch it again'),
+        ('attributes/image_attribute_labels.txt', lambda t: '1 1 7 3\n' + t, '1, value 7'),
+    ],
+)
+def test_cub_damaged_files_are_named(cub, file, change, message):
+    path = cub[0] / file
+    path.write_text(change(path.read_text()))
+    with pytest.raises(ValueError, match=f'{file}.*{message}'):
+        CUB200(str(cub[0]))
+
+
 def test_cub_names_stay_inside(cub):
     path = cub[0] / 'images.txt'
     path.write_text(path.read_text().replace('001.Albatross/bird_04', '../bird_04'))

@@ -60,6 +60,10 @@ def test_a_packed_file_that_is_cut_and_one_that_is_missing(mnist):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match='truncated or damaged'):
         IdxImages(str(mnist[0]), 'test')
+    damaged = gzip.compress(bytes(3000))
+    path.write_bytes(damaged[:12] + b'\xff' * 10 + damaged[22:])
+    with pytest.raises(ValueError, match=r't10k-images-idx3-ubyte.gz: .* damaged .*Error -3'):
+        IdxImages(str(mnist[0]), 'test')
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r't10k-images-idx3-ubyte: neither .*\.gz found'):
         IdxImages(str(mnist[0]), 'test')

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from bmtas.datasets import MultiTaskFolder, image_level
+from bmtas.kinds import ImageKind
 
 
 def write_image(path, value, size=(10, 8)):
@@ -52,6 +53,8 @@ def test_a_column_is_a_label_and_an_empty_cell_none(folder):
         ('name;smiling\na;yes;0\n', {}, 'attributes.csv:2: 3 columns, the first line has 2'),
         (None, dict(age=dict(id_column='id')), "no id column 'id'"),
         (None, dict(age=dict(kind='depth', num_classes=None)), 'depth'),
+        (None, dict(age=dict(separator='tab')), "separator must be one character, got 'tab'"),
+        ('name;smiling;age\na;"' + 200_000 * 'x', {}, 'attributes.csv: field larger'),
     ],
 )
 def test_bad_tables_are_one_line(folder, text, options, message):
@@ -61,6 +64,28 @@ def test_bad_tables_are_one_line(folder, text, options, message):
         data = MultiTaskFolder(str(folder), 'train', label_files=columns(**options))
         [data.load(index) for index in range(3)]
     assert '\n' not in str(error.value)
+
+
+def test_blanks_around_an_id_do_not_count(folder):
+    (folder / 'attributes.csv').write_text(TABLE)
+    data = MultiTaskFolder(str(folder), 'train', label_files=columns())
+    assert int(data.load(1)['labels']['smiling']) == 1
+
+
+def test_numbers_of_an_own_kind_are_not_taken_for_classes(folder, monkeypatch):
+    class Number(ImageKind):
+        channels = 1
+        to_tensor = labelled = blank = activate = error = label_sums = constants = None
+
+        def decode(self, raw, path):
+            return np.float32(raw)
+
+    said = []
+    monkeypatch.setattr(image_level, 'print_log', lambda text, *_: said.append(text))
+    (folder / 'attributes.csv').write_text('name;age\na;0.2\nb;0.4\nc;0.7\n')
+    spec = dict(table='attributes.csv', column='age', separator=';', kind=Number())
+    data = MultiTaskFolder(str(folder), 'train', label_files=dict(age=spec))
+    assert not said and data.load(0)['labels']['age'] == np.float32(0.7)
 
 
 def test_a_label_that_never_varies_is_named(folder, monkeypatch):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bmtas.datasets import NumpyFolders
+from bmtas.datasets.check import check_sample
 from bmtas.engine.config import load_config
 from bmtas.registry import DATASETS
 
@@ -49,6 +50,13 @@ def test_the_config_reads_the_layout(root, name):
     if name == 'nyuv2':
         normal = np.load(root / 'train' / 'normal' / '10.npy')
         np.testing.assert_allclose(labels['normal'].permute(1, 2, 0), normal, atol=1e-5)
+
+
+def test_bmtas_check_reads_the_images_as_training_does(root):
+    assert check_sample(NumpyFolders(str(root), 'val'), 0).problems == []
+    np.save(root / 'val' / 'image' / '0.npy', np.full((4, 4, 3), 7.0))
+    [problem] = check_sample(NumpyFolders(str(root), 'val'), 0).problems
+    assert 'an image holds bytes or floats' in problem
 
 
 def test_mistakes_name_the_file(root):

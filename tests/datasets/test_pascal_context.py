@@ -240,6 +240,11 @@ def test_bad_files(root):
     assert dataset.missing_files() == {root / 'semseg' / 'pascal-context': ['2008_000008.png']}
 
 
+def test_classes_that_do_not_exist(root):
+    with pytest.raises(ValueError, match='normals_classes: ids are 1 to 459'):
+        PascalContext(str(root), 'train', normals_classes=[3, 460])
+
+
 def test_a_file_of_two_labels_is_reported_once(root):
     map_path = root / 'pascal-context' / 'trainval' / '2008_000008.mat'
     map_path.unlink()

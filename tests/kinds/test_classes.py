@@ -65,6 +65,19 @@ def test_impossible_values(values, options, message):
         Classes(3, **options).decode(np.array(values), PATH)
 
 
+def test_the_largest_value_of_64_bits_everywhere():
+    top = 2**64 - 1
+    assert decode([[top, top]], np.uint64, ignore=top).tolist() == [[255, 255]]
+
+
+@pytest.mark.parametrize('remap', [{'a': 1}, {1: 3}, {1: -1}, {1.5: 0}])
+def test_tables_that_lead_nowhere(remap):
+    with pytest.raises(ValueError, match=r'remap must lead from whole numbers to 0..2, got'):
+        Classes(3, remap=remap)
+    with pytest.raises(ValueError, match='offset and remap exclude each other'):
+        Classes(3, remap={1: 0}, offset=-1)
+
+
 def test_ignored_by_default():
     np.testing.assert_array_equal(decode([[0, 255]], np.uint8), [[0, 255]])
     many = Classes(300)

@@ -7,6 +7,7 @@ import torch
 from sharing_toys import LOW_RANK, encoder, rand_images, vit
 
 from bmtas.datasets import NYUDVideo, ShapeScenes
+from bmtas.datasets.check import check_sample
 from bmtas.models.data_preprocessor import MultiTaskPreprocessor
 from bmtas.sharing import VideoState
 from bmtas.sharing.meter import Meter
@@ -109,6 +110,22 @@ def test_a_gap_in_a_frame_folder_is_named(tmp_path):
     write_snippets(tmp_path, skip=[('rgb_19', 'a')])
     with pytest.raises(FileNotFoundError, match='rgb_19/a.png: frame missing .and 0 more'):
         NYUDVideo(str(tmp_path), 'train')
+
+
+def test_bmtas_check_reads_the_frames(tmp_path):
+    write_snippets(tmp_path)
+    folder = tmp_path / 'train'
+    (folder / 'rgb_21' / 'a.png').write_bytes(b'no image')
+    cv2.imwrite(str(folder / 'rgb_22' / 'a.png'), np.eye(12, dtype=np.uint8))
+    problems = check_sample(NYUDVideo(str(tmp_path), 'train'), 0).problems
+    assert len(problems) == 2 and 'rgb_21/a.png: cannot be read' in problems[0]
+    assert 'rgb_22/a.png: is 12x12' in problems[1] and 'rgb/a.png 12x16' in problems[1]
+
+
+def test_names_end_where_the_suffix_begins(tmp_path):
+    write_snippets(tmp_path, names=['a_left', 'a_right'])
+    data = NYUDVideo(str(tmp_path), 'train', [], img_suffix='_left.png')
+    assert data.ids == ['a'] and len(data.load(0)['frames']) == 4
 
 
 def frames_of(count, same=False):

@@ -116,6 +116,8 @@ class ShapeScenes(MultiTaskDataset):
         _within('clip', clip, 1, 10**4)
         if not motion >= 0:
             raise ValueError(f'ShapeScenes: motion must be at least 0, got {motion!r}')
+        if neighbours and clip == 1:
+            raise ValueError('ShapeScenes: neighbours need clips, set clip to 2 or more')
         self.clip, self.motion, self.neighbours = clip, motion, tuple(neighbours)
         self._cache: dict[int, dict[str, Any]] | None = {} if cache else None
 

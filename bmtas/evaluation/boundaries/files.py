@@ -44,7 +44,7 @@ def read_truths(path: Path, kind: str = 'lines') -> list[np.ndarray]:
         if 'groundTruth' in content:
             return _annotators(path, content['groundTruth'], kind)
         if 'LabelMap' in content:
-            return [thin(region_boundaries(content['LabelMap']))]
+            return [thin(region_boundaries(_map(path, content['LabelMap'])))]
         keys = sorted(key for key in content if not key.startswith('__'))
         raise ValueError(f"{path}: has neither 'groundTruth' nor 'LabelMap' but {keys}")
     image = read_image(path, indices=kind == 'segmentation')
@@ -103,8 +103,14 @@ def _annotators(path: Path, cells: np.ndarray, kind: str) -> list[np.ndarray]:
     for cell in cells.ravel():
         if field not in (cell.dtype.names or ()):
             raise ValueError(f"{path}: an annotator of 'groundTruth' lacks the field {field!r}")
-        values = cell[field][0, 0]
+        values = _map(path, cell[field][0, 0])
         maps.append(values > 0 if kind == 'lines' else thin(region_boundaries(values)))
     if not maps:
         raise ValueError(f"{path}: 'groundTruth' has no annotator")
     return maps
+
+
+def _map(path: Path, values: np.ndarray) -> np.ndarray:
+    if values.ndim != 2 or values.dtype.kind not in 'buif' or not values.size:
+        raise ValueError(f'{path}: {values.dtype} of shape {values.shape} is no map of numbers')
+    return values

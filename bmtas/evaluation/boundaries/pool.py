@@ -10,11 +10,8 @@ def worker_pool(workers: int) -> ProcessPoolExecutor:
     """Pool of clean processes.
 
     Forking this process would copy its CUDA context and locks held by threads. A fork server
-    imports the packages once for all pools of this process; where there is none (Windows) every
-    worker imports them itself.
+    imports the packages once for all pools of this process.
     """
-    if 'forkserver' not in multiprocessing.get_all_start_methods():
-        return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context('spawn'))
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(['__main__', 'bmtas.evaluation.boundaries'])
     return ProcessPoolExecutor(workers, mp_context=context)

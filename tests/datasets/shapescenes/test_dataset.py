@@ -147,6 +147,7 @@ def test_flipping_keeps_labels_consistent():
         (dict(parts_without_figure='none'), 'parts_without_figure'),
         (dict(antialias=0), 'antialias'),
         (dict(shadow_samples=2.5), 'shadow_samples'),
+        (dict(neighbours=(-1, 1)), 'neighbours need clips'),
     ],
 )
 def test_faulty_options(options, word):

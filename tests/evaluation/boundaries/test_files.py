@@ -152,6 +152,11 @@ def test_bad_files(folders, tmp_path):
     savemat(broken, {'groundTruth': cells([{'Segmentation': halves()}])})
     with pytest.raises(ValueError, match="lacks the field 'Boundaries'"):
         read_truths(broken)
+    for values in ('text', np.zeros((3, 3, 3)), np.zeros((0, 0))):
+        for content in ({'LabelMap': values}, {'groundTruth': cells([{'Boundaries': values}])}):
+            savemat(broken, content)
+            with pytest.raises(ValueError, match=r'broken\.mat: .* is no map of numbers'):
+                read_truths(broken)
 
 
 @pytest.mark.parametrize(
