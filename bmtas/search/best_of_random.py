@@ -36,7 +36,7 @@ class BestOfRandom(Strategy):
     def __init__(
         self,
         count: Count = 6,
-        length: Annotated[Fraction, Range(0, 1)] = 1.0,
+        length: Fraction = 1.0,
         tolerance: Annotated[float, Range(0, 1, open=True)] = 0.04,
         held_out: Annotated[float, Range(0, 1, open=True)] = 0.2,
         elasticities: Mapping[str, Positive] | None = None,
@@ -55,7 +55,7 @@ class BestOfRandom(Strategy):
             if len(trees) == self.count:
                 break
         rows = Rows(context, self.held_out)
-        updates = max(1, round(rows.length * self.length))
+        updates = rows.updates(self.length)
         trained = rows.train([Row.of(tree, updates, self.seed) for tree in trees])
         points = gains(np.array([item.losses for item in trained]), weights)
         best = int(points.argmax())

@@ -13,9 +13,8 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from bmtas.branching import BranchingTree, TreeFront, tree_front
+from bmtas.branching import BranchingTree
 
-WEIGHTS = ('clusters', 'tasks')
 ROWS_AT_ONCE = 64
 """Partitions scored at once, which bounds memory."""
 
@@ -114,8 +113,6 @@ class GroupScores:
     """
 
     def __init__(self, affinity: np.ndarray, weight: str = 'clusters') -> None:
-        if weight not in WEIGHTS:
-            raise ValueError(f'search.weight: {weight!r}, choose from {list(WEIGHTS)}')
         self.num_tasks, self.weight = affinity.shape[1], weight
         self.apart = 1 - affinity
         self.apart[:, range(self.num_tasks), range(self.num_tasks)] = 0
@@ -177,27 +174,3 @@ def location_costs(costs: Sequence[float], lengths: Sequence[int]) -> list[float
 def expand(tree: BranchingTree, lengths: Sequence[int]) -> BranchingTree:
     """From a tree over locations to one over layers."""
     return BranchingTree.from_routes(np.repeat(tree.routes, lengths, axis=0), tree.tasks)
-
-
-def bmn_front(
-    affinity: np.ndarray,
-    costs: Sequence[float],
-    lengths: Sequence[int],
-    tasks: Sequence[str],
-    weight: str = 'clusters',
-    method: str = 'dp',
-    beam_width: int = 50,
-) -> TreeFront:
-    """The best trees over locations for every budget of the layers at once.
-
-    Args:
-        affinity: (D, T, T).
-        costs: (L,) of one copy of each layer.
-        lengths: Number of layers of each location, from ``spans``.
-        tasks: T names.
-        weight: As in ``GroupScores``.
-        method: 'dp' or 'exhaustive' (exact), or 'beam' (any number of tasks), see ``tree_front``.
-        beam_width: Of the beam search.
-    """
-    scores = GroupScores(affinity, weight)
-    return tree_front(location_costs(costs, lengths), scores, tasks, method, beam_width)

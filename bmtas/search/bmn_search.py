@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bmtas.branching import FRONT_METHODS, MAX_ITEMS, BranchingTree
+from bmtas.branching import FRONT_METHODS, MAX_ITEMS, tree_front
 from bmtas.models import MultiTaskModel
 from bmtas.progress import progress
 from bmtas.registry import STRATEGIES
 from bmtas.search.affinity_file import read_affinity, save_affinity
-from bmtas.search.bmn import bmn_front, dissimilarity, rank_affinity, spans
+from bmtas.search.bmn import GroupScores, dissimilarity, location_costs, rank_affinity, spans
 from bmtas.search.context import (
+    PICTURES,
     SearchContext,
     SearchResult,
     Strategy,
@@ -25,9 +26,8 @@ from bmtas.search.context import (
     choose_images,
 )
 from bmtas.search.front import Front
+from bmtas.typed import Count, Natural
 from bmtas.visualization import draw_affinity
-
-LOCATIONS = ('all', 'stages')
 
 
 @STRATEGIES.register_module()
@@ -61,29 +61,19 @@ class BMNSearch(Strategy):
         self,
         checkpoint: str | Sequence[str] | None = None,
         affinity: str | None = None,
-        locations: str = 'all',
-        weight: str = 'clusters',
-        method: str = 'dp',
-        beam_width: int = 50,
-        num_images: int = 500,
-        split: str = 'train',
-        seed: int = 0,
-        pool: int | None = None,
-        block: int = 100,
+        locations: Literal['all', 'stages'] = 'all',
+        weight: Literal['clusters', 'tasks'] = 'clusters',
+        method: Literal[FRONT_METHODS] = 'dp',
+        beam_width: Count = 50,
+        num_images: Count = 500,
+        split: Literal['train', 'val'] = 'train',
+        seed: Natural = 0,
+        pool: Count | None = None,
+        block: Count = 100,
         encoder: Mapping[str, Any] | None = None,
     ) -> None:
         if (checkpoint is None) == (affinity is None):
             raise ValueError('search: BMNSearch needs either checkpoint or affinity')
-        if locations not in LOCATIONS:
-            raise ValueError(f'search.locations: {locations!r}, choose from {list(LOCATIONS)}')
-        if split not in ('train', 'val'):
-            raise ValueError(f"search.split: {split!r}, choose 'train' or 'val'")
-        if method not in FRONT_METHODS:
-            raise ValueError(f'search.method: {method!r}, choose from {list(FRONT_METHODS)}')
-        if beam_width < 1:
-            raise ValueError(f'search.beam_width: at least 1, got {beam_width}')
-        if block < 1:
-            raise ValueError(f'search.block: at least 1 image, got {block}')
         self.checkpoint, self.affinity = checkpoint, affinity
         self.encoder = dict(encoder or dict(type='SingleTaskEncoder'))
         self.locations, self.weight = locations, weight
@@ -118,36 +108,21 @@ class BMNSearch(Strategy):
                 f"locations='{self.locations}' of this encoder are {len(layers)}"
             )
         lengths = spans(layers, context.num_layers)
-        front = Front.of(
-            bmn_front(
-                affinity,
-                context.table.layers,
-                lengths,
-                context.names,
-                self.weight,
-                self.method,
-                self.beam_width,
-            ),
-            context.table,
-            'mean dissimilarity of tasks that share',
-            lengths,
+        found = tree_front(
+            location_costs(context.table.layers, lengths),
+            GroupScores(affinity, self.weight),
+            context.names,
+            self.method,
+            self.beam_width,
         )
+        score = 'mean dissimilarity of tasks that share'
+        front = Front.of(found, context.table, score, lengths)
         tree = front.trees[front.best(budget)]
-        self._draw(context, affinity, named, tree)
+        path = context.work_dir / PICTURES / 'affinity.png'
+        draw_affinity(affinity, context.names, named, path, tree)
+        context.log(f'affinities beside the tree in {path}')
         context.log(f'best tree within {budget:,.0f}: {context.describe(tree)}')
         return context.result(tree, front)
-
-    def _draw(
-        self,
-        context: SearchContext,
-        affinity: np.ndarray,
-        locations: Sequence[str],
-        tree: BranchingTree,
-    ) -> None:
-        path = context.work_dir / 'vis' / 'affinity.png'
-        named = BranchingTree.from_routes(tree.routes, tree.tasks, context.table.layer_names)
-        draw_affinity(affinity, context.names, locations, path, named)
-        context.log(f'affinities beside the tree in {path}')
 
     def measure(self, context: SearchContext, layers: Sequence[int]) -> np.ndarray:
         """Affinity of the tasks after the given layers, (D, T, T)."""

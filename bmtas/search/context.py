@@ -199,15 +199,15 @@ class SearchContext:
         """The images of a split without augmentation.
 
         Args:
-            split: 'train', 'val' or 'test': the data of ``<split>_dataloader``, through the
-                pipeline of ``val_dataloader`` (or ``test_dataloader``).
+            split: 'train' or 'val': the data of ``<split>_dataloader``, through the pipeline of
+                ``val_dataloader`` (or ``test_dataloader``).
 
         Raises:
             ValueError: The config has no such data.
             FileNotFoundError: They are missing or incomplete.
         """
         loader = self.cfg.get(f'{split}_dataloader')
-        if split not in ('train', 'val', 'test') or not loader:
+        if not loader:
             raise ValueError(f'search.split: the config has no {split}_dataloader')
         check_datasets(self.cfg, [f'{split}_dataloader'])
         plain = self.cfg.get('val_dataloader') or self.cfg.get('test_dataloader') or loader
@@ -233,12 +233,17 @@ def batches(dataset: Dataset, indices: Sequence[int], batch_size: int = 1):
 
 
 def choose_images(available: int, num_images: int | None, seed: int) -> list[int]:
-    """Sorted numbers of ``num_images`` images drawn without replacement; all if None or fewer."""
-    if num_images is None or num_images >= available:
+    """Sorted numbers of ``num_images`` images drawn without replacement; all if None or fewer.
+
+    Raises:
+        ValueError: Fewer than three: two images are one pair, whose rank says nothing.
+    """
+    count = available if num_images is None else min(num_images, available)
+    if count < 3:
+        raise ValueError(f'search.num_images: at least 3 are needed, there would be {count}')
+    if count == available:
         return list(range(available))
-    if num_images < 2:
-        raise ValueError(f'search.num_images: at least 2 images are needed, got {num_images}')
-    return sorted(np.random.default_rng(seed).choice(available, num_images, False).tolist())
+    return sorted(np.random.default_rng(seed).choice(available, count, False).tolist())
 
 
 def _read_weights(path: Path) -> Mapping[str, torch.Tensor]:

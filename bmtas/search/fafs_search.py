@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
-from bmtas.files import atomic_path
+from bmtas.files import atomic_path, nearest
 from bmtas.models.encoders import encoder_class
 from bmtas.progress import progress
 from bmtas.registry import STRATEGIES
@@ -20,8 +21,7 @@ from bmtas.search.context import (
 )
 from bmtas.search.difficulty import MEASURES, image_difficulty
 from bmtas.search.fafs import stride_costs, sweep, task_affinity
-
-BRANCH_COSTS = ('strides', 'resource')
+from bmtas.typed import Count, Natural, Positive
 
 
 @STRATEGIES.register_module()
@@ -40,7 +40,7 @@ class FAFSSearch(Strategy):
             step that follows; 'resource' is the layer's part of the encoder's cost.
         difficulty: 'metric' (error of the image by the task's kind) or 'loss', for all tasks or by
             task name; tasks left out take 'metric'.
-        split: Images to look at, without augmentation.
+        split: Images to look at, without augmentation; never the test split.
         num_images: How many of them, all by default.
         seed: Of the choice of images.
     """
@@ -49,19 +49,15 @@ class FAFSSearch(Strategy):
         self,
         checkpoint: str | None = None,
         affinity: str | None = None,
-        alphas: Sequence[float] = (1e-2, 1e3, 201),
-        branch_cost: str = 'strides',
-        difficulty: str | Mapping[str, str] = 'metric',
-        split: str = 'train',
-        num_images: int | None = None,
-        seed: int = 0,
+        alphas: tuple[Positive, Positive, Count] = (1e-2, 1e3, 201),
+        branch_cost: Literal['strides', 'resource'] = 'strides',
+        difficulty: Literal[MEASURES] | Mapping[str, Literal[MEASURES]] = 'metric',
+        split: Literal['train', 'val'] = 'train',
+        num_images: Count | None = None,
+        seed: Natural = 0,
     ) -> None:
         if (checkpoint is None) == (affinity is None):
             raise ValueError('search: FAFSSearch needs either checkpoint or affinity')
-        if branch_cost not in BRANCH_COSTS:
-            raise ValueError(
-                f'search.branch_cost: {branch_cost!r}, choose from {list(BRANCH_COSTS)}'
-            )
         self.checkpoint, self.affinity = checkpoint, affinity
         self.alphas, self.branch_cost, self.difficulty = alphas, branch_cost, difficulty
         self.split, self.num_images, self.seed = split, num_images, seed
@@ -75,7 +71,7 @@ class FAFSSearch(Strategy):
             affinity,
             self._branch_costs(context),
             context.names,
-            [0.0, *np.geomspace(first, last, int(number))],
+            [0.0, *np.geomspace(first, last, number)],
         )
         rows = [
             dict(alpha=alpha, cost=tree.cost(context.table), config=tree.routes.tolist())
@@ -126,11 +122,10 @@ class FAFSSearch(Strategy):
     def _kinds(self, context: SearchContext) -> dict[str, str]:
         given = self.difficulty
         if isinstance(given, str):
-            given = dict.fromkeys(context.names, given)
-        for name, kind in given.items():
-            if name not in context.names or kind not in MEASURES:
+            return dict.fromkeys(context.names, given)
+        for name in given:
+            if name not in context.names:
                 raise ValueError(
-                    f'search.difficulty: {name!r}: {kind!r}, expected one of {list(MEASURES)} for '
-                    f'tasks {list(context.names)}'
+                    f'search.difficulty: no task {name!r}; {nearest(name, context.names)}'
                 )
         return {name: given.get(name, 'metric') for name in context.names}

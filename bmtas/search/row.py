@@ -170,8 +170,9 @@ def _config(folder: Path, row: Row) -> Config:
     cfg.update(work_dir=str(folder), resume=True, launcher='none', val_cfg=None)
     cfg.experiment_name = f'{row.key}-{time.time_ns()}'  # mmengine shares logs by name
     cfg.train_cfg.max_iters = row.updates
-    checkpoint = cfg.default_hooks.checkpoint
-    checkpoint.interval = min(checkpoint.get('interval', row.updates), row.updates)
+    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint')
+    if checkpoint:
+        checkpoint.interval = min(checkpoint.get('interval', row.updates), row.updates)
     return cfg
 
 

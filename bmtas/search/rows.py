@@ -51,11 +51,13 @@ class Rows:
         held_out: Part of the training images that is kept for the measurement.
 
     Raises:
-        ValueError: The work dir has rows of another config.
+        ValueError: The config says nothing of updates, or the work dir has rows of another one.
     """
 
     def __init__(self, context: SearchContext, held_out: float = 0.2) -> None:
         self.context, self.folder = context, context.work_dir / FOLDER
+        if not (context.cfg.get('train_cfg') or {}).get('max_iters'):
+            raise ValueError('train_cfg.max_iters: missing, the updates of each training')
         content = context.cfg.to_dict()
         content['held_out'] = held_out
         text = ''.join(f'{k} = {v!r}\n' for k, v in content.items() if k not in _FREE)
@@ -68,7 +70,11 @@ class Rows:
     @property
     def length(self) -> int:
         """Updates of a training in full."""
-        return int(self.context.cfg.train_cfg.max_iters)
+        return self.context.cfg.train_cfg.max_iters
+
+    def updates(self, share: float) -> int:
+        """Updates of a share of it, at least one."""
+        return max(1, round(self.length * share))
 
     def known(self) -> list[Trained]:
         """All finished rows in the work dir, in the order of their keys."""

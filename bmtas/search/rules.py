@@ -17,7 +17,7 @@ from bmtas.branching import (
 )
 from bmtas.registry import STRATEGIES
 from bmtas.search.context import SearchContext, SearchResult, Strategy
-from bmtas.typed import Natural, Range
+from bmtas.typed import Count, Natural, Range
 
 
 @STRATEGIES.register_module()
@@ -61,11 +61,11 @@ class PermutationSearch(Strategy):
     """
 
     def __init__(
-        self, branching: str | None = None, index: int = 0, count: int = 5, seed: int = 0
+        self, branching: str | None = None, index: Natural = 0, count: Count = 5, seed: Natural = 0
     ) -> None:
         if branching is None:
             raise ValueError('search.branching: PermutationSearch needs the file of a tree')
-        if not 0 <= index < count:
+        if index >= count:
             raise ValueError(f'search.index: {index} is not one of {count} permutations')
         self.branching, self.index, self.count, self.seed = branching, index, count, seed
 
@@ -99,7 +99,7 @@ class RandomSearch(Strategy):
     """
 
     def __init__(
-        self, tolerance: Annotated[float, Range(0, 1, open=True)] = 0.04, seed: int = 0
+        self, tolerance: Annotated[float, Range(0, 1, open=True)] = 0.04, seed: Natural = 0
     ) -> None:
         self.tolerance, self.seed = tolerance, seed
 

@@ -111,6 +111,8 @@ def decoded_again(context: SearchContext) -> SearchResult | None:
     summary = read_json(files[0], 'summary of a search')
     with meant_as('summary of a search', files[0]):
         before, now = summary['identity'], _identity(context.cfg)
+        report = dict(summary['report'])
+        own = dict(report.get('own', {}))
     if before != _plain(now):
         raise ValueError(
             f'{files[0]}: a finished search with other options ({before}, now {now}); give '
@@ -125,7 +127,10 @@ def decoded_again(context: SearchContext) -> SearchResult | None:
     front = Front.from_file(files[1], context.table)
     context.log(f'{context.work_dir} holds a finished search: its best tree for the budget')
     tree = front.trees[front.best(context.budget)]
-    return replace(context.result(tree, front), report=summary.get('report', {}))
+    if own.get('budget') == context.budget:  # which a race or caution may have chosen
+        with meant_as('summary of a search', files[0]):
+            tree = BranchingTree.from_routes(own['config'], tree.tasks)
+    return replace(context.result(tree, front), report=report)
 
 
 def _difference(context: SearchContext) -> str:
@@ -156,8 +161,10 @@ def _write(context: SearchContext, result: SearchResult) -> None:
     if result.front is not None:
         result.front.to_file(folder / FRONT, table)
         written += [folder / FRONT, _draw_front(result, table, folder / PICTURES / 'front.png')]
+    own = dict(budget=context.budget, config=result.tree.routes.tolist())
     content = dict(identity=_identity(context.cfg), cost=result.cost, unit=table.unit)
-    write_json(folder / SUMMARY, dict(content, budget=context.budget, report=dict(result.report)))
+    report = {'own': own, **result.report}  # of the search itself, whatever is decoded later
+    write_json(folder / SUMMARY, dict(content, budget=context.budget, report=report))
     context.log(f'the tree that was found:\n{describe(result.tree, table)}')
     context.log(f'written: {", ".join(map(str, written))}')
 

@@ -27,7 +27,7 @@ from bmtas.search.surrogate import (
     pair_trees,
     probe_trees,
 )
-from bmtas.typed import Natural, Positive, Range
+from bmtas.typed import Count, Fraction, Natural, Positive, Range
 from bmtas.visualization import draw_affinity
 
 ROUNDS = 6
@@ -74,11 +74,11 @@ class SurrogateSearch(Strategy):
         self,
         source: Literal['train', 'probe', 'pairs', 'supergraph'] = 'train',
         count: Annotated[int, Range(2)] = 12,
-        length: Annotated[float, Range(0, 1)] = 1.0,
-        share: Annotated[float, Range(0, 1)] = 0.5,
+        length: Fraction = 1.0,
+        share: Fraction = 0.5,
         locations: Literal['stages'] | Sequence[Natural] = 'stages',
         rounds: Natural | None = None,
-        batch: Annotated[int, Range(1)] = 2,
+        batch: Count = 2,
         race: Natural = 0,
         held_out: Annotated[float, Range(0, 1, open=True)] = 0.2,
         elasticities: Mapping[str, Positive] | None = None,
@@ -113,7 +113,7 @@ class SurrogateSearch(Strategy):
         design, pool = self._design(context, rows, ends, costs)
         self._check_number(design, rows)
         rows.train(design, pool)
-        updates = max(1, round(rows.length * self.length))
+        updates = rows.updates(self.length)
         place = Place(context, rows, costs, lengths, budget, updates, self.seed)
         train_rounds(
             place, lambda: self._fit(context, rows, ends, weights)[0], self.rounds, self.batch
@@ -176,7 +176,7 @@ class SurrogateSearch(Strategy):
         self, context: SearchContext, rows: Rows, ends: Sequence[int], costs: Sequence[float]
     ) -> tuple[list[Row], np.ndarray | None]:
         """What to train, and the trees of a supergraph."""
-        updates, tasks = max(1, round(rows.length * self.length)), context.names
+        updates, tasks = rows.updates(self.length), context.names
         lengths = spans(ends, context.num_layers)
         measure = tuple(ends) if self.prior == 'gradients' else ()
 
@@ -200,8 +200,7 @@ class SurrogateSearch(Strategy):
             pool = design_trees(costs, len(tasks), max(self.count, POOL), self.seed)
             rest = [row(routes, source='supergraph', start=start.key) for routes in trees]
             return [start, *rest], np.repeat(pool, lengths, axis=1)
-        part = max(1, round(rows.length * self.share))
-        start = Row.of(tree, part, self.seed, keep=True, measure=measure)
+        start = Row.of(tree, rows.updates(self.share), self.seed, keep=True, measure=measure)
         trees = [shared, *probe_trees(len(costs), len(tasks))]
         rest = [row(routes, source='probe', start=start.key) for routes in trees]
         return [start, *rest], None

@@ -16,14 +16,15 @@ from bmtas.registry import STRATEGIES
 from bmtas.search import SearchContext
 from bmtas.search.bmn import (
     GroupScores,
-    bmn_front,
     dissimilarity,
     expand,
     location_costs,
     rank_affinity,
     spans,
 )
-from bmtas.search.bmn_search import collect_features
+from bmtas.search.bmn_search import BMNSearch, collect_features
+from bmtas.search.context import choose_images
+from bmtas.typed import accepted_arguments, check_arguments
 
 
 def random_features(num_images, seed=0):
@@ -90,8 +91,6 @@ def test_scores_by_hand():
         scores = GroupScores(affinity, weight).table(all_partitions(3))
         for row, value in expected.items():
             assert scores[0, by_row[row]] == pytest.approx(value)
-    with pytest.raises(ValueError, match="search.weight: 'means'"):
-        GroupScores(affinity, 'means')
 
 
 @pytest.mark.parametrize('weight', ['clusters', 'tasks'])
@@ -135,7 +134,7 @@ def test_beam_finds_a_planted_tree_of_many_tasks(num_tasks):
     """It has score 0 at its cost, and all other trees of score 0 refine it and cost more."""
     tree, affinity = planted_affinity(num_tasks, seed=num_tasks)
     costs = [50, 40, 30, 20, 10]
-    front = bmn_front(affinity, costs, [1] * 5, tree.tasks, method='beam', beam_width=10)
+    front = tree_front(costs, GroupScores(affinity), tree.tasks, method='beam', beam_width=10)
     budget = sum(c * n for c, n in zip(costs, tree.num_groups))
     assert front.tree(front.best(budget)) == tree and front.scores[front.best(budget)] == 0
     assert front.scores[front.best(budget - 1)] > 0
@@ -149,8 +148,8 @@ def test_beam_is_near_the_exact_optimum(width, mean, worst):
     for seed in range(4):
         affinity, costs = random_affinity(10, 7, seed), np.arange(10, 110, 10)
         tasks = [f't{i}' for i in range(7)]
-        exact = bmn_front(affinity, costs, [1] * 10, tasks)
-        found = bmn_front(affinity, costs, [1] * 10, tasks, method='beam', beam_width=width)
+        exact = tree_front(costs, GroupScores(affinity), tasks)
+        found = tree_front(costs, GroupScores(affinity), tasks, method='beam', beam_width=width)
         for budget in np.linspace(1.05, 6.5, 15) * costs.sum():
             best = exact.scores[exact.best(budget)]
             excess.append(found.scores[found.best(budget)] / best - 1)
@@ -163,7 +162,7 @@ def test_best_trees_equal_those_of_an_exhaustive_search(num_tasks, num_layers):
     costs = np.random.default_rng(1).integers(5, 50, num_layers)
     tasks = [f't{i}' for i in range(num_tasks)]
     front, oracle = (
-        bmn_front(affinity, costs, [1] * num_layers, tasks, method=m) for m in ('dp', 'exhaustive')
+        tree_front(costs, GroupScores(affinity), tasks, method=m) for m in ('dp', 'exhaustive')
     )
     assert np.array_equal(front.costs, oracle.costs)
     assert np.array_equal(front.scores, oracle.scores)
@@ -171,7 +170,7 @@ def test_best_trees_equal_those_of_an_exhaustive_search(num_tasks, num_layers):
 
 def test_budgets_at_their_extremes():
     affinity, costs, tasks = random_affinity(6, 4), [5, 6, 2, 8, 9, 1], tuple('abcd')
-    front = bmn_front(affinity, costs, [1] * 6, tasks)
+    front = tree_front(costs, GroupScores(affinity), tasks)
     assert front.tree(front.best(sum(costs))) == BranchingTree.shared(6, tasks)
     last = front.best(4 * sum(costs))
     assert front.scores[last] == 0 and front.tree(last) == BranchingTree.separate(6, tasks)
@@ -295,13 +294,24 @@ def test_features_are_those_of_the_layers(make_context, make_checkpoint):
     'options, message',
     [
         (dict(), 'either checkpoint or affinity'),
-        (dict(checkpoint='x', locations='some'), "search.locations: 'some'"),
-        (dict(checkpoint='x', split='test'), "choose 'train' or 'val'"),
-        (dict(checkpoint='x', block=0), 'search.block'),
-        (dict(checkpoint='x', method='best'), "search.method: 'best', choose from"),
-        (dict(checkpoint='x', method='beam', beam_width=0), 'search.beam_width: at least 1'),
+        (dict(locations='some'), "search.locations: 'some' is none of 'all', 'stages'"),
+        (dict(weight='means'), "search.weight: 'means' is none of"),
+        (dict(split='test'), "search.split: 'test' is none of 'train', 'val'"),
+        (dict(block=0), 'search.block: must be at least 1'),
+        (dict(pool=0), 'search.pool: must be at least 1'),
+        (dict(seed=-1), 'search.seed: must be at least 0'),
+        (dict(method='best'), "search.method: 'best' is none of"),
+        (dict(beam_width=0), 'search.beam_width: must be at least 1'),
     ],
 )
 def test_faulty_options(options, message):
     with pytest.raises(ValueError, match=message):
-        STRATEGIES.build(dict(type='BMNSearch', **options))
+        check_arguments(options, accepted_arguments(BMNSearch), 'search')
+        BMNSearch(**options)
+
+
+def test_two_images_say_nothing_of_ranks():
+    assert choose_images(3, 2**9, 0) == [0, 1, 2] and choose_images(4, None, 0) == [0, 1, 2, 3]
+    for available, wanted in ((1, None), (2, None), (100, 2)):
+        with pytest.raises(ValueError, match='num_images: at least 3 are needed, there would be'):
+            choose_images(available, wanted, 0)

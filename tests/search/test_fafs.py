@@ -19,6 +19,8 @@ from bmtas.search.fafs import (
     sweep,
     task_affinity,
 )
+from bmtas.search.fafs_search import FAFSSearch
+from bmtas.typed import accepted_arguments, check_arguments
 
 STRIDES = [8.0, 4, 4, 2, 2, 2] + [1.0] * 12
 TASKS = tuple('abcde')
@@ -214,15 +216,19 @@ def test_faulty_options(make_context, make_checkpoint, tmp_path, with_budget):
         run()
     with pytest.raises(ValueError, match='budget: missing'):
         STRATEGIES.build(dict(type='FAFSSearch', checkpoint='x')).run(make_context())
-    with pytest.raises(ValueError, match="'stride', choose from"):
-        run(checkpoint='x', branch_cost='stride')
+    for options, message in (
+        (dict(branch_cost='stride'), "search.branch_cost: 'stride' is none of"),
+        (dict(split='test'), "search.split: 'test' is none of 'train', 'val'"),
+        (dict(alphas=[0.0, 1.0, 3]), 'search.alphas.0: must be greater than 0'),
+        (dict(alphas=[0.1, 1.0]), 'search.alphas: must have 3 entries'),
+        (dict(difficulty=dict(edge='area')), "search.difficulty.edge: 'area' is none of"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_arguments(options, accepted_arguments(FAFSSearch), 'search')
     with pytest.raises(FileNotFoundError, match='nothing.pth does not exist'):
         run(checkpoint='nothing.pth')
-    with pytest.raises(ValueError, match="search.difficulty: 'edges'"):
+    with pytest.raises(ValueError, match="search.difficulty: no task 'edges'; did you mean 'edge'"):
         run(checkpoint='x', difficulty=dict(edges='loss'))
-    with pytest.raises(ValueError, match='no test_dataloader'):
-        checkpoint = make_checkpoint(context, type='BranchedEncoder', routes='shared')
-        run(checkpoint=checkpoint, split='test')
     with pytest.raises(ValueError, match='does not fit BranchedEncoder: .* missing'):
         run(checkpoint=make_checkpoint(context, type='SingleTaskEncoder'))
     bad = tmp_path / 'bad.pth'

@@ -18,8 +18,8 @@ class CountedSearch(Strategy):
 
     runs = 0
 
-    def __init__(self, noise: float = 0.0) -> None:
-        self.noise = noise
+    def __init__(self, noise: float = 0.0, cautious: bool = False) -> None:
+        self.noise, self.cautious = noise, cautious
 
     def run(self, context):
         import torch
@@ -27,7 +27,8 @@ class CountedSearch(Strategy):
         type(self).runs += 1
         alpha = torch.randn(18, 3, 3, generator=torch.Generator().manual_seed(0))
         front = risk_front(sharing_probability(alpha).numpy(), context.table)
-        return context.result(front.trees[front.best(context.budget)], front)
+        tree = front.trees[0 if self.cautious else front.best(context.budget)]
+        return context.result(tree, front)
 
 
 @pytest.fixture
@@ -59,6 +60,16 @@ def test_another_budget_needs_no_other_search(search, tmp_path):
     assert CountedSearch.runs == 1
     search()  # without a budget it is another search
     assert CountedSearch.runs == 2
+
+
+def test_a_search_that_took_another_tree_than_the_front_s_keeps_it(search, tmp_path):
+    """As after a race: asked again for its own budget it says the same, for others the front's."""
+    first = search('20M', cautious=True)
+    assert first.tree == first.front.trees[0] != first.front.trees[first.front.best(20e6)]
+    assert search('20M', cautious=True).tree == first.tree
+    other = search('22M', cautious=True)
+    assert other.tree == first.front.trees[first.front.best(22e6)]
+    assert search('20M', cautious=True).tree == first.tree and CountedSearch.runs == 1
 
 
 def test_a_search_with_other_options_is_not_decoded(search):

@@ -195,6 +195,9 @@ def test_mistakes(trees_config, fake, monkeypatch):
         run_search(trees_config('few', budget='12.2M', **{'search.count': 3}))
     with pytest.raises(ValueError, match='rising indices of layers that end with 3'):
         run_search(trees_config('x', budget='12.2M', **{'search.locations': [0, 2]}))
+    for train in (None, dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=1)):
+        with pytest.raises(ValueError, match='train_cfg.max_iters: missing'):
+            run_search(trees_config('u', budget='12.2M', train_cfg=train))
     with pytest.raises(ValueError, match="search.elasticities: no task 'edge'"):
         run_search(trees_config('y', budget='12.2M', **{'search.elasticities': dict(edge=1.0)}))
     run_search(trees_config('z', budget='12.2M'))
@@ -305,6 +308,7 @@ def test_trained_rows_share_their_random_numbers_and_learn_on_the_rest(trees_con
         seen[runner.work_dir] = heads, order
 
     monkeypatch.setattr(_StartHook, 'before_train', spy)
+    cfg.default_hooks.checkpoint = None  # a run that cannot be resumed is a run
     rows = Rows(SearchContext(cfg, Path(cfg.work_dir), lambda text: None))
     trees = [make(4, TASKS) for make in (BranchingTree.shared, BranchingTree.separate)]
     trained = rows.train([Row.of(tree, 2, 0) for tree in trees])
