@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, read with errors that name the file; the lock of a folder.
+"""Files: written whole or not at all, read with errors that name the file.
 
 Every room writes and reads through here, so that a kill leaves no half-written file, and a file
 that is missing, damaged or of another kind ends in one line.
@@ -8,25 +8,16 @@ from __future__ import annotations
 
 import difflib
 import errno
-import fcntl
-import hashlib
-import io
 import itertools
 import json
 import math
 import os
-import pickle
 import re
-import socket
-import struct
-import weakref
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-LOCK = '.lock'
 _PART = re.compile(r'\.part-(\d+)-\d+(\..*)?')
 _COUNTER = itertools.count()
 _REASONS: Mapping[int, str] = {
@@ -51,9 +42,6 @@ def nearest(word: Any, words: Iterable[Any]) -> str:
     return f'known: {listed}' if known else 'nothing is known here'
 
 
-# --- writing ----------------------------------------------------------------------------------
-
-
 def cannot_write(path: str | Path, error: OSError) -> NoReturn:
     """Raise the system's error again with the file's name, the reason and a remedy."""
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
@@ -67,11 +55,7 @@ def cannot_write(path: str | Path, error: OSError) -> NoReturn:
 
 @contextmanager
 def writing_below(folder: str | Path) -> Iterator[None]:
-    """For code of others that writes to a folder: what the system refuses names the file.
-
-    Raises:
-        OSError: As ``cannot_write``; the folder stands for a file that the system does not name.
-    """
+    """For code of others that writes below a folder: errors of the system as ``cannot_write``."""
     try:
         yield
     except OSError as error:
@@ -201,9 +185,6 @@ def _runs(pid: int) -> bool:
     return True
 
 
-# --- reading ----------------------------------------------------------------------------------
-
-
 def read_text(path: str | Path, what: str = 'file') -> str:
     """A text file in UTF-8, with or without the mark that Windows puts in front.
 
@@ -212,9 +193,7 @@ def read_text(path: str | Path, what: str = 'file') -> str:
         what: What it should be, for messages.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: Not UTF-8.
-        OSError: It cannot be read.
+        FileNotFoundError, ValueError, OSError: Not there, not UTF-8, or not readable.
     """
     try:
         return Path(path).read_bytes().decode('utf-8-sig')
@@ -232,15 +211,14 @@ def read_text(path: str | Path, what: str = 'file') -> str:
 
 
 def read_json(path: str | Path, what: str = 'file') -> Any:
-    """The content of a JSON file; see ``read_text``.
+    """The content of a JSON file, read and refused as ``read_text`` does.
 
     Raises:
-        FileNotFoundError, OSError: As in ``read_text``.
-        ValueError: Not UTF-8, not JSON, nested too deeply, or with numbers that are not finite.
+        ValueError: Not JSON, nested too deeply, or with numbers that are not finite.
     """
     text = read_text(path, what)
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError:
         raise ValueError(f'{what} {path} is not JSON of ours: it is nested too deeply') from None
     except ValueError as error:
@@ -265,158 +243,8 @@ def meant_as(what: str, path: str | Path) -> Iterator[None]:
         raise ValueError(text if str(path) in text else f'{what} {path}: {text}') from error
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f'{name} is no number of JSON')
-
-
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f'{text} is out of range')
+        raise ValueError(f'{text} is no finite number')
     return value
-
-
-# --- checkpoints ------------------------------------------------------------------------------
-
-# torch.save writes a zip file, which may end with a comment; ours is the checksum of the rest
-_SEAL = b'bmtas sha256 '
-_SEAL_SIZE = len(_SEAL) + 64
-_END = b'PK\x05\x06'  # the last record of a zip file, 22 bytes and the comment
-
-
-def seal(content: bytes | memoryview) -> bytes:
-    """The bytes of a file of ``torch.save`` with their checksum in the zip file's comment."""
-    content = bytes(content)
-    if content[-22:-18] != _END or content[-2:] != b'\0\0':
-        raise ValueError('only a zip file without a comment can be sealed')
-    body = content[:-2] + struct.pack('<H', _SEAL_SIZE)
-    return body + _SEAL + hashlib.sha256(body).hexdigest().encode()
-
-
-def save_state(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Write what ``load_state`` reads, with its checksum."""
-    import torch
-
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_bytes(path, seal(buffer.getbuffer()))
-
-
-def check_seal(path: str | Path) -> str:
-    """What is wrong with a sealed file or, without a seal, a zip file; '' if nothing is."""
-    with open(path, 'rb') as stream:
-        size = stream.seek(0, os.SEEK_END)
-        stream.seek(max(size - _SEAL_SIZE, 0))
-        tail = stream.read()
-        stream.seek(0)
-        if tail.startswith(_SEAL):
-            return _check_digest(stream, size - _SEAL_SIZE, tail[len(_SEAL) :].decode('latin-1'))
-        if stream.read(4) != b'PK\x03\x04':
-            return ''  # the old format of torch has nothing to check
-    try:
-        with zipfile.ZipFile(path) as archive:
-            bad = archive.testzip()
-            sealed = bool(archive.comment)  # torch itself writes none
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError) as error:
-        return str(error)
-    return f'the checksum of {bad} is wrong' if bad else 'its checksum is damaged' * sealed
-
-
-def _check_digest(stream: Any, size: int, expected: str) -> str:
-    digest = hashlib.sha256()
-    while size > 0:
-        block = stream.read(min(size, 1 << 20))
-        digest.update(block)
-        size -= len(block) or size
-    return '' if digest.hexdigest() == expected else 'the checksum is wrong, the file is damaged'
-
-
-def load_state(
-    path: str | Path, map_location: Any = 'cpu', what: str = 'checkpoint'
-) -> Mapping[str, Any]:
-    """The content of a file of ``torch.save``: tensors and plain values only, checksum verified.
-
-    Args:
-        path: The file. One that bmtas wrote carries a checksum of the whole; of other zip files
-            those of the parts are checked.
-        map_location: As in ``torch.load``.
-        what: What it should be, for messages.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: Damaged, of another kind, no mapping, or with objects that could run code.
-    """
-    import torch
-
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f'{what} {path} does not exist')
-    try:
-        reason = check_seal(path)
-        content = None if reason else torch.load(path, map_location, weights_only=True)
-    except pickle.UnpicklingError:
-        # what torch says suggests to load it without this safeguard
-        reason = 'not a checkpoint, damaged, or with more in it than tensors and plain values'
-    except Exception as error:  # the unpickler of a damaged file raises many kinds
-        if isinstance(error, MemoryError) or 'out of memory' in str(error):
-            raise
-        reason = str(error).strip().split('\n')[0][:200] or type(error).__name__
-    if reason:
-        raise ValueError(f'{what} {path} cannot be loaded: {reason}')
-    if not isinstance(content, Mapping):
-        raise ValueError(f'{what} {path} holds no weights but a {type(content).__name__}')
-    return content
-
-
-# --- the lock of a folder ---------------------------------------------------------------------
-
-
-class FolderLock:
-    """Keeps a folder for one process; the system gives it back when the process ends or dies.
-
-    Raises:
-        ValueError: Another process has it; the message says which.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        path = make_folder(folder) / LOCK
-        try:
-            self._stream = open(path, 'a+')  # noqa: SIM115  (open until it is released)
-        except OSError as error:
-            cannot_write(path, error)
-        try:
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._stream.seek(0)
-            owner = self._stream.read().strip() or 'another process'
-            self._stream.close()
-            raise ValueError(
-                f'{folder}: {owner} is running in this folder; wait for it or choose another '
-                '--work-dir'
-            ) from None
-        except OSError:
-            pass  # a file system without locks
-        _HELD.add(self)
-        try:
-            self._stream.truncate(0)
-            self._stream.write(f'process {os.getpid()} on {socket.gethostname()}\n')
-            self._stream.flush()
-        except OSError as error:
-            cannot_write(path, error)
-
-    def release(self) -> None:
-        """Give the folder back."""
-        _HELD.discard(self)
-        self._stream.close()
-
-
-_HELD: weakref.WeakSet[FolderLock] = weakref.WeakSet()
-
-
-def _let_go() -> None:
-    # a data loader's worker outlives a killed process by seconds and would keep the lock
-    for lock in list(_HELD):
-        lock.release()
-
-
-os.register_at_fork(after_in_child=_let_go)

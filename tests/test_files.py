@@ -2,14 +2,10 @@ import errno
 import json
 import math
 import os
-import signal
 import subprocess
 import sys
-import time
-import zipfile
 
 import pytest
-import torch
 
 from bmtas import files
 
@@ -122,8 +118,8 @@ class TestReading:
         [
             ('{', 'is not JSON'),
             ('', 'is not JSON'),
-            ('{"a": NaN}', 'NaN is no number'),
-            ('[1e999]', '1e999 is out of range'),
+            ('{"a": NaN}', 'NaN is no finite number'),
+            ('[1e999]', '1e999 is no finite number'),
             ('[' * 100_000, 'nested too deeply'),
         ],
     )
@@ -134,92 +130,6 @@ class TestReading:
             files.read_json(path, 'branching file')
         assert f'branching file {path}' in str(caught.value)
         assert '\n' not in str(caught.value)
-
-
-class TestState:
-    @pytest.fixture
-    def sealed(self, tmp_path):
-        path = tmp_path / 'a.pth'
-        plain = tmp_path / 'plain.pth'
-        state = {'state_dict': {'w': torch.arange(300.0)}, 'meta': {'iter': 3}}
-        torch.save(state, plain)
-        files.write_bytes(path, files.seal(plain.read_bytes()))
-        return path, plain
-
-    def test_round_trip(self, sealed):
-        for path in sealed:
-            state = files.load_state(path)
-            assert torch.equal(state['state_dict']['w'], torch.arange(300.0))
-        # still a checkpoint for everybody else
-        assert torch.load(sealed[0], weights_only=True)['meta'] == {'iter': 3}
-        assert zipfile.ZipFile(sealed[0]).testzip() is None
-
-    def test_every_flipped_bit_is_found(self, sealed):
-        path = sealed[0]
-        good = path.read_bytes()
-        for place in range(0, len(good), 7):
-            bad = bytearray(good)
-            bad[place] ^= 1 << place % 8
-            path.write_bytes(bad)
-            with pytest.raises(ValueError, match=r'checkpoint .*a\.pth cannot be loaded'):
-                files.load_state(path)
-
-    def test_flipped_bits_in_files_of_others_change_no_weight(self, sealed):
-        path = sealed[1]
-        good = path.read_bytes()
-        for place in range(0, len(good), 11):
-            bad = bytearray(good)
-            bad[place] ^= 1 << place % 8
-            path.write_bytes(bad)
-            try:
-                state = files.load_state(path)
-            except ValueError:
-                continue
-            assert torch.equal(state['state_dict']['w'], torch.arange(300.0)), place
-
-    def test_cut_foreign_and_hostile_files(self, sealed, tmp_path):
-        path = sealed[0]
-        content = path.read_bytes()
-        for size in (0, 1, 100, len(content) // 2, len(content) - 1):
-            path.write_bytes(content[:size])
-            with pytest.raises(ValueError, match='cannot be loaded'):
-                files.load_state(path)
-        torch.save(torch.nn.Linear(1, 1), path)
-        with pytest.raises(ValueError, match='more in it than tensors and plain values'):
-            files.load_state(path)
-        torch.save([1], path)
-        with pytest.raises(ValueError, match='holds no weights but a list'):
-            files.load_state(path)
-        with pytest.raises(FileNotFoundError, match='does not exist'):
-            files.load_state(tmp_path / 'none.pth')
-
-
-class TestLock:
-    def test_two_processes(self, tmp_path):
-        code = f'from bmtas.files import FolderLock; FolderLock({str(tmp_path)!r})'
-        lock = files.FolderLock(tmp_path)
-        run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
-        assert f'process {os.getpid()} on ' in run.stderr
-        assert 'is running in this folder' in run.stderr
-        lock.release()
-        subprocess.run([sys.executable, '-c', code], check=True)
-        files.FolderLock(tmp_path).release()
-
-    def test_a_forked_child_does_not_keep_it(self, tmp_path):
-        lock = files.FolderLock(tmp_path)
-        ready, report = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.write(report, b'.')
-            time.sleep(60)
-            os._exit(0)
-        os.read(ready, 1)
-        lock.release()
-        try:
-            files.FolderLock(tmp_path).release()
-        finally:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
 
 
 def test_nearest():

@@ -11,9 +11,10 @@ from torch import nn
 
 from bmtas.apis.setup import OWN
 from bmtas.engine import load_model
-from bmtas.files import make_folder, save_state, write_json
+from bmtas.files import make_folder, write_json
 from bmtas.models.backbones import register_architecture
 from bmtas.resources import without_weights
+from bmtas.sealed import save_state
 
 CONFIG, WEIGHTS, TREE = 'config.json', 'weights.pth', 'branching.json'
 KEPT = ('tasks', 'input_size', 'custom_imports', 'method')

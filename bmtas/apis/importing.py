@@ -12,9 +12,9 @@ from torch import Tensor
 
 from bmtas.branching import BranchingTree
 from bmtas.engine import set_routes
-from bmtas.files import load_state, save_state
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
+from bmtas.sealed import load_state, save_state
 
 _PARTS = ('conv', 'norm')  # the public code's op.0 and op.1
 _CONTEXT = {

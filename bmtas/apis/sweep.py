@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bmtas.engine import PROGRAM, Job, checkpoints_of, job_environment, load_config
-from bmtas.files import FolderLock, read_json, write_json
+from bmtas.files import read_json, write_json
+from bmtas.folder_lock import FolderLock
 from bmtas.typed import check_value
 
 ALIASES = {'lambda': 'search.resource_loss.weight', 'seed': 'randomness.seed'}

@@ -18,8 +18,9 @@ from torch import nn
 
 from bmtas.engine.dist import unwrap
 from bmtas.engine.finite import check_finite
-from bmtas.files import load_state, seal, write_bytes
+from bmtas.files import write_bytes
 from bmtas.registry import HOOKS
+from bmtas.sealed import load_state, seal
 
 HISTORY = 1000
 """Values per logged scalar that a checkpoint keeps; the windows of the log must not be longer."""

@@ -10,10 +10,10 @@ import torch
 from mmengine.config import Config
 
 from bmtas.engine.config import load_config, select_tasks
-from bmtas.files import load_state
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import MODELS
 from bmtas.resources import is_open, usable_device, without_weights
+from bmtas.sealed import load_state
 from bmtas.typed import accepted_arguments, check_value
 
 

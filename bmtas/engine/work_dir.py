@@ -16,15 +16,8 @@ from typing import Any
 from mmengine.dist import broadcast_object_list, is_main_process
 
 from bmtas.engine.checkpoint import checkpoint_files
-from bmtas.files import (
-    LOCK,
-    FolderLock,
-    make_folder,
-    meant_as,
-    read_json,
-    remove_leftovers,
-    write_json,
-)
+from bmtas.files import make_folder, meant_as, read_json, remove_leftovers, write_json
+from bmtas.folder_lock import LOCK, FolderLock
 
 RUN = 'run.json'
 VERSION = 3

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bmtas.engine import results_of
-from bmtas.files import load_state, save_state
 from bmtas.registry import MODELS
+from bmtas.sealed import load_state, save_state
 
 from .cost import RECORD_COST
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bmtas.files import load_state
+from bmtas.sealed import load_state
 
 from .data import RecordTable
 from .dataset import output_names

@@ -19,11 +19,12 @@ from torch.utils.data import Dataset
 from bmtas.branching import BranchingTree
 from bmtas.datasets import check_datasets
 from bmtas.engine import Executor, Here, resource_table
-from bmtas.files import load_state, write_json
+from bmtas.files import write_json
 from bmtas.models import MultiTaskModel
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS, MODELS
 from bmtas.resources import ResourceTable, parse_budget, unit_named, without_weights
+from bmtas.sealed import load_state
 from bmtas.search.front import Front
 from bmtas.tasks import Task, build_tasks
 

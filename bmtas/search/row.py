@@ -32,9 +32,10 @@ from bmtas.engine import (
     set_routes,
     unwrap,
 )
-from bmtas.files import load_state, read_json, save_state, write_json
+from bmtas.files import read_json, write_json
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS, MODELS
+from bmtas.sealed import load_state, save_state
 from bmtas.search.gradient.loop import split_indices
 from bmtas.search.task_affinity import TaskAffinityHook
 from bmtas.search.uniform import InheritedTree, supergraph_config

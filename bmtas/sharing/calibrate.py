@@ -15,10 +15,10 @@ from mmengine.config import Config
 from torch import Tensor
 
 from bmtas.engine import build_runner, encoder_from_checkpoint, unwrap
-from bmtas.files import load_state
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS, MODELS
 from bmtas.resources import without_weights
+from bmtas.sealed import load_state
 from bmtas.sharing.accounting import head_costs, latencies, place_costs, total_madds
 from bmtas.sharing.encoder import DeltaEncoder
 from bmtas.sharing.meter import Meter

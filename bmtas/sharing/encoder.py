@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bmtas.files import load_state
 from bmtas.models.backbones import LayeredBackbone, build_backbone
 from bmtas.models.encoders import Encoder, Features, Part
 from bmtas.registry import MODELS
+from bmtas.sealed import load_state
 from bmtas.sharing.deltas import TaskDelta
 from bmtas.sharing.meter import Meter
 from bmtas.sharing.passes import BASE_STAGES, ForwardPass

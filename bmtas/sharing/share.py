@@ -12,9 +12,10 @@ from mmengine.dist import barrier, is_main_process
 from torch import Tensor
 
 from bmtas.engine import RESULTS, run_test, select_tasks
-from bmtas.files import load_state, save_state, write_bytes
+from bmtas.files import write_bytes
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
+from bmtas.sealed import load_state, save_state
 from bmtas.sharing.delta_file import base_hash, check_delta, read_delta, write_delta
 from bmtas.sharing.stages import (
     final_checkpoint,

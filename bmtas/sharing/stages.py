@@ -23,9 +23,10 @@ from bmtas.engine import (
     run_training,
     select_tasks,
 )
-from bmtas.files import load_state, meant_as, nearest, read_json, save_state
+from bmtas.files import meant_as, nearest, read_json
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
+from bmtas.sealed import load_state, save_state
 from bmtas.sharing.delta_file import base_hash
 from bmtas.sharing.encoder import STAGES
 from bmtas.sharing.loops import NOISE

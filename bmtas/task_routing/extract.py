@@ -11,10 +11,11 @@ import torch
 from mmengine.config import Config
 
 from bmtas.engine import load_model, select_tasks
-from bmtas.files import atomic_path, make_folder, save_state
+from bmtas.files import atomic_path, make_folder
 from bmtas.models import MultiTaskModel
 from bmtas.registry import MODELS
 from bmtas.resources import count_params, count_run, measure_latency
+from bmtas.sealed import save_state
 from bmtas.task_routing.compact import CompactEncoder
 from bmtas.task_routing.hooks import MaskFileHook, RoamingHook
 from bmtas.task_routing.routed import RoutedEncoder

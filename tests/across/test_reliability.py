@@ -13,7 +13,8 @@ from run_states import Interrupt, assert_equal, final_state
 
 from bmtas.engine.checkpoint import checkpoint_files, checkpoints_of, load_fitting
 from bmtas.engine.work_dir import RUN, VERSION, WorkDir, first_difference, identity_of
-from bmtas.files import FolderLock, load_state
+from bmtas.folder_lock import FolderLock
+from bmtas.sealed import load_state
 
 BEST = {
     'default_hooks.checkpoint.save_best': 'semseg/mIoU',

@@ -11,7 +11,7 @@ from bmtas.apis import sweep
 from bmtas.apis.sweep import Point, make_points, parse_grid, run_point, stages
 from bmtas.cli.base import run_tool
 from bmtas.cli.sweep import main as command
-from bmtas.files import FolderLock
+from bmtas.folder_lock import FolderLock
 
 ROOT = Path(__file__).parents[2]
 SEARCH = str(ROOT / 'configs' / 'bmtas' / 'mobilenetv2_shapescenes.py')

@@ -17,7 +17,8 @@ from bmtas.engine.checkpoint import (
     pack_history,
     to_plain,
 )
-from bmtas.files import load_state, write_text
+from bmtas.files import write_text
+from bmtas.sealed import load_state
 
 
 def save(path, value=1.0):

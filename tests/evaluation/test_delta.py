@@ -118,7 +118,7 @@ def test_errors():
         ('[]', "key 'scores' is missing"),
         ('{"scores": {}}', "key 'score_names' is missing"),
         (json.dumps(results({'semseg': None})), "score of task 'semseg' is None"),
-        (json.dumps(results({'semseg': math.nan})), 'NaN is no number of JSON'),
+        (json.dumps(results({'semseg': math.nan})), 'NaN is no finite number'),
     ],
 )
 def test_bad_files(tmp_path, text, message):

@@ -65,7 +65,7 @@ def child(config, work_dir, purpose, options, resume, last, counter):
     os.dup2(log, 2)
     torch.set_num_threads(1)
     import bmtas.engine.checkpoint as checkpoint
-    from bmtas import files
+    from bmtas import files, sealed
     from bmtas.cli.base import run_tool
     from bmtas.engine.config import load_config
     from bmtas.engine.loops.base import UpdateLoop
@@ -74,7 +74,7 @@ def child(config, work_dir, purpose, options, resume, last, counter):
 
     moments = Moments(last)
     moments.halve_writing(files)
-    checkpoint.write_bytes = files.write_bytes
+    checkpoint.write_bytes = sealed.write_bytes = files.write_bytes
     for owner, name in (
         (os, 'fsync'),
         (os, 'replace'),

@@ -21,7 +21,8 @@ from tiny import SEARCH, TRAIN, write_config
 
 from bmtas.apis.sweep import make_points
 from bmtas.engine.checkpoint import checkpoint_files
-from bmtas.files import load_state, read_json
+from bmtas.files import read_json
+from bmtas.sealed import load_state
 
 pytestmark = pytest.mark.slow
 

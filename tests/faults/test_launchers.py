@@ -13,7 +13,7 @@ import pytest
 from tiny import TRAIN, write_config
 
 from bmtas.engine.checkpoint import checkpoints_of
-from bmtas.files import load_state
+from bmtas.sealed import load_state
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -16,7 +16,7 @@ from tiny import TRAIN, write_config
 
 from bmtas.cli.base import remedy_for, run_tool
 from bmtas.engine.checkpoint import checkpoints_of
-from bmtas.files import load_state
+from bmtas.sealed import load_state
 
 pytestmark = pytest.mark.slow
 

@@ -27,10 +27,11 @@ from bmtas.engine.config import load_config
 from bmtas.engine.train import run_training
 from bmtas.engine.work_dir import VERSION, WorkDir, identity_of, pack
 from bmtas.evaluation import load_results
-from bmtas.files import load_state, save_state, write_json
+from bmtas.files import write_json
 from bmtas.ncp.codes import NetworkCode
 from bmtas.ncp.data import RecordTable
 from bmtas.resources import Costs, ResourceTable
+from bmtas.sealed import load_state, save_state
 from bmtas.search.affinity_file import read_affinity
 from bmtas.search.front import Front
 from bmtas.search.gradient import append_history, read_history

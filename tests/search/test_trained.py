@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from bmtas.branching import BranchingTree, enumerate_trees
-from bmtas.files import read_json, save_state, write_json
+from bmtas.files import read_json, write_json
 from bmtas.registry import MODELS, STRATEGIES
+from bmtas.sealed import save_state
 from bmtas.search import SearchContext, run_search
 from bmtas.search import rows as rows_module
 from bmtas.search.row import Row, _end_state, _plain_images, _StartHook, held_out_losses

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
-from bmtas.files import load_state
+from bmtas.sealed import load_state
 
 # weights that a package of the index carries: architecture -> (package to install, file in it)
 _PACKAGED = {

@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bmtas.files import load_state
 from bmtas.models.backbones import LayeredBackbone, build_backbone
 from bmtas.models.encoders.base import Features, Part
 from bmtas.models.encoders.single_task import SingleTaskEncoder
+from bmtas.sealed import load_state
 
 
 class StitchedEncoder(SingleTaskEncoder):
