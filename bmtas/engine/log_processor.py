@@ -93,6 +93,8 @@ def _search_state(tag: dict[str, Any], unit: str) -> list[str]:
         parts.append(f'tau {tag["tau"]:.2f}')
     if 'skipped' in tag:
         parts.append(f'skipped {tag["skipped"]:.0%}')
+    if 'lambda' in tag:
+        parts.append(f'lambda {tag["lambda"]:.3g}')
     if 'cost/exact' in tag:
         paper = f', paper {tag["cost/paper"]:.3g}' if 'cost/paper' in tag else ''
         parts.append(f'cost {tag["cost/exact"]:.3g}{paper}, argmax {tag["cost/tree"]:.3g} {unit}')

@@ -17,14 +17,14 @@ from bmtas.registry import HOOKS
 from bmtas.search.context import BRANCHING
 from bmtas.search.gradient.history import HISTORY, append_history, trim_history
 from bmtas.search.gradient.hooks import SearchState, mean_sharing, search_state
+from bmtas.search.gradient.resource_loss import EXACT_TASKS
 from bmtas.visualization import draw_alpha
 
 ALPHA_FILE = 'alpha.json'
 ROWS = 'history_rows'
 """In the message hub: rows of the history that the run has written."""
-PAPER_TASKS, EXACT_TASKS = 8, 16
-"""Largest numbers of tasks for which the recursion over partitions and the exact cost are logged;
-beyond them the expected cost is sampled."""
+PAPER_TASKS = 8
+"""Largest number of tasks for which the recursion over partitions is logged."""
 
 
 def argmax_tree(model: Any) -> BranchingTree:
@@ -41,11 +41,11 @@ def cost_state(loop: SearchState, model: Any, update: int = 0) -> dict[str, floa
     """
     term = loop.resource
     table, alpha = term.table, unwrap(model).encoder.alpha.detach()
-    fixed = (table.stem + sum(table.heads.values())) / term.scale
     mode = 'exact' if alpha.shape[1] <= EXACT_TASKS else 'sampled'
     generator = torch.Generator(alpha.device).manual_seed(update)
-    state = {f'cost/{mode}': fixed + float(term.cost(alpha, mode, generator))}
+    state = {f'cost/{mode}': term.whole(alpha, generator)}
     if alpha.shape[1] <= PAPER_TASKS:
+        fixed = (table.stem + sum(table.heads.values())) / term.scale
         state['cost/paper'] = fixed + float(term.cost(alpha, 'paper'))
     state['cost/tree'] = argmax_tree(model).cost(table) / term.scale
     return state

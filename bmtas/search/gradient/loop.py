@@ -24,6 +24,7 @@ from bmtas.engine import (
 from bmtas.engine.loops import UpdateLoop
 from bmtas.registry import LOOPS
 from bmtas.resources import ResourceTable
+from bmtas.search.gradient.followed_budget import FollowedBudget
 from bmtas.search.gradient.resource_loss import ResourceLoss, ResourceTerm
 from bmtas.search.gradient.schedule import ALPHA, WARMUP, WEIGHTS, SearchSchedule
 from bmtas.search.gradient.updates import alpha_update, warmup_update, weight_update
@@ -79,6 +80,7 @@ class BranchingSearchLoop(UpdateLoop):
             (averages over about ten updates) and the resource term; True, or kappa by task. Joint
             weight updates too.
         table: The resource table.
+        budget: Of the whole network in the table's unit, for a lambda that follows it.
         val_interval, val_begin: As in UpdateLoop; the argmax of alpha is validated.
 
     ``temperature`` is the Gumbel temperature; GumbelTemperatureHook sets it.
@@ -102,6 +104,7 @@ class BranchingSearchLoop(UpdateLoop):
         log_losses: LogLosses = False,
         val_interval: int = 1000,
         val_begin: int = 1,
+        budget: float | None = None,
     ) -> None:
         super().__init__(runner, dataloader, 0, val_interval, val_begin)
         whole = self.dataloader
@@ -141,6 +144,15 @@ class BranchingSearchLoop(UpdateLoop):
         if self.elasticities is not None:
             self.logs = SmoothedLogs(names, self.elasticities, self.memory)
         self.resource = ResourceTerm(table, ResourceLoss(**(resource_loss or {})))
+        self.followed = None
+        if self.resource.loss.follow:
+            if budget is None:
+                raise ValueError(
+                    'search.resource_loss.follow: there is no budget that lambda could follow; '
+                    'give --budget'
+                )
+            updates = self.schedule.alpha_updates(self.schedule.total)
+            self.followed = FollowedBudget(self.resource, budget, updates, self.memory)
         self._init_alpha(alpha_init_std)
         self._announce()
 
@@ -163,6 +175,7 @@ class BranchingSearchLoop(UpdateLoop):
         )
         self.runner.logger.info(
             f'resource term: lambda = {term.loss.weight:g} per {given}'
+            f'{", follows the budget" if self.followed else ""}'
             f'{" and task" if term.loss.per_task else ""}, mode {term.loss.mode}, in effect '
             f'{term.factor(tasks):g} per {term.unit_name} ({term.table.convention} convention, '
             f'input {tuple(term.table.input_size)})'
@@ -186,8 +199,12 @@ class BranchingSearchLoop(UpdateLoop):
         generator = gumbel_generator(self.runner.seed, self._iter, device)
         if phase == ALPHA:
             weights = self._sample(generator, self.hard is True)
-            return self._skipped(weights) | alpha_update(
-                model, batch, optimizers, weights, self.resource, generator, self.logs
+            resource, report = self.resource, self._skipped(weights)
+            if self.followed is not None:
+                resource = self.followed.step(model.encoder.alpha, generator)
+                report['lambda'] = torch.tensor(resource.loss.weight)
+            return report | alpha_update(
+                model, batch, optimizers, weights, resource, generator, self.logs
             )
         with torch.no_grad():
             weights = self._sample(generator, bool(self.hard))

@@ -13,6 +13,8 @@ from bmtas.resources import ResourceTable, unit_named
 from bmtas.typed import Count, NonNegative
 
 MODES = ('exact', 'paper', 'sampled')
+EXACT_TASKS = 16
+"""Largest number of tasks whose expected cost is computed; that of more is sampled."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class ResourceLoss:
         per_task: Add the term once for each task of the batch, as the public code does, instead of
             once for each update.
         num_samples: Draws of the sampled mode.
+        follow: Let lambda follow the budget during the search, see ``FollowedBudget``; ``weight``
+            is where it starts.
 
     Raises:
         ValueError: Unknown mode or unit, a negative weight, or fewer than one sample.
@@ -37,6 +41,7 @@ class ResourceLoss:
     unit: Literal['gflops', 'shared'] | None = None
     per_task: bool = False
     num_samples: Count = 16
+    follow: bool = False
 
     def __post_init__(self) -> None:
         if self.unit not in (None, 'gflops', 'shared'):
@@ -95,3 +100,12 @@ class ResourceTerm:
             num_samples=self.loss.num_samples,
             generator=generator,
         )
+
+    def whole(self, alpha: Tensor, generator: torch.Generator | None = None) -> float:
+        """Expected cost of the whole network in ``unit_name``, stem and heads included.
+
+        Sampled with more than ``EXACT_TASKS`` tasks.
+        """
+        mode = 'exact' if alpha.shape[1] <= EXACT_TASKS else 'sampled'
+        fixed = self.table.stem + sum(self.table.heads.values())
+        return fixed / self.scale + float(self.cost(alpha, mode, generator))

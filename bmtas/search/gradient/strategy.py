@@ -44,7 +44,8 @@ class GradientSearch(Strategy):
         warmup_updates, weight_updates, alpha_phase, weight_phase: See ``SearchSchedule``; phases
             are one pass over their part of the data by default.
         alpha_fraction, joint, hard, skip_below, alpha_init_std: See ``BranchingSearchLoop``.
-        resource_loss: Arguments of ``ResourceLoss``: ``weight`` is lambda.
+        resource_loss: Arguments of ``ResourceLoss``: ``weight`` is lambda, which with ``follow``
+            follows the budget.
         temperature: Arguments of ``GumbelTemperatureHook``.
         reset_batch_norm: Whether ``ResetBatchNormHook`` acts.
         reset_optimizer: Arguments of ``ResetOptimizerStateHook``.
@@ -141,7 +142,7 @@ class GradientSearch(Strategy):
             )
         cfg.train_cfg = self.loop
         runner = build_runner(cfg, 'train')  # looks at the data before anything is counted
-        runner.loop_arguments = dict(table=context.table)
+        runner.loop_arguments = dict(table=context.table, budget=context.budget)
         given = {str(hook.get('type')) for hook in cfg.get('custom_hooks') or ()}
         for name, hook in self.hooks.items():
             if name not in given:
