@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bmtas.cli import ToolParser
-from bmtas.files import make_folder
 
 DATA_ROOT = 'data/nas_bench_mr'
 
@@ -68,7 +67,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             if one
             else load_settings(args.data_root, args.settings)
         )
-        make_folder(out.parent)
         (table.to_npz if out.suffix == '.npz' else table.to_json)(out)
         print(f'{len(table)} records in {out}: codes, {", ".join(table.columns)}')
         return
@@ -76,6 +74,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     table = load_records(args.data_root, args.setting)
     model = import_public_predictor(args.weights, table, args.setting)
-    make_folder(out.parent)
     model.export(out)
     print(f'predictor of {", ".join(model.names)} in {out}')

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,22 +42,6 @@ class CodeError(ValueError):
     """A network code that cannot be; the message names the position."""
 
 
-class CodeLengthError(CodeError):
-    """Not 27 numbers (or not 31 in the text form)."""
-
-
-class CodeValueError(CodeError):
-    """A number that is no integer or is outside its domain."""
-
-
-class CodeTextError(CodeError):
-    """A text that is not of the form ``i_i-b_1_n_c-b_2_n_n_c_c-...-last``."""
-
-
-class CodeSettingError(CodeError):
-    """A network setting whose layer list is not that of any code."""
-
-
 @dataclass(frozen=True)
 class NetworkCode:
     """A network code; equal, ordered and hashed by its numbers.
@@ -69,8 +53,7 @@ class NetworkCode:
         values: 27 integers, counts 1..4, channels 8..128 in steps of 8.
 
     Raises:
-        CodeLengthError: Not 27 numbers.
-        CodeValueError: A number outside its domain; the message names the position.
+        CodeError: Not 27 numbers, or one outside its domain; the message names the position.
     """
 
     values: tuple[int, ...]
@@ -79,7 +62,7 @@ class NetworkCode:
         values = tuple(self.values)
         if len(values) != LENGTH:
             hint = '; the last one, the width of the fusing layer, may be missing'
-            raise CodeLengthError(
+            raise CodeError(
                 f'a network code must have {LENGTH} numbers, got {len(values)}'
                 + (hint if len(values) == LENGTH - 1 else '')
             )
@@ -102,36 +85,21 @@ class NetworkCode:
             return cls(tuple(source))
         text = str(source)
         if text.endswith('.json'):
-            return cls.from_file(text)
+            return read_code(text, cls.parse)
         if '-' in text:
             return cls.from_text(text)
         return cls(tuple(_integers(re.split(r'[,\s]+', text.strip('[]() ')), text)))
-
-    @classmethod
-    def from_file(cls, path: str | Path) -> NetworkCode:
-        """Read the chosen code of a propagation's ``ncp.json``."""
-        content = read_json(path, 'network code')
-        with meant_as('network code', path):
-            code = content
-            if isinstance(content, dict):
-                code = content.get('chosen', content).get('code')
-            if code is None:
-                raise CodeError(f'{path}: neither chosen.code nor code in this file')
-            if isinstance(code, str) and code.endswith('.json'):
-                raise CodeError(f'{path}: names another file, {code}')
-            return cls.parse(code)
 
     @classmethod
     def from_text(cls, text: str) -> NetworkCode:
         """Read the text form; blanks are allowed anywhere.
 
         Raises:
-            CodeTextError: Wrong number of groups, wrong branch count, or no integers.
-            CodeLengthError: A group that is too short or too long.
+            CodeError: Wrong number of groups, of branches or of numbers, or no integers.
         """
         groups = [part.strip().split('_') for part in text.split('-')]
         if len(groups) != STAGES + 2:
-            raise CodeTextError(
+            raise CodeError(
                 f'code text {text!r}: {STAGES + 2} groups between dashes expected, '
                 f'got {len(groups)}'
             )
@@ -141,12 +109,12 @@ class NetworkCode:
             stage = number if 1 <= number <= STAGES else 0
             expected = 2 + 2 * stage if stage else (2 if number == 0 else 1)
             if len(numbers) != expected:
-                raise CodeLengthError(
+                raise CodeError(
                     f'code text {text!r}: group {number + 1} has {len(numbers)} numbers, '
                     f'expected {expected}'
                 )
             if stage and numbers.pop(1) != stage:
-                raise CodeTextError(
+                raise CodeError(
                     f'code text {text!r}: stage {stage} must have {stage} branches, '
                     f'group {number + 1} says {group[1].strip()}'
                 )
@@ -163,12 +131,12 @@ class NetworkCode:
                 [branches, [units...], [channels...]], equal entries repeated.
 
         Raises:
-            CodeSettingError: A key is missing or the list is not four stages in order, each made
+            CodeError: A key is missing or the list is not four stages in order, each made
                 of equal entries.
         """
         layers = setting.get('inverted_residual_setting', setting.get('network_setting'))
         if layers is None or 'input_channel' not in setting or 'last_channel' not in setting:
-            raise CodeSettingError(
+            raise CodeError(
                 'a network setting needs input_channel, inverted_residual_setting and '
                 f'last_channel, got {sorted(setting)}'
             )
@@ -177,19 +145,19 @@ class NetworkCode:
             layer = [layer[0], list(layer[1]), list(layer[2])]
             if stages and stages[-1][0] == layer[0]:
                 if stages[-1][2:] != layer[1:]:
-                    raise CodeSettingError(f'setting: stage {layer[0]} repeats unequal layers')
+                    raise CodeError(f'setting: stage {layer[0]} repeats unequal layers')
                 stages[-1][1] += 1
             else:
                 stages.append([layer[0], 1, *layer[1:]])
         if [stage[0] for stage in stages] != list(range(1, STAGES + 1)):
-            raise CodeSettingError(
+            raise CodeError(
                 f'setting: stages of 1, 2, 3, 4 branches in this order expected, '
                 f'got {[stage[0] for stage in stages]}'
             )
         values = list(setting['input_channel'])
         for branches, repeats, units, channels in stages:
             if not len(units) == len(channels) == branches:
-                raise CodeSettingError(f'setting: stage {branches} needs {branches} branches')
+                raise CodeError(f'setting: stage {branches} needs {branches} branches')
             values += [repeats, *units, *channels]
         return cls((*values, setting['last_channel']))
 
@@ -254,19 +222,33 @@ class NetworkCode:
         return self.text
 
 
+def read_code(path: str | Path, parse: Callable[[Any], Any]) -> Any:
+    """The code in a JSON file, the chosen one of a search's ``ncp.json``, as ``parse`` reads it."""
+    content = read_json(path, 'network code')
+    with meant_as('network code', path):
+        code = content
+        if isinstance(content, dict):
+            code = content.get('chosen', content).get('code')
+        if code is None:
+            raise CodeError(f'{path}: neither chosen.code nor code in this file')
+        if isinstance(code, str) and code.endswith('.json'):
+            raise CodeError(f'{path}: names another file, {code}')
+        return parse(code)
+
+
 def _checked(value: Any, name: str, is_count: bool) -> int:
-    """One number as int, or CodeValueError that names its position."""
+    """One number as int, or CodeError that names its position."""
     try:
         number = int(value)
     except (TypeError, ValueError):
-        raise CodeValueError(f'code {name}: {value!r} is no integer') from None
+        raise CodeError(f'code {name}: {value!r} is no integer') from None
     if isinstance(value, bool) or number != value:
-        raise CodeValueError(f'code {name}: {value!r} is no integer')
+        raise CodeError(f'code {name}: {value!r} is no integer')
     if is_count:
         if not 1 <= number <= MAX_COUNT:
-            raise CodeValueError(f'code {name}: {number} is outside 1..{MAX_COUNT}')
+            raise CodeError(f'code {name}: {number} is outside 1..{MAX_COUNT}')
     elif not MIN_CHANNELS <= number <= MAX_CHANNELS or number % CHANNEL_STEP:
-        raise CodeValueError(
+        raise CodeError(
             f'code {name}: {number} is not one of {MIN_CHANNELS}, '
             f'{MIN_CHANNELS + CHANNEL_STEP}, ..., {MAX_CHANNELS}'
         )
@@ -274,8 +256,8 @@ def _checked(value: Any, name: str, is_count: bool) -> int:
 
 
 def _integers(parts: Sequence[str], text: str) -> list[int]:
-    """The parts as integers, or CodeTextError."""
+    """The parts as integers, or CodeError."""
     for part in parts:
         if not re.fullmatch(r'\s*\d+\s*', part):
-            raise CodeTextError(f'code text {text!r}: {part.strip()!r} must be a whole number')
+            raise CodeError(f'code text {text!r}: {part.strip()!r} must be a whole number')
     return [int(part) for part in parts]

@@ -200,7 +200,8 @@ def _codes(codes: Sequence[Any], path: Path) -> np.ndarray:
             array = np.asarray(code, dtype=np.float64)
         except (TypeError, ValueError):
             array = np.empty(())
-        if array.ndim != 1 or not len(array) or (array != np.rint(array)).any():
+        whole = np.isfinite(array).all() and (array == np.rint(array)).all()
+        if array.ndim != 1 or not len(array) or not whole:
             raise ValueError(f'{path}: {CODE_KEY!r} of record {row} is no list of integers')
         arrays.append(array)
     lengths = {len(array) for array in arrays}
@@ -259,7 +260,7 @@ def split_rows(
                 check_value(content[key], list[int], key)
             train, test = (np.array(content[key], dtype=np.int64) for key in ('train', 'val'))
             both = np.concatenate([train, test])
-        if len(np.unique(both)) != len(both) or both.min() < 0 or both.max() >= number:
+        if len(np.unique(both)) != len(both) or ((both < 0) | (both >= number)).any():
             raise ValueError(f'{split_file}: rows repeated or outside 0..{number - 1}')
     held = int(round(val_fraction * len(train)))
     order = generator.permutation(len(train))

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from bmtas.registry import DATASETS
+from bmtas.typed import Fraction, Natural
 
 from .data import SETTINGS, cost_names, load_records, split_rows
 
@@ -60,8 +61,8 @@ class NetworkCodeDataset(Dataset):
         part: str = 'train',
         outputs: Sequence[str] | None = None,
         split_file: str | None = 'auto',
-        val_fraction: float = 0.05,
-        split_seed: int = 0,
+        val_fraction: Fraction = 0.05,
+        split_seed: Natural = 0,
     ) -> None:
         self.names = tuple(outputs or output_names(setting))
         table = load_records(data_root, setting)
@@ -73,6 +74,11 @@ class NetworkCodeDataset(Dataset):
         if part not in parts:
             raise ValueError(f'part {part!r}, choose from {list(parts)}')
         self.rows = parts[part]
+        if not len(self.rows):
+            raise ValueError(
+                f'{path or data_root}: part {part!r} of {len(table)} records has none; change the '
+                'split file or val_fraction'
+            )
         self.codes = torch.tensor(table.codes[self.rows], dtype=torch.float32)
         try:
             values = table.values(self.names)

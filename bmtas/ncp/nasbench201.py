@@ -7,14 +7,14 @@ ICLR 2020.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .codes import CodeError
+from .codes import CodeError, read_code
 from .spaces import Budget, resolve_positions
 
 OPERATIONS = ('avg_pool_3x3', 'none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3')
@@ -106,11 +106,10 @@ class CellSpace:
         self.free_edges, self.free = edges, edges.repeat(len(OPERATIONS))
 
     def parse(self, source: Any) -> np.ndarray:
-        """A cell as text, six operations, 30 numbers or a mapping with ``code``; (30,) int64."""
+        """A cell as text, six operations, 30 numbers, or a JSON file with one; (30,) int64."""
         if isinstance(source, str):
-            return cell_from_text(source)
-        if isinstance(source, Mapping):
-            source = source['code']
+            json = source.endswith('.json')
+            return read_code(source, self.parse) if json else cell_from_text(source)
         if len(source) == len(EDGES):
             return cell_from_operations(source)
         code = np.asarray(source)

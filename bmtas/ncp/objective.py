@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .data import cost_names
 from .predictor import CodePredictor
 from .spaces import Budget
 
@@ -34,8 +35,8 @@ class Goal:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.weight, int | float) or self.weight == 0:
-            raise ValueError(f'goals: weight of {self.setting!r} must be a number, not 0')
+        if self.weight == 0:
+            raise ValueError(f'goals: weight of {self.setting!r} must not be 0')
 
 
 @dataclass
@@ -94,12 +95,6 @@ class Objective:
         cost_source: str = 'exact',
         budget: Budget | None = None,
     ) -> None:
-        if combine not in COMBINE:
-            raise ValueError(f'combine {combine!r}, choose from {list(COMBINE)}')
-        if cost not in ('madds', 'params') or cost_source not in ('exact', 'predicted'):
-            raise ValueError(
-                f'cost {cost!r} ({cost_source!r}): choose madds or params, exact or predicted'
-            )
         if not goals:
             raise ValueError('goals: at least one is needed')
         if combine != 'weighted' and any(goal.weight != 1 for goal in goals):
@@ -114,6 +109,14 @@ class Objective:
         self.noise = torch.cat([p.noise for p in self.predictors.values()]).numpy()
         self.goals = tuple(goals)
         self.columns = [self._column(goal) for goal in goals]
+        if cost_source == 'predicted':
+            setting, first = next(iter(self.predictors.items()))
+            name = cost_names(first.setting)[cost == 'params']
+            if name not in first.names:
+                raise ValueError(
+                    f"cost: source 'predicted' needs {name!r}, {setting!r} predicts {first.names}"
+                )
+            self.cost_column = self.names.index(f'{setting}/{name}')
         self.weights = torch.tensor([goal.weight for goal in goals])
         if combine == 'weighted':
             self.weights = self.weights / self.weights.abs().sum()
@@ -164,9 +167,7 @@ class Objective:
     def cost_score(self, points: Tensor, outputs: Tensor) -> Tensor:
         """Standardised cost, (N,)."""
         if self.cost_source == 'predicted':
-            predictor = next(iter(self.predictors.values()))
-            position = len(predictor.names) - (2 if self.cost == 'madds' else 1)
-            return outputs[..., position].mean(1)
+            return outputs[..., self.cost_column].mean(1)
         mean, deviation = self.typical[self.cost]
         value = self.space.costs(points.double())[0 if self.cost == 'madds' else 1]
         return ((value - mean) / deviation).to(outputs.dtype)

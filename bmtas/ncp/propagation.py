@@ -6,14 +6,15 @@ Ding et al., Learning Versatile Neural Architectures by Propagating Network Code
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .objective import CRITERIA, Evaluation, Objective
+from bmtas.typed import Count, Positive
 
-MODES = ('continuous', 'greedy')
+from .objective import Evaluation, Objective
 
 
 @dataclass(frozen=True)
@@ -32,27 +33,13 @@ class Steps:
         patience: Stop after so many iterations without a better code in any start; None for never.
     """
 
-    number: int = 70
-    mode: str = 'continuous'
-    lr: float = 3.0
-    criterion: str = 'smooth_l1'
-    increase: float = 1.0
-    decrease: float = 1.0
-    patience: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ValueError(f'steps: mode {self.mode!r}, choose from {list(MODES)}')
-        if self.criterion not in CRITERIA:
-            raise ValueError(f'steps: criterion {self.criterion!r}, choose from {[*CRITERIA]}')
-        for name in ('number', 'lr', 'increase', 'decrease', 'patience'):
-            value = getattr(self, name)
-            if name == 'patience' and value is None:
-                continue
-            if not isinstance(value, int | float) or value <= 0:
-                raise ValueError(f'steps: {name} must be a positive number, got {value!r}')
-        if not isinstance(self.number, int):
-            raise ValueError(f'steps: number must be an integer, got {self.number!r}')
+    number: Count = 70
+    mode: Literal['continuous', 'greedy'] = 'continuous'
+    lr: Positive = 3.0
+    criterion: Literal['smooth_l1', 'l1'] = 'smooth_l1'
+    increase: Positive = 1.0
+    decrease: Positive = 1.0
+    patience: Count | None = None
 
 
 REFERENCE = Steps(criterion='l1', increase=0.1, decrease=0.1)

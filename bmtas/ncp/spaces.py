@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bmtas.typed import Positive
+
 from .codes import IS_COUNT, LENGTH, POSITIONS, NetworkCode
 from .cost import CostModel
 
@@ -83,14 +85,8 @@ class Budget:
         params: Most parameters, in M; None for no limit.
     """
 
-    madds: float | None = None
-    params: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ('madds', 'params'):
-            limit = getattr(self, name)
-            if limit is not None and (not isinstance(limit, int | float) or limit <= 0):
-                raise ValueError(f'budget: {name} must be a positive number, got {limit!r}')
+    madds: Positive | None = None
+    params: Positive | None = None
 
     def holds(self, madds: Any, params: Any) -> np.ndarray:
         """Which costs (...), in G and M, keep the limits."""

@@ -6,21 +6,21 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from bmtas.files import meant_as, read_json, write_json
+from bmtas.files import write_json
 from bmtas.registry import STRATEGIES
 from bmtas.search import SearchContext, SearchResult, Strategy
-from bmtas.typed import check_value
+from bmtas.typed import ArgumentsOf, Count, Natural, NonNegative, check_value
 
 from .baselines import evolutionary_search, local_search, random_search
 from .codes import POSITIONS
 from .cost import CostModel
-from .data import load_settings
-from .nasbench201 import CellSpace
-from .objective import Goal, Objective
+from .data import RecordTable, load_settings
+from .nasbench201 import OPERATIONS, CellSpace
+from .objective import COMBINE, Goal, Objective
 from .picture import draw_search
 from .predictor import load_predictor
 from .propagation import Path, Steps, propagate
@@ -37,12 +37,9 @@ REFERENCE_START += (2, 2, 2, 2, 2, 64, 64, 64, 64, 64)
 class _Cost:
     """The key ``cost`` of a search."""
 
-    measure: str = 'madds'
-    weight: float = 0.5
-    source: str = 'exact'
-
-    def __post_init__(self) -> None:
-        _check_number(self.weight, 'cost.weight')
+    measure: Literal['madds', 'params'] = 'madds'
+    weight: NonNegative = 0.5
+    source: Literal['exact', 'predicted'] = 'exact'
 
 
 def _build(kind: Any, options: Mapping[str, Any] | None, key: str) -> Any:
@@ -58,20 +55,7 @@ def _goal(source: Any) -> Goal:
     return _build(Goal, source, 'goals')
 
 
-def _check_number(value: Any, key: str, low: float = 0) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < low:
-        raise ValueError(f'search.{key}: a number of at least {low:g} expected, got {value!r}')
-
-
-def _checked_bounds(bounds: Any) -> Any:
-    """Bounds if each is a pair of numbers in order."""
-    if bounds is not None and not isinstance(bounds, Mapping):
-        raise ValueError(f"search.bounds: dict like {{'stem': (8, 32)}} expected, got {bounds!r}")
-    for name, pair in (bounds or {}).items():
-        numbers = isinstance(pair, Sequence) and all(isinstance(v, int | float) for v in pair)
-        if not numbers or len(pair) != 2 or pair[0] > pair[1]:
-            raise ValueError(f'search.bounds: {name!r}: (lowest, highest) expected, got {pair!r}')
-    return bounds
+Options = Mapping[str, Any] | None
 
 
 class CodeSearch(Strategy):
@@ -100,19 +84,19 @@ class CodeSearch(Strategy):
     def __init__(
         self,
         predictors: Mapping[str, str],
-        goals: Sequence[Mapping[str, Any]] = (),
-        combine: str = 'sum',
-        pessimism: float = 0.0,
-        cost: Mapping[str, Any] | None = None,
-        count: Mapping[str, Any] | None = None,
-        budget: Mapping[str, float] | None = None,
+        goals: str | Sequence[str | Goal] = (),
+        combine: Literal[COMBINE] = 'sum',
+        pessimism: NonNegative = 0.0,
+        cost: Annotated[Options, ArgumentsOf(_Cost)] = None,
+        count: Annotated[Options, ArgumentsOf(CostModel)] = None,
+        budget: Annotated[Options, ArgumentsOf(Budget)] = None,
         grid: str | None = None,
-        bounds: Mapping[str, Sequence[int]] | None = None,
-        freeze: Sequence[str | int] = (),
-        exclude: Sequence[str] = (),
-        start: Any = 'default',
-        starts: int = 1,
-        seed: int | None = None,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
+        freeze: str | int | Sequence[str | int] = (),
+        exclude: str | Sequence[str] = (),
+        start: str | Sequence[Any] | Mapping[str, Any] = 'default',
+        starts: Count = 1,
+        seed: Natural | None = None,
         judge: bool = True,
         picture: bool = True,
     ) -> None:
@@ -120,15 +104,13 @@ class CodeSearch(Strategy):
             (value,) if isinstance(value, str | int) else tuple(value)
             for value in (freeze, exclude)
         )
-        _check_number(pessimism, 'pessimism')
-        _check_number(starts, 'starts', 1)
         self.predictors = {name: load_predictor(path) for name, path in predictors.items()}
         if not self.predictors:
             raise ValueError('search.predictors: at least one is needed')
         dimensions = {p.dimension for p in self.predictors.values()}
         if len(dimensions) > 1:
             raise ValueError('search.predictors: they are for codes of different kinds')
-        options = {'freeze': freeze, 'bounds': _checked_bounds(bounds)}
+        options = {'freeze': freeze, 'bounds': bounds}
         if dimensions == {len(POSITIONS)}:
             if exclude:
                 raise ValueError('search.exclude: only nas-bench-201 cells have operations')
@@ -199,40 +181,38 @@ class CodeSearch(Strategy):
             raise ValueError(
                 f'search.predictors: {renamed[0]!r} is a predictor of {settings[renamed[0]]!r}'
             )
-        return Records(load_settings(data_root, list(settings)), self.objective)
+        table = load_settings(data_root, list(settings))
+        # a goal may be a recorded cost, which settings have in common
+        costs = {name: table[name.split('/', 1)[1]] for name in self._goals() - {*table.columns}}
+        return Records(RecordTable(table.codes, {**table.columns, **costs}), self.objective)
+
+    def _goals(self) -> set[str]:
+        return {self.objective.names[column] for column in self.objective.columns}
 
     def _starts(self, records: Records | None, generator: np.random.Generator) -> np.ndarray:
-        if isinstance(self.start, str) and self.start == 'random':
+        if self.start == 'random':
             return self.space.random(self.starts, generator)
-        if isinstance(self.start, str) and self.start == 'records':
+        if self.start == 'records':
             if records is None:
                 raise ValueError("search.start: 'records' needs data_root with the records")
             best = records.best(self.objective.budget, self.starts)
             if not best:
                 raise ValueError(f'search.start: no record keeps the {self.objective.budget}')
             return np.array([record['code'] for record in best])
-        if isinstance(self.start, str) and self.start == 'default':
+        if self.start == 'default':
             if isinstance(self.space, CellSpace):
                 return self.space.parse(['skip_connect'] * 6)[None]
             return self.space.parse(REFERENCE_START)[None]
-        several = not isinstance(self.start, str) and all(
-            isinstance(entry, str | Sequence) for entry in self.start
+        one = isinstance(self.start, str | Mapping) or all(
+            isinstance(entry, int) or entry in OPERATIONS for entry in self.start
         )
-        return np.stack([self._parse(entry) for entry in (self.start if several else [self.start])])
-
-    def _parse(self, source: Any) -> np.ndarray:
-        if isinstance(source, str) and source.endswith('.json') and FilePath(source).is_file():
-            content = read_json(source, 'network code')
-            with meant_as('network code', source):
-                return self.space.parse(content['chosen']['code'])
-        return self.space.parse(source)
+        return np.stack([self.space.parse(code) for code in ([self.start] if one else self.start)])
 
     def _cloud(self, records: Records | None) -> dict[str, np.ndarray] | None:
         """Costs and metrics of all records, for the picture."""
         if records is None:
             return None
-        names = [self.objective.names[column] for column in self.objective.columns]
-        return {'madds_g': records.madds, **{name: records.table[name] for name in names}}
+        return {'madds_g': records.madds, **{name: records.table[name] for name in self._goals()}}
 
 
 @STRATEGIES.register_module()

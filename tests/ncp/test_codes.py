@@ -14,10 +14,6 @@ from bmtas.ncp.codes import (
     IS_COUNT,
     POSITIONS,
     CodeError,
-    CodeLengthError,
-    CodeSettingError,
-    CodeTextError,
-    CodeValueError,
     NetworkCode,
 )
 from bmtas.ncp.spaces import GRIDS, Budget, MultiResolutionSpace, resolve_positions
@@ -74,33 +70,33 @@ def test_json_of_a_propagation_is_a_code(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('source', 'error', 'message'),
+    ('source', 'message'),
     [
-        (RECORD_508[:-1], CodeLengthError, 'got 26; the last one'),
-        ([*RECORD_508, 8], CodeLengthError, 'got 28'),
-        ([12, *RECORD_508[1:]], CodeValueError, 'stem.0: 12'),
-        ([*RECORD_508[:26], 136], CodeValueError, 'last: 136'),
-        ([*RECORD_508[:5], 5, *RECORD_508[6:]], CodeValueError, 'stage2.repeats: 5'),
-        ([*RECORD_508[:5], 1.5, *RECORD_508[6:]], CodeValueError, 'stage2.repeats: 1.5'),
-        ([*RECORD_508[:5], True, *RECORD_508[6:]], CodeValueError, 'stage2.repeats: True'),
-        (TEXT_508.replace('3_2_3_3', '3_1_3_3'), CodeTextError, 'must have 2 branches'),
-        (TEXT_508.rsplit('-', 1)[0], CodeTextError, '6 groups'),
-        (TEXT_508.replace('32_48', '32'), CodeLengthError, 'group 3'),
-        (TEXT_508.replace('32_48', '32_x'), CodeTextError, "'x' must be a whole number"),
-        ({'input_channel': [8, 8]}, CodeSettingError, 'last_channel'),
+        (RECORD_508[:-1], 'got 26; the last one'),
+        ([*RECORD_508, 8], 'got 28'),
+        ([12, *RECORD_508[1:]], 'stem.0: 12'),
+        ([*RECORD_508[:26], 136], 'last: 136'),
+        ([*RECORD_508[:5], 5, *RECORD_508[6:]], 'stage2.repeats: 5'),
+        ([*RECORD_508[:5], 1.5, *RECORD_508[6:]], 'stage2.repeats: 1.5'),
+        ([*RECORD_508[:5], True, *RECORD_508[6:]], 'stage2.repeats: True'),
+        (TEXT_508.replace('3_2_3_3', '3_1_3_3'), 'must have 2 branches'),
+        (TEXT_508.rsplit('-', 1)[0], '6 groups'),
+        (TEXT_508.replace('32_48', '32'), 'group 3'),
+        (TEXT_508.replace('32_48', '32_x'), "'x' must be a whole number"),
+        ({'input_channel': [8, 8]}, 'last_channel'),
     ],
 )
-def test_faulty_codes_are_refused_by_name(source, error, message):
-    with pytest.raises(error, match=message):
+def test_faulty_codes_are_refused_by_name(source, message):
+    with pytest.raises(CodeError, match=message):
         NetworkCode.parse(source)
 
 
 def test_settings_that_no_code_expands_to_are_refused():
     layers = [list(layer) for layer in SETTING_508['inverted_residual_setting']]
     layers[1][2] = [40, 48]
-    with pytest.raises(CodeSettingError, match='stage 2 repeats unequal'):
+    with pytest.raises(CodeError, match='stage 2 repeats unequal'):
         NetworkCode.from_setting({**SETTING_508, 'inverted_residual_setting': layers})
-    with pytest.raises(CodeSettingError, match='this order'):
+    with pytest.raises(CodeError, match='this order'):
         short = SETTING_508['inverted_residual_setting'][:-1]
         NetworkCode.from_setting({**SETTING_508, 'inverted_residual_setting': short})
 

@@ -129,6 +129,8 @@ def test_splits_are_disjoint_seeded_and_checked(tmp_path):
     path.write_text(json.dumps({'train': [0, 1, 3], 'val': [3]}))
     with pytest.raises(ValueError, match='repeated or outside'):
         split_rows(4, path)
+    path.write_text(json.dumps({'train': [], 'val': []}))
+    assert not any(map(len, split_rows(4, path).values()))
 
 
 def test_all_published_settings_are_read(data_root):

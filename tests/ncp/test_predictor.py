@@ -169,6 +169,8 @@ def test_data_set_reads_batches_by_position(records):
     assert sorted(np.concatenate([rows.rows, *(o.rows for o in others)])) == list(range(80))
     with pytest.raises(ValueError, match="part 'valid'"):
         NetworkCodeDataset(records, 'seg', 'valid')
+    with pytest.raises(ValueError, match="records: part 'val' of 80 records has none; change"):
+        NetworkCodeDataset(records, 'seg', 'val', val_fraction=0.0)
     with pytest.raises(ValueError, match="no column 'top1'"):
         NetworkCodeDataset(records, 'seg', outputs=['top1'])
     with pytest.raises(FileNotFoundError, match='3ddet'):

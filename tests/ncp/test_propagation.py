@@ -18,6 +18,7 @@ from bmtas.ncp.propagation import REFERENCE, Steps, propagate
 from bmtas.ncp.spaces import Budget, MultiResolutionSpace
 from bmtas.ncp.strategies import REFERENCE_START
 from bmtas.registry import STRATEGIES
+from bmtas.typed import accepted_arguments, check_arguments
 
 
 def predictor(setting='seg', seed=0, members=1, features='code', dimension=27, metric='mIoU'):
@@ -143,8 +144,9 @@ def test_objectives_by_hand():
     assert np.array_equal(np.isfinite(tight.evaluate(codes).value), fits)
     with pytest.raises(ValueError, match='several members'):
         objective(pessimism=1.0)
-    with pytest.raises(ValueError, match="combine 'max'"):
-        objective(combine='max')
+    few = CodePredictor('seg', [dict(names=['mIoU', 'mAcc'])]).eval()
+    with pytest.raises(ValueError, match="cost: source 'predicted' needs 'params', 'seg' predicts"):
+        objective(predictors={'seg': few}, cost='params', cost_source='predicted')
     with pytest.raises(ValueError, match='no predictor for'):
         objective(goals=[Goal('cls')])
 
@@ -217,6 +219,7 @@ def run(files, kind='CodePropagation', data=True, **options):
     folder, found = files
     lines = []
     cfg = dict(randomness=dict(seed=4), data_root=str(folder) if data else None)
+    check_arguments(options, accepted_arguments(STRATEGIES.get(kind)), 'search')
     strategy = STRATEGIES.build(dict(type=kind, predictors=found, **options))
     context = SimpleNamespace(cfg=cfg, work_dir=folder / 'run', log=lines.append)
     return strategy.run(context).report, '\n'.join(lines), folder / 'run'
@@ -268,6 +271,32 @@ def test_cross_task_start_seeds_and_missing_records(files):
     assert len(best['starts']) == 2 and 'judged' not in best['chosen']
 
 
+def test_a_recorded_cost_can_be_a_goal(files):
+    goals = ['video', dict(setting='seg', metric='params', weight=-2.0)]
+    report, text, _ = run(files, combine='weighted', goals=goals, start='records', starts=2)
+    best = report['records_within_budget'][0]
+    assert best['measured']['seg/params'] == pytest.approx(best['params_m'], abs=0.01)
+    assert 'seg/params: predicted' in text and 'seg/params' in report['chosen']['judged']
+
+
+def test_cells_start_from_any_form_of_one_or_of_several(tmp_path):
+    predictor(dimension=30).export(tmp_path / 'seg.pth')
+    files = tmp_path, {'seg': str(tmp_path / 'seg.pth')}
+    six = ['skip_connect'] * 5 + ['none']
+    options = dict(data=False, steps=dict(number=1), picture=False)
+    first, _, work_dir = run(files, start=six, **options)
+    step = first['trajectory'][0]
+    assert step['code'] == CellSpace().parse(six).tolist() and len(first['starts']) == 1
+    for start in (step['code'], step['text'], [[2] * 5 + [1]]):
+        assert run(files, start=start, **options)[0]['trajectory'][0]['text'] == step['text']
+    several = run(files, start=[step['text'], ['none'] * 6], **options)[0]
+    assert len(several['starts']) == 2
+    chosen = run(files, start=str(work_dir / 'ncp.json'), **options)[0]
+    assert chosen['trajectory'][0]['text'] == several['chosen']['text']
+    with pytest.raises(FileNotFoundError, match='network code .*no.json does not exist'):
+        run(files, start=str(tmp_path / 'no.json'), **options)
+
+
 @pytest.mark.parametrize('kind', ['CodeRandomSearch', 'CodeLocalSearch', 'CodeEvolution'])
 def test_baselines_write_the_same_report(files, kind):
     report, _, _ = run(files, kind, calls=70, picture=False, judge=False)
@@ -283,16 +312,19 @@ def test_baselines_write_the_same_report(files, kind):
         (dict(cost=dict(weight='abc')), "search.cost.weight: must be a number, got 'abc'"),
         (dict(count=dict(clases=3)), "search.count.clases: unknown key; did you mean 'classes'"),
         (dict(budget=dict(madd=1.0)), "search.budget.madd: unknown key; did you mean 'madds'"),
-        (dict(budget=dict(madds=0.0)), 'madds must be a positive number'),
+        (dict(budget=dict(madds=0.0)), 'search.budget.madds: must be greater than 0'),
         (dict(budget=1.0), 'search.budget: must be a dict'),
         (dict(steps=dict(nummber=3)), 'search.steps.nummber: unknown key'),
-        (dict(steps=dict(number=0)), 'number must be a positive number'),
-        (dict(goals=[dict(settng='seg')]), 'search.goals.settng: unknown key'),
+        (dict(steps=dict(number=0)), 'search.steps.number: must be at least 1'),
+        (dict(combine='max'), "search.combine: 'max' is none of"),
+        (dict(start=5), 'search.start: must be a text or a list or a dict, got 5'),
+        (dict(goals=[dict(settng='seg')]), 'search.goals.0.settng: unknown key'),
         (dict(goals='seg/top1'), "'seg' predicts .* not 'top1'"),
-        (dict(bounds={'stem': 3}), "bounds: 'stem': .*lowest, highest"),
-        (dict(starts=0, start='random'), 'search.starts: a number of at least 1'),
-        (dict(pessimism=-1), 'search.pessimism: a number of at least 0'),
-        (dict(steps=dict(mode='wta')), "mode 'wta'"),
+        (dict(bounds={'stem': 3}), 'search.bounds.stem: must be a list of 2 entries'),
+        (dict(bounds={'stem': (32, 8)}), r"bounds: 'stem' \[32, 8\] leaves no grid value"),
+        (dict(starts=0, start='random'), 'search.starts: must be at least 1'),
+        (dict(pessimism=-1), 'search.pessimism: must be at least 0'),
+        (dict(steps=dict(mode='wta')), "search.steps.mode: 'wta' is none of"),
         (dict(freeze=['stage7']), "'stage7' matches nothing"),
         (dict(reference=True), 'one predictor'),
         (dict(start='8,8'), 'have 27 numbers'),
