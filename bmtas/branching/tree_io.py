@@ -91,6 +91,8 @@ def _check_names(names: Any, expected: Sequence[str] | None, num_tasks: int) -> 
         raise ValueError(f"'tasks' must be a list of names, got {names!r}")
     if len(names) != num_tasks:
         raise ValueError(f"'tasks' has {len(names)} names for {num_tasks} columns")
+    if len(set(names)) != num_tasks:
+        raise ValueError(f"'tasks' must be distinct, got {names}")
     if expected is not None:
         _compare_names(names, expected)
     return names

@@ -237,6 +237,7 @@ def count_saved_bytes(module: nn.Module, *inputs: Any) -> int:
     Two images are run, since batch statistics of a 1x1 map need more than one value.
     """
     batch = tree_map_only(Tensor, lambda x: x.detach().expand(2, *x.shape[1:]).clone(), inputs)
+    module = copy.deepcopy(module).train()
     known = {id(p) for p in module.parameters()} | {id(b) for b in module.buffers()}
     # tensors are held until the end: an id is unique only among living objects
     saved: dict[int, Tensor] = {}
@@ -247,7 +248,6 @@ def count_saved_bytes(module: nn.Module, *inputs: Any) -> int:
             saved.setdefault(id(base), base)
         return tensor
 
-    module.train()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         output = module(*batch)
     for tensor in tree_leaves(output):

@@ -196,6 +196,7 @@ def test_public_format_with_floats(tmp_path):
         ('{"config": [[0], [0]], "tasks": ["edge"]}', "no column for task 'semseg'"),
         ('{"config": [[0, 0], [0, 1]], "tasks": ["edge"]}', '1 names for 2 columns'),
         ('{"config": [[0, 0], [0, 1]], "tasks": "ab"}', 'must be a list of names'),
+        ('{"config": [[0, 0], [0, 1]], "tasks": ["edge", "edge"]}', "'tasks' must be distinct"),
         ('{"config": [[0, 0], [0, 1]], "layers": ["a"]}', "'layers' does not name 2"),
         ('{"config": [[0, 0], [0, 1]], "groups": [[["semseg", "edge"]]]}', "'groups' disagrees"),
     ],

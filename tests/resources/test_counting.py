@@ -130,6 +130,9 @@ def test_saved_bytes_are_what_autograd_keeps():
     for device in ('cpu', 'meta'):
         found = count_saved_bytes(net.to(device), torch.zeros(1, 3, 10, 10, device=device))
         assert abs(found - kept) <= 64, device
+    net = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8)).eval()
+    count_saved_bytes(net, torch.rand(1, 3, 10, 10))
+    assert not net.training and net[1].num_batches_tracked == 0 and net[1].running_mean.eq(0).all()
 
 
 def test_latency_grows_with_the_work():

@@ -7,7 +7,7 @@ the loop only for what ``SearchState`` offers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from mmengine.hooks import Hook
@@ -19,7 +19,7 @@ from bmtas.registry import HOOKS
 from bmtas.search.gradient.decoding import sharing_probability
 from bmtas.search.gradient.resource_loss import ResourceTerm
 from bmtas.search.gradient.schedule import ALPHA, WEIGHTS, SearchSchedule
-from bmtas.typed import Fraction
+from bmtas.typed import Fraction, Positive
 
 
 @runtime_checkable
@@ -65,21 +65,15 @@ class GumbelTemperatureHook(Hook):
         start: Temperature of the first update after the warm-up.
         end: Temperature of the last update.
         by: 'update', or 'cycle' for one value per cycle of alpha and weight phase.
-
-    Raises:
-        ValueError: A temperature that is not positive, or an unknown ``by``.
     """
 
-    def __init__(self, start: float = 5.0, end: float = 0.1, by: str = 'update') -> None:
-        if min(start, end) <= 0:
-            raise ValueError(
-                f'GumbelTemperatureHook: start and end must be positive: {start}, {end}'
-            )
-        if by not in ('update', 'cycle'):
-            raise ValueError(f"GumbelTemperatureHook.by: {by!r}, choose from 'update', 'cycle'")
-        self.start = start
-        self.end = end
-        self.by = by
+    def __init__(
+        self,
+        start: Positive = 5.0,
+        end: Positive = 0.1,
+        by: Literal['update', 'cycle'] = 'update',
+    ) -> None:
+        self.start, self.end, self.by = start, end, by
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Set the loop's temperature."""

@@ -37,10 +37,8 @@ def split_indices(num_images: int, fraction: float, seed: int) -> tuple[np.ndarr
         Sorted indices of the alpha split and of the weight split, disjoint, neither empty.
 
     Raises:
-        ValueError: Fraction not strictly between 0 and 1, or fewer than two images.
+        ValueError: Fewer than two images.
     """
-    if not 0 < fraction < 1:
-        raise ValueError(f'search.alpha_fraction: must lie between 0 and 1, got {fraction}')
     if num_images < 2:
         raise ValueError(f'train_dataloader: {num_images} images, a search needs at least 2')
     count = min(max(round(num_images * fraction), 1), num_images - 1)
@@ -121,8 +119,6 @@ class BranchingSearchLoop(UpdateLoop):
         )
         self._max_iters = self.schedule.total
         self.joint = joint
-        if hard not in (False, True, 'weights'):
-            raise ValueError(f"search.hard: True, False or 'weights', got {hard!r}")
         self.hard = hard
         most = 1 / runner.model.encoder.alpha.shape[-1]
         if not 0 <= skip_below < most:

@@ -12,7 +12,6 @@ from bmtas.branching import expected_cost
 from bmtas.resources import ResourceTable, unit_named
 from bmtas.typed import Count, NonNegative
 
-MODES = ('exact', 'paper', 'sampled')
 EXACT_TASKS = 16
 """Largest number of tasks whose expected cost is computed; that of more is sampled."""
 
@@ -31,29 +30,14 @@ class ResourceLoss:
         num_samples: Draws of the sampled mode.
         follow: Let lambda follow the budget during the search, see ``FollowedBudget``; ``weight``
             is where it starts.
-
-    Raises:
-        ValueError: Unknown mode or unit, a negative weight, or fewer than one sample.
     """
 
     weight: NonNegative = 0.1
-    mode: Literal[MODES] = 'exact'
+    mode: Literal['exact', 'paper', 'sampled'] = 'exact'
     unit: Literal['gflops', 'shared'] | None = None
     per_task: bool = False
     num_samples: Count = 16
     follow: bool = False
-
-    def __post_init__(self) -> None:
-        if self.unit not in (None, 'gflops', 'shared'):
-            raise ValueError(
-                f"search.resource_loss.unit: {self.unit!r}, choose from 'gflops', 'shared'"
-            )
-        if self.mode not in MODES:
-            raise ValueError(f'search.resource_loss.mode: {self.mode!r}, choose from {MODES}')
-        for key, low in (('weight', 0), ('num_samples', 1)):
-            value = getattr(self, key)
-            if not (isinstance(value, int | float) and value >= low):
-                raise ValueError(f'search.resource_loss.{key}: at least {low}, got {value!r}')
 
 
 @dataclass(frozen=True)

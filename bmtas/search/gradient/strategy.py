@@ -62,9 +62,6 @@ class GradientSearch(Strategy):
             ``val_cfg``.
 
     A hook of one of these types in the config's ``custom_hooks`` replaces the strategy's own.
-
-    Raises:
-        ValueError: An argument out of range, or unknown arguments of a hook.
     """
 
     distributed = True
@@ -95,7 +92,6 @@ class GradientSearch(Strategy):
     ) -> None:
         if log_losses:
             resource_loss = {'unit': 'shared', **(resource_loss or {})}
-        made(ResourceLoss, 'resource_loss', resource_loss)
         self.loop = dict(
             type='BranchingSearchLoop',
             warmup_updates=warmup_updates,
@@ -113,18 +109,18 @@ class GradientSearch(Strategy):
             val_begin=val_begin,
         )
         self.decode = decode
-        options = dict(
-            temperature=('GumbelTemperatureHook', temperature),
-            reset_batch_norm=('ResetBatchNormHook', None) if reset_batch_norm else None,
-            reset_optimizer=('ResetOptimizerStateHook', reset_optimizer),
-            log=('BranchingLogHook', log),
-            save=('SaveBranchingHook', save),
-            average=('MemoryHook', dict(average=average)),
+        hooks = dict(
+            GumbelTemperatureHook=temperature,
+            ResetBatchNormHook=None,
+            ResetOptimizerStateHook=reset_optimizer,
+            BranchingLogHook=log,
+            SaveBranchingHook=save,
+            MemoryHook=dict(average=average),
         )
+        if not reset_batch_norm:
+            del hooks['ResetBatchNormHook']
         self.hooks: dict[str, Hook] = {
-            entry[0]: made(HOOKS.get(entry[0]), key, entry[1])
-            for key, entry in options.items()
-            if entry is not None
+            name: HOOKS.get(name)(**(arguments or {})) for name, arguments in hooks.items()
         }
 
     def runner(self, context: SearchContext) -> MultiTaskRunner:
@@ -169,14 +165,6 @@ class GradientSearch(Strategy):
             context.log(f'drawn: {", ".join(map(str, pictures))}')
         report = dict(spent=dict(updates=runner.train_loop.max_iters))
         return SearchResult(tree, tree.cost(context.table), front, report)
-
-
-def made(kind: Any, key: str, options: Mapping[str, Any] | None) -> Any:
-    """An object from the dict under a key of the search; mistakes name the key."""
-    try:
-        return kind(**(options or {}))
-    except TypeError as error:
-        raise ValueError(f'search.{key}: {error}') from None
 
 
 def history_curves(rows: list[dict[str, Any]]) -> dict[str, list]:

@@ -11,8 +11,8 @@ from bmtas.branching import expected_cost
 from bmtas.cli.base import run_tool
 from bmtas.cli.search import main as search
 from bmtas.engine.checkpoint import checkpoints_of
-from bmtas.files import load_state
 from bmtas.resources import Costs, ResourceTable
+from bmtas.sealed import load_state
 from bmtas.search.gradient import ResourceLoss, ResourceTerm
 from bmtas.search.gradient.followed_budget import FollowedBudget
 

@@ -18,6 +18,7 @@ from bmtas.search.gradient import (
 )
 from bmtas.search.gradient.decoding import sharing_probability
 from bmtas.search.gradient.hooks import MemoryHook, mean_sharing
+from bmtas.typed import accepted_arguments, check_arguments
 
 # warm-up 0-1, alpha 2-3, weights 4-6, alpha 7-8, weights 9-11
 SCHEDULE = SearchSchedule(2, 6, 2, 3)
@@ -42,8 +43,8 @@ def test_temperature_falls_linearly_after_the_warm_up():
         seen.append(runner.train_loop.temperature)
     assert seen[:3] == [5.0, 5.0, 5.0]
     assert seen[2:] == pytest.approx([5.0 - 0.5 * n for n in range(10)])
-    with pytest.raises(ValueError, match='positive'):
-        GumbelTemperatureHook(end=0.0)
+    with pytest.raises(ValueError, match='tau.end: must be greater than 0'):
+        check_arguments(dict(end=0.0), accepted_arguments(GumbelTemperatureHook), 'tau')
 
 
 def test_batch_norm_statistics_rest_while_alpha_moves_and_begin_anew_for_the_weights():

@@ -20,6 +20,7 @@ from bmtas.search.gradient import (
     weight_update,
 )
 from bmtas.tasks import MultiTaskSample, TaskMaps, build_tasks
+from bmtas.typed import accepted_arguments, check_arguments
 
 TASKS = build_tasks([dict(name=name, kind='depth') for name in 'abc'])
 LAYERS = (4, 3, 2, 1)
@@ -172,8 +173,8 @@ def test_units_and_profile_of_lambda():
         reference.cost(torch.zeros(4, 3, 3), 'exact')
     )
     for bad in (dict(mode='exakt'), dict(unit='mflops'), dict(weight=-1.0)):
-        with pytest.raises(ValueError, match='resource_loss'):
-            ResourceLoss(**bad)
+        with pytest.raises(ValueError, match='search.resource_loss.(mode|unit|weight): '):
+            check_arguments(bad, accepted_arguments(ResourceLoss), 'search.resource_loss')
 
 
 @pytest.mark.parametrize(('weight', 'shared'), [(20.0, True), (0.0, False)])
