@@ -55,18 +55,12 @@ class ArgumentsOf:
     target: Callable
 
 
-Count = Annotated[int, Range(1)]
-"""A whole number of things of which there must be one."""
+Count = Annotated[int, Range(1)]  # of things of which there must be one
 Natural = Annotated[int, Range(0)]
-"""A whole number that may be zero."""
 NonNegative = Annotated[float, Range(0)]
-"""A number >= 0."""
 Positive = Annotated[float, Range(0, open=True)]
-"""A number > 0."""
 Fraction = Annotated[float, Range(0, 1)]
-"""A number in 0 to 1."""
-Size = tuple[Count, Count]
-"""(H, W) in pixels."""
+Size = tuple[Count, Count]  # (H, W) in pixels
 
 
 def hints_of(target: Callable) -> dict[str, Any]:
@@ -84,18 +78,13 @@ def accepted_arguments(target: Any) -> dict[str, Any] | None:
     A constructor with ``**kwargs`` is taken to pass them on to the next class in its method
     resolution order. An argument without a hint has ``Any``.
     """
-    if not inspect.isclass(target):
-        parameters = inspect.signature(target).parameters.values()
-        if any(p.kind is p.VAR_KEYWORD for p in parameters):
-            return None
-        hints = hints_of(target)
-        return {p.name: hints.get(p.name, Any) for p in parameters}
+    takers = [target]
+    if inspect.isclass(target):
+        takers = [cls.__init__ for cls in target.__mro__[:-1] if '__init__' in vars(cls)]
     accepted: dict[str, Any] = {}
-    for cls in target.__mro__:
-        if '__init__' not in vars(cls) or cls is object:
-            continue
-        parameters = inspect.signature(cls.__init__).parameters.values()
-        hints = hints_of(cls)
+    for taker in takers:
+        parameters = inspect.signature(taker).parameters.values()
+        hints = hints_of(taker)
         for p in parameters:
             if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != 'self':
                 accepted.setdefault(p.name, hints.get(p.name, Any))
@@ -177,7 +166,7 @@ def problem_of(value: Any, hint: Any, path: str) -> str:
 
 # whole numbers of 64 bits and float32 are what torch's kernels take; by "is it whole"
 _LARGEST = {True: 2**63 - 1, False: 3.4028234663852886e38}
-_UNCHECKED = (Any, object, None.__class__.__class__, inspect.Parameter.empty)
+_UNCHECKED = (Any, object, type, inspect.Parameter.empty)
 
 
 def _is_number(value: Any) -> bool:
@@ -216,31 +205,36 @@ def _dataclass_problem(value: Mapping, hint: Any, path: str) -> str:
 
 
 def _matches(value: Any, kind: Any) -> bool:
-    if kind in (None, type(None)):
-        return value is None
     if not isinstance(kind, type):
-        return True
-    if kind is bool:
-        return isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if kind is float:
-        return _is_number(value) and not math.isnan(value)
-    if kind is str:
-        return isinstance(value, str)
+        return kind is not None or value is None
+    if kind in (int, float):
+        return _is_number(value) and isinstance(value, _form(kind)[0]) and value == value
+    return isinstance(value, _form(kind)[0])
+
+
+def _form(kind: type) -> tuple[tuple[type, ...], str]:
+    """Types of the values that a type stands for in a config, and its name in words."""
+    if kind in _PLAIN:
+        return _PLAIN[kind]
     if issubclass(kind, Path):
-        return isinstance(value, (str, Path))
-    if issubclass(kind, abc.Mapping):
-        return isinstance(value, Mapping)
-    if kind is abc.Callable:
-        return callable(value) or isinstance(value, Mapping)
-    if kind is type:
-        return isinstance(value, (type, str))
-    if issubclass(kind, (list, tuple, set, frozenset)) or kind.__module__ == 'collections.abc':
-        return isinstance(value, (list, tuple, set, frozenset))
-    if kind.__name__ in ('device', 'dtype'):  # have short names
-        return isinstance(value, (kind, str))
-    return isinstance(value, (kind, Mapping))  # a mapping: an object that is yet to be built
+        return (str, Path), 'a path'
+    if issubclass(kind, Mapping):
+        return (Mapping,), 'a dict'
+    if issubclass(kind, _SEQUENCES) or kind.__module__ == 'collections.abc':
+        return _SEQUENCES, 'a list'
+    named = (str,) if kind is type or kind.__name__ in ('device', 'dtype') else (Mapping,)
+    return (kind, *named), f'a dict (or {kind.__name__})'  # a mapping: an object yet to be built
+
+
+_SEQUENCES = (list, tuple, set, frozenset)
+_PLAIN: Mapping[type, tuple[tuple[type, ...], str]] = {
+    int: ((int,), 'a whole number'),
+    float: ((int, float), 'a number'),
+    bool: ((bool,), 'True or False'),
+    str: ((str,), 'a text'),
+    type(None): ((type(None),), 'None'),
+    abc.Callable: ((abc.Callable, Mapping), 'a function'),
+}
 
 
 def _inner_problem(value: Any, kind: Any, arguments: tuple, path: str) -> str:
@@ -261,15 +255,6 @@ def _inner_problem(value: Any, kind: Any, arguments: tuple, path: str) -> str:
     return next(filter(None, (problem_of(item, hint, p) for p, item, hint in entries)), '')
 
 
-_NAMES = {
-    int: 'a whole number',
-    float: 'a number',
-    bool: 'True or False',
-    str: 'a text',
-    type(None): 'None',
-}
-
-
 def describe(hint: Any) -> str:
     """A type hint in words."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -280,21 +265,11 @@ def describe(hint: Any) -> str:
     if origin is Literal:
         return ' or '.join(map(repr, arguments))
     kind = origin or hint
-    if kind in _NAMES:
-        return _NAMES[kind]
     if not isinstance(kind, type):
         return str(hint)
     if issubclass(kind, tuple) and arguments and Ellipsis not in arguments:
         return f'a list of {len(arguments)} entries'
-    if issubclass(kind, abc.Mapping):
-        return 'a dict'
-    if kind is abc.Callable:
-        return 'a function'
-    if issubclass(kind, Path):
-        return 'a path'
-    if issubclass(kind, (list, tuple, set)) or kind.__module__ == 'collections.abc':
-        return 'a list'
-    return f'a dict (or {kind.__name__})'
+    return _form(kind)[1]
 
 
 def _shown(value: Any) -> str:

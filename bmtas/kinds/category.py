@@ -17,7 +17,7 @@ from bmtas.registry import KINDS
 
 from .base import Draw, to_array
 from .image import ImageKind
-from .values import ClassIds, Ids, as_numbers, whole_numbers
+from .values import ClassIds, as_numbers
 
 UNLABELLED = -1
 
@@ -49,14 +49,8 @@ class Category(ClassIds, ImageKind):
         raw = np.asarray(raw)
         if raw.size != 1:
             raise ValueError(f'{path}: a category is one number, this is {raw.shape}')
-        ids = Ids(
-            self.num_classes,
-            as_numbers(self.ignore, 'ignore'),
-            self.offset,
-            self.remap,
-            UNLABELLED,
-        )
-        return ids.decode(whole_numbers(raw.reshape(1), path), path, np.int64).reshape(())
+        ignore = as_numbers(self.ignore, 'ignore')
+        return self.ids_of(raw.reshape(1), ignore, path, np.int64).reshape(())
 
     def to_tensor(self, array: np.ndarray) -> Tensor:
         # many tasks have many labels: no way over a Python number

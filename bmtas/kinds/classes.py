@@ -17,7 +17,7 @@ from bmtas.registry import KINDS
 from .base import Draw, to_array
 from .colours import NO_LABEL, class_colours
 from .maps import MapKind, one_channel
-from .values import ClassIds, Ids, as_numbers, whole_numbers
+from .values import ClassIds, as_numbers
 
 SMALL = 255
 """Up to this number of classes, ids fit into a byte and 255 has no label."""
@@ -51,12 +51,11 @@ class Classes(ClassIds, MapKind):
 
     def decode(self, raw: np.ndarray, path: Path) -> np.ndarray:
         """Ids (H, W): uint8, int32 beyond 255 classes."""
-        raw = whole_numbers(one_channel(raw, path, 'a label map'), path)
+        raw = one_channel(raw, path, 'a label map')
         ignore = as_numbers(self.ignore, 'ignore')
         if self.ignore is None and self.remap is None:
             ignore = (SMALL,) if self.num_classes <= SMALL else (-1, 65535)
-        ids = Ids(self.num_classes, ignore, self.offset, self.remap, self.ignored)
-        return ids.decode(raw, path, np.uint8 if self.num_classes <= SMALL else np.int32)
+        return self.ids_of(raw, ignore, path, np.uint8 if self.num_classes <= SMALL else np.int32)
 
     def to_tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array.astype(np.int64))

@@ -99,30 +99,36 @@ class ClassIds:
         """Where there is an id."""
         return label != self.ignored
 
+    def ids_of(
+        self, raw: np.ndarray, ignore: tuple[int, ...], path: Path, dtype: type
+    ) -> np.ndarray:
+        """Class ids of an array of whole numbers, ``self.ignored`` where there is no label.
 
-class Ids:
-    """From the values of a file to class ids.
+        Raises:
+            ValueError: A value with a fraction, or one that is neither ignored nor an id.
+        """
+        raw = whole_numbers(raw, path)
+        low, high = int(raw.min()), int(raw.max())
+        if high - low < TABLE and high < 2**63:  # one pass over the pixels, whatever the rules
+            values, where = np.arange(low, high + 1), raw
+            if low:
+                where = raw.astype(np.int64) - low
+        else:
+            values, where = np.unique(raw, return_inverse=True)
+            where = where.reshape(raw.shape)
+        ids, wrong = self._convert(values, ignore)
+        if wrong.any() and (found := wrong[where]).any():
+            value = int(raw[found].min())
+            raise ValueError(
+                f'{path}: value {value} decodes to class {int(ids[where][found].min())}, outside '
+                f'0..{self.num_classes - 1}; check num_classes, ignore, offset and remap of the '
+                'label'
+            )
+        return ids.astype(dtype)[where]
 
-    Args:
-        count: Number of classes; ids are 0 to count - 1.
-        ignore: Values of the file that mean "no label".
-        offset: Added to all other values.
-        remap: Table file value -> class id instead of ``offset``; other values have no label.
-        blank: The id that stands for "no label".
-    """
-
-    def __init__(
-        self,
-        count: int,
-        ignore: tuple[int, ...],
-        offset: int,
-        remap: Mapping[int, int] | None,
-        blank: int,
-    ) -> None:
-        self.count, self.ignore, self.offset, self.blank = count, ignore, offset, blank
-        self.remap = None if remap is None else {int(k): int(v) for k, v in remap.items()}
-
-    def convert(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _convert(
+        self, values: np.ndarray, ignore: tuple[int, ...]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Ids (M,) int64 of values, and which of them are impossible (M,) bool."""
         if self.remap is None:
             # far from zero, the sum with the offset could come back into range
@@ -130,33 +136,9 @@ class Ids:
             ids = np.where(small, values.astype(np.int64) + self.offset, -1)
             known = np.ones(len(values), bool)
         else:
-            ids = np.array([self.remap.get(int(value), 0) for value in values], np.int64)
-            known = np.array([int(value) in self.remap for value in values], bool)
-        known &= ~np.isin(values, self.ignore)
-        wrong = known & ((ids < 0) | (ids >= self.count))
-        return np.where(known, ids, self.blank), wrong
-
-    def decode(self, raw: np.ndarray, path: Path, dtype: type) -> np.ndarray:
-        """Class ids of an array of integers.
-
-        Raises:
-            ValueError: A value that is neither ignored nor an id.
-        """
-        low, high = int(raw.min()), int(raw.max())
-        if (
-            high - low < TABLE and high < 2**63
-        ):  # through a table: one pass over the pixels, whatever the rules
-            values, where = np.arange(low, high + 1), raw
-            if low:
-                where = raw.astype(np.int64) - low
-        else:
-            values, where = np.unique(raw, return_inverse=True)
-            where = where.reshape(raw.shape)
-        ids, wrong = self.convert(values)
-        if wrong.any() and (found := wrong[where]).any():
-            value = int(raw[found].min())
-            raise ValueError(
-                f'{path}: value {value} decodes to class {int(ids[where][found].min())}, outside '
-                f'0..{self.count - 1}; check num_classes, ignore, offset and remap of the label'
-            )
-        return ids.astype(dtype)[where]
+            remap = {int(value): index for value, index in self.remap.items()}
+            ids = np.array([remap.get(int(value), 0) for value in values], np.int64)
+            known = np.array([int(value) in remap for value in values], bool)
+        known &= ~np.isin(values, ignore)
+        wrong = known & ((ids < 0) | (ids >= self.num_classes))
+        return np.where(known, ids, self.ignored), wrong
