@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -103,11 +104,6 @@ def _resume_headers(part: Path, info: Path, url: str) -> tuple[int, dict[str, st
     return size, {'Range': f'bytes={size}-', 'If-Range': known['validator']}
 
 
-def _total(response: Any, start: int) -> int | None:
-    length = response.headers.get('Content-Length')
-    return start + int(length) if length is not None else None
-
-
 def _transfer(url: str, part: Path, info: Path, progress: Progress, timeout: float) -> None:
     """One attempt; appends to ``part`` what the server sends.
 
@@ -127,7 +123,8 @@ def _transfer(url: str, part: Path, info: Path, progress: Progress, timeout: flo
         if not start:  # what is there belongs to another file, and must not be taken for this one's
             part.unlink(missing_ok=True)
         info.write_text(json.dumps(dict(url=url, validator=validator)))
-        total = _total(response, start)
+        length = response.headers.get('Content-Length')
+        total = None if length is None else start + int(length)
         free = shutil.disk_usage(part.parent).free
         if total is not None and total - start > free:
             raise ValueError(
@@ -263,9 +260,5 @@ def unpack(
 
 def count_files(root: Path) -> dict[str, int]:
     """Suffix -> number of files below ``root``."""
-    counts: dict[str, int] = {}
-    for _, _, names in os.walk(root):
-        for name in names:
-            suffix = os.path.splitext(name)[1].lower()
-            counts[suffix] = counts.get(suffix, 0) + 1
-    return counts
+    names = (name for _, _, files in os.walk(root) for name in files)
+    return Counter(os.path.splitext(name)[1].lower() for name in names)

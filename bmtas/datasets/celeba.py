@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,7 @@ class CelebA(ImageFilesDataset):
     Args:
         data_root: Folder of the data set.
         split: ``train``, ``val`` or ``test``.
-        labels: Names of attributes as published; all by default.
-        pipeline, augmentation_seed, kinds: See ``MultiTaskDataset``.
+        options: See ``ImageLevelDataset``; label keys are the names of the attributes.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -42,10 +41,7 @@ class CelebA(ImageFilesDataset):
         self,
         data_root: str,
         split: str = 'train',
-        labels: Sequence[str] | None = None,
-        pipeline: Sequence[Mapping[str, Any] | Callable] = (),
-        augmentation_seed: int = 0,
-        kinds: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         check_split('CelebA', split, SPLITS)
         self.folder = Path(data_root) / 'img_align_celeba'
@@ -54,8 +50,7 @@ class CelebA(ImageFilesDataset):
         chosen = np.flatnonzero(partition == SPLITS.index(split))
         self.files = [files[index] for index in chosen]
         table = {name: ids[chosen] for name, ids in table.items()}
-        classes = dict.fromkeys(table, 2)
-        super().__init__(table, classes, labels, split, pipeline, augmentation_seed, kinds)
+        super().__init__(table, dict.fromkeys(table, 2), split, **options)
 
 
 def read_attributes(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,7 @@ class CUB200(ImageFilesDataset):
         split: ``train``, ``val`` (every tenth of the training images), ``trainval``, ``test``.
         not_visible: Whether an attribute of certainty 1 ("not visible") is unlabelled
             (``ignore``) or taken as it stands (``keep``).
-        labels: Keys to load; all by default.
-        pipeline, augmentation_seed, kinds: See ``MultiTaskDataset``.
+        options: See ``ImageLevelDataset``.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -50,10 +49,7 @@ class CUB200(ImageFilesDataset):
         data_root: str,
         split: str = 'train',
         not_visible: str = 'ignore',
-        labels: Sequence[str] | None = None,
-        pipeline: Sequence[Mapping[str, Any] | Callable] = (),
-        augmentation_seed: int = 0,
-        kinds: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         check_split('CUB200', split, ('train', 'val', 'trainval', 'test'))
         if not_visible not in ('ignore', 'keep'):
@@ -79,8 +75,7 @@ class CUB200(ImageFilesDataset):
         path = root / 'attributes' / 'image_attribute_labels.txt'
         ids = read_attribute_labels(path, list(map(int, names)), not_visible == 'ignore')
         table = {f'attribute_{n + 1:03d}': ids[chosen, n] for n in range(NUM_ATTRIBUTES)}
-        classes = dict.fromkeys(table, 2)
-        super().__init__(table, classes, labels, split, pipeline, augmentation_seed, kinds)
+        super().__init__(table, dict.fromkeys(table, 2), split, **options)
 
 
 def _pairs(path: Path) -> dict[str, str]:

@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,6 @@ SETS: Mapping[str, tuple[int, ...]] = dict(
 )
 """Label keys of two classes -> the digits that are in class 1."""
 
-_MAGIC = {0x00000803: 3, 0x00000801: 1}
-
 
 def digit_table(digits: np.ndarray) -> dict[str, np.ndarray]:
     """Labels of digits (N,): ``digit`` itself, and whether it is in each of ``SETS``."""
@@ -45,10 +43,10 @@ def digit_table(digits: np.ndarray) -> dict[str, np.ndarray]:
 class _DigitImages(ImageLevelDataset):
     """Grey images (N, h, w) uint8, enlarged to one size."""
 
-    def __init__(self, images, digits, size, labels, split, pipeline, seed, kinds) -> None:
+    def __init__(self, images, digits, size, split, /, **options: Any) -> None:
         self.images, self.size = images, size
         classes = dict(digit=10, **dict.fromkeys(SETS, 2))
-        super().__init__(digit_table(digits), classes, labels, split, pipeline, seed, kinds)
+        super().__init__(digit_table(digits), classes, split, **options)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -66,8 +64,7 @@ class Digits(_DigitImages):
     Args:
         split: ``train`` (1000), ``val`` (197) or ``test`` (600), by a fixed permutation.
         size: Side of the enlarged image in pixels.
-        labels: Keys of ``SETS`` and ``digit``; all by default.
-        pipeline, augmentation_seed, kinds: See ``MultiTaskDataset``.
+        options: See ``ImageLevelDataset``; label keys are those of ``SETS`` and ``digit``.
 
     Raises:
         ModuleNotFoundError: scikit-learn is not installed.
@@ -77,10 +74,7 @@ class Digits(_DigitImages):
         self,
         split: str = 'train',
         size: int = 32,
-        labels: Sequence[str] | None = None,
-        pipeline: Sequence[Mapping[str, Any] | Callable] = (),
-        augmentation_seed: int = 0,
-        kinds: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         try:
             from sklearn.datasets import load_digits
@@ -94,7 +88,7 @@ class Digits(_DigitImages):
         order = np.random.default_rng(0).permutation(len(data.target))[slice(*bounds[split])]
         images = np.round(data.images[order] * (255 / 16)).astype(np.uint8)
         digits = data.target[order]
-        super().__init__(images, digits, size, labels, split, pipeline, augmentation_seed, kinds)
+        super().__init__(images, digits, size, split, **options)
 
 
 @DATASETS.register_module()
@@ -110,8 +104,7 @@ class IdxImages(_DigitImages):
         data_root: Folder of the files.
         split: ``train``, ``val`` (every tenth of the training images), ``trainval``, ``test``.
         size: Side of the enlarged image in pixels.
-        labels: Keys of ``SETS`` and ``digit``; all by default.
-        pipeline, augmentation_seed, kinds: See ``MultiTaskDataset``.
+        options: See ``ImageLevelDataset``; label keys are those of ``SETS`` and ``digit``.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -123,10 +116,7 @@ class IdxImages(_DigitImages):
         data_root: str,
         split: str = 'train',
         size: int = 32,
-        labels: Sequence[str] | None = None,
-        pipeline: Sequence[Mapping[str, Any] | Callable] = (),
-        augmentation_seed: int = 0,
-        kinds: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         check_split('IdxImages', split, ('train', 'val', 'trainval', 'test'))
         stem = 't10k' if split == 'test' else 'train'
@@ -140,7 +130,7 @@ class IdxImages(_DigitImages):
         if split != 'test':
             chosen = held_out(len(images), split)
             images, digits = images[chosen], digits[chosen]
-        super().__init__(images, digits, size, labels, split, pipeline, augmentation_seed, kinds)
+        super().__init__(images, digits, size, split, **options)
 
     def image_names(self) -> list[str]:
         """The images have no names; their checksum stands for all of them."""
@@ -165,9 +155,8 @@ def read_idx(path: Path, rank: int) -> np.ndarray:
         content = path.read_bytes() if used == path else gzip.decompress(packed.read_bytes())
     except (EOFError, OSError, zlib.error) as error:
         raise ValueError(f'{used}: the file is truncated or damaged ({error})') from None
-    magic = struct.unpack('>I', content[:4])[0] if len(content) >= 4 else 0
-    if _MAGIC.get(magic) != rank:
-        expected = next(number for number, found in _MAGIC.items() if found == rank)
+    magic, expected = int.from_bytes(content[:4], 'big'), 0x800 + rank  # 8: bytes
+    if magic != expected:
         raise ValueError(
             f'{used}: magic number 0x{magic:08x}, expected 0x{expected:08x}; it is no IDX file of '
             f'{rank} dimensions'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ class ImageLevelDataset(MultiTaskDataset):
     Args:
         table: Label key -> ids of all images of the split (N,), -1 unlabelled.
         classes: Label key -> number of classes.
+        split: Name of the split.
         labels: Keys to load, all by default.
-        split: Name of the split, for messages.
-        pipeline, augmentation_seed, kinds: See ``MultiTaskDataset``.
+        options: See ``MultiTaskDataset``.
 
     Subclasses implement ``image``.
 
@@ -40,11 +40,10 @@ class ImageLevelDataset(MultiTaskDataset):
         self,
         table: Mapping[str, np.ndarray],
         classes: Mapping[str, int],
-        labels: Sequence[str] | None,
         split: str,
-        pipeline: Sequence[Mapping[str, Any] | Callable],
-        augmentation_seed: int,
-        kinds: Mapping[str, Any] | None,
+        /,  # given by subclasses, not by configs
+        labels: Sequence[str] | None = None,
+        **options: Any,
     ) -> None:
         labels = tuple(table) if labels is None else tuple(labels)
         for name in labels:
@@ -57,7 +56,7 @@ class ImageLevelDataset(MultiTaskDataset):
         self.known_kinds = {name: Category(classes[name]) for name in labels}
         if split == 'train':
             warn_constant(self.table, type(self).__name__)
-        super().__init__(labels, pipeline, augmentation_seed, kinds)
+        super().__init__(labels, **options)
 
     def image(self, index: int) -> tuple[np.ndarray, str, str | None]:
         """Image (H, W, 3) uint8, its id, and its path if it has one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ class NumpyFolders(MultiTaskFolder):
     the order of their numbers.
 
     Args:
-        args, kwargs: Of ``MultiTaskFolder``; ``img_folder`` is ``image`` by default, and the files
-            of labels end in ``.npy``.
+        data_root: Folder with the folders of the splits.
+        split: ``train``, ``val`` ...
+        labels, label_files, img_folder: See ``MultiTaskFolder``; all files end in ``.npy``.
+        pipeline, augmentation_seed, kinds: See ``MultiTaskFolder``.
 
     Raises:
         FileNotFoundError: The folder of the split is missing or empty.
@@ -30,15 +33,27 @@ class NumpyFolders(MultiTaskFolder):
     """
 
     def __init__(
-        self, data_root: str, split: str, *args: Any, img_folder: str = 'image', **kwargs: Any
+        self,
+        data_root: str,
+        split: str,
+        labels: Sequence[str] | None = None,
+        label_files: Mapping[str, Mapping[str, Any]] | None = None,
+        img_folder: str = 'image',
+        pipeline: Sequence[Mapping[str, Any] | Callable] = (),
+        augmentation_seed: int = 0,
+        kinds: Mapping[str, Any] | None = None,
     ) -> None:
-        files = {
-            name: dict(spec, suffix='.npy')
-            for name, spec in (kwargs.pop('label_files', None) or {}).items()
-        }
-        root = str(Path(data_root) / split)
-        options = dict(img_folder=img_folder, img_suffix='.npy', label_files=files)
-        super().__init__(root, split, *args, **options, **kwargs)
+        super().__init__(
+            str(Path(data_root) / split),
+            split,
+            labels,
+            {name: dict(spec, suffix='.npy') for name, spec in (label_files or {}).items()},
+            img_folder,
+            '.npy',
+            pipeline=pipeline,
+            augmentation_seed=augmentation_seed,
+            kinds=kinds,
+        )
 
     def read_ids(self) -> list[str]:
         folder = self.data_root / self.img_folder

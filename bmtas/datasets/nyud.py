@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +80,8 @@ class NYUD(MultiTaskFolder):
         split: ``train`` (795 images) or ``val`` (654).
         labels: Keys of the labels to load; all by default.
         layout: Key of ``LAYOUTS``; detected from the files if None.
-        label_files: Changes to single labels of the layout, e.g.
+        options: See ``MultiTaskFolder``; ``label_files`` changes single labels of the layout, e.g.
             ``dict(depth=dict(suffix='.mat', key='depth'))``.
-        pipeline: Transforms.
-        augmentation_seed: Seed of the transforms' random numbers.
-        kinds: Label key -> kind that the task table expects.
     """
 
     expected_sizes = dict(train=795, val=654)
@@ -95,10 +92,7 @@ class NYUD(MultiTaskFolder):
         split: str,
         labels: Sequence[str] | None = None,
         layout: str | None = None,
-        label_files: Mapping[str, Mapping[str, Any]] | None = None,
-        pipeline: Sequence[Mapping[str, Any] | Callable] = (),
-        augmentation_seed: int = 0,
-        kinds: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         if layout is not None and layout not in LAYOUTS:
             raise ValueError(f'NYUD: unknown layout {layout!r}, choose from {sorted(LAYOUTS)}')
@@ -110,16 +104,8 @@ class NYUD(MultiTaskFolder):
                 self.layout = detect_layout(root)
             except FileNotFoundError as error:
                 raise FileNotFoundError(f'{error}; {self.how_to_get}') from None
-        super().__init__(
-            data_root,
-            split,
-            labels,
-            label_files,
-            img_suffix=LAYOUTS[self.layout or 'png']['img_suffix'],
-            pipeline=pipeline,
-            augmentation_seed=augmentation_seed,
-            kinds=kinds,
-        )
+        img_suffix = LAYOUTS[self.layout or 'png']['img_suffix']
+        super().__init__(data_root, split, labels, **{'img_suffix': img_suffix, **options})
 
     @property
     def published(self) -> str:

@@ -71,6 +71,6 @@ class PascalContext(MultiTaskFolder):
             semseg=ContextSemsegReader(),
             human_parts=PersonPartsReader(),
             sal=LabelFile('sal_distill', 'mask', threshold=127.5),
-            normals=ContextNormalsReader(classes=self.normals_classes),
+            normals=ContextNormalsReader(self.normals_classes),
             edge=ContextEdgeReader(),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import cv2
@@ -82,23 +82,13 @@ class _Reader:
 
 
 class ContextSemsegReader(_Reader):
-    """21 classes (background and those of VOC), from the first folder that has the image.
-
-    Args:
-        folders: In the order in which they are tried.
-    """
+    """21 classes (background and those of VOC), of VOC itself where it has the image."""
 
     kind = Classes(21)
 
-    def __init__(self, folders: Sequence[str] = ('semseg/VOC12', 'semseg/pascal-context')) -> None:
-        self.folders = tuple(folders)
-
     def paths(self, root: Path, img_id: str) -> list[Path]:
-        for folder in self.folders[:-1]:
-            path = root / folder / f'{img_id}.png'
-            if path.is_file():
-                return [path]
-        return [root / self.folders[-1] / f'{img_id}.png']
+        path = root / 'semseg' / 'VOC12' / f'{img_id}.png'
+        return [path if path.is_file() else root / 'semseg' / 'pascal-context' / path.name]
 
     def read(self, root: Path, img_id: str) -> np.ndarray:
         path = self.paths(root, img_id)[0]
@@ -121,18 +111,12 @@ class ContextNormalsReader(_Reader):
     """Distilled normals, kept where the class of the pixel is one that the teacher knew.
 
     Args:
-        folder: Folder of the 8-bit PNG files, n = 2 v / 255 - 1, axes as in the files.
         classes: Context class ids on which normals are valid; None for everywhere.
     """
 
     kind = Normals()
 
-    def __init__(
-        self,
-        folder: str = 'normals_distill',
-        classes: Collection[int] | None = NORMALS_CLASSES,
-    ) -> None:
-        self.folder = folder
+    def __init__(self, classes: Collection[int] | None) -> None:
         self.valid = None
         if classes is not None:
             self.valid = np.zeros(NUM_CONTEXT_CLASSES + 1, bool)
@@ -141,7 +125,7 @@ class ContextNormalsReader(_Reader):
             self.valid[list(classes)] = True
 
     def paths(self, root: Path, img_id: str) -> list[Path]:
-        paths = [root / self.folder / f'{img_id}.png']
+        paths = [root / 'normals_distill' / f'{img_id}.png']
         if self.valid is not None:
             paths.append(root / LABEL_MAPS / f'{img_id}.mat')
         return paths
@@ -168,10 +152,9 @@ class PersonPartsReader(_Reader):
     """
 
     kind = Classes(7)
-    folder = 'human_parts'
 
     def paths(self, root: Path, img_id: str) -> list[Path]:
-        return [root / self.folder / f'{img_id}.mat']
+        return [root / 'human_parts' / f'{img_id}.mat']
 
     def read(self, root: Path, img_id: str) -> np.ndarray:
         path = self.paths(root, img_id)[0]

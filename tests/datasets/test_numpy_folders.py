@@ -7,6 +7,7 @@ from bmtas.datasets import NumpyFolders
 from bmtas.datasets.check import check_sample
 from bmtas.engine.config import load_config
 from bmtas.registry import DATASETS
+from bmtas.typed import accepted_arguments
 
 SIZE = (16, 24)
 
@@ -57,6 +58,10 @@ def test_bmtas_check_reads_the_images_as_training_does(root):
     np.save(root / 'val' / 'image' / '0.npy', np.full((4, 4, 3), 7.0))
     [problem] = check_sample(NumpyFolders(str(root), 'val'), 0).problems
     assert 'an image holds bytes or floats' in problem
+
+
+def test_options_that_would_do_nothing_are_unknown():
+    assert not {'img_suffix', 'split_folder'} & set(accepted_arguments(NumpyFolders))
 
 
 def test_mistakes_name_the_file(root):

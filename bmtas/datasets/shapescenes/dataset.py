@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ class ShapeScenes(MultiTaskDataset):
         motion: Strength of the movement; 0 gives equal frames.
         neighbours: Offsets of frames of the same clip that come along as ``frames``, e.g. (-1, 1);
             beyond the ends the first or the last frame.
-        pipeline, augmentation_seed, kinds: See ``MultiTaskDataset``.
+        options: See ``MultiTaskDataset``.
     """
 
     metainfo: Mapping[str, Any] = dict(classes=CLASSES, parts=PARTS)
@@ -90,11 +90,9 @@ class ShapeScenes(MultiTaskDataset):
         clip: int = 1,
         motion: float = 1.0,
         neighbours: Sequence[int] = (),
-        pipeline: Sequence[Mapping[str, Any] | Callable] = (),
-        augmentation_seed: int = 0,
-        kinds: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(labels, pipeline, augmentation_seed, kinds)
+        super().__init__(labels, **options)
         for name in self.labels:
             _choose('labels', name, tuple(KNOWN))
         _choose('split', split, SPLITS)
