@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -298,21 +298,31 @@ def probe(
     return np.array(routes), losses[:, slots].transpose(1, 0, 2)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+def command(description: str, seeds: int) -> argparse.ArgumentParser:
+    """The options of a script that writes one file for each regime and teacher."""
+    parser = argparse.ArgumentParser(description=description.split('\n')[0])
     parser.add_argument('--regimes', choices=REGIMES, nargs='+', default=list(REGIMES))
     parser.add_argument('--teachers', type=int, default=20)
-    parser.add_argument('--seeds', type=int, default=8)
+    parser.add_argument('--seeds', type=int, default=seeds)
     parser.add_argument('--dir', type=Path, required=True, help='folder of the tables')
-    args = parser.parse_args()
+    return parser
+
+
+def missing(args: argparse.Namespace, kind: str = '') -> Iterator[tuple[Regime, int, Path]]:
+    """Regime, teacher and file of what the folder has not; each is timed until the next."""
     torch.set_num_threads(1)
-    args.dir.mkdir(parents=True, exist_ok=True)
     for teacher, regime in product(range(args.teachers), args.regimes):
-        path = args.dir / f'{regime}_{teacher:02d}.npz'
+        path = args.dir / f'{regime}_{teacher:02d}{kind}.npz'
         if not path.is_file():
             start = time.process_time()
-            make_table(REGIMES[regime], teacher, range(args.seeds)).save(path)
+            yield REGIMES[regime], teacher, path
             print(f'{path}: {time.process_time() - start:.1f} s', flush=True)
+
+
+def main() -> None:
+    args = command(__doc__, seeds=8).parse_args()
+    for regime, teacher, path in missing(args):
+        make_table(regime, teacher, range(args.seeds)).save(path)
 
 
 if __name__ == '__main__':

@@ -13,13 +13,10 @@ variants change one thing each. Those of equal length run side by side and see t
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -30,15 +27,17 @@ from planted import (
     OUTPUTS,
     POWER,
     RATE,
-    REGIMES,
     WIDTH,
     Problem,
+    command,
     draw_problem,
+    missing,
 )
 from torch import Tensor
 
 from bmtas.branching import BranchingTree, expected_cost
 from bmtas.search.gradient.decoding import sharing_probability
+from bmtas.search.tree_table import save_arrays
 
 WARMUP, CYCLES, ALPHA_PHASE, WEIGHT_PHASE = 100, 20, 10, 40
 ALPHA_RATE, HOT, COLD = 0.05, 5.0, 0.1
@@ -225,23 +224,12 @@ def search_all(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--regimes', choices=REGIMES, nargs='+', default=list(REGIMES))
+    parser = command(__doc__, seeds=2)
     parser.add_argument('--variants', choices=VARIANTS, nargs='+', default=list(VARIANTS))
-    parser.add_argument('--teachers', type=int, default=20)
-    parser.add_argument('--seeds', type=int, default=2)
-    parser.add_argument('--dir', type=Path, required=True, help='folder of the tables')
     args = parser.parse_args()
-    torch.set_num_threads(1)
-    args.dir.mkdir(parents=True, exist_ok=True)
-    for teacher, regime in product(range(args.teachers), args.regimes):
-        path = args.dir / f'{regime}_{teacher:02d}.searches.npz'
-        if not path.is_file():
-            start = time.process_time()
-            problem = draw_problem(REGIMES[regime], teacher)
-            found = search_all(problem, range(args.seeds), args.variants)
-            np.savez_compressed(path, **found)
-            print(f'{path}: {time.process_time() - start:.1f} s', flush=True)
+    for regime, teacher, path in missing(args, '.searches'):
+        problem = draw_problem(regime, teacher)
+        save_arrays(path, **search_all(problem, range(args.seeds), args.variants))
 
 
 if __name__ == '__main__':

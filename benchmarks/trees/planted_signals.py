@@ -16,11 +16,7 @@ beside the tables. Every array has the seeds first:
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Sequence
-from itertools import product
-from pathlib import Path
 
 import numpy as np
 import planted
@@ -31,6 +27,7 @@ from torch import Tensor
 from bmtas.branching import BranchingTree, enumerate_trees
 from bmtas.search.bmn import dissimilarity, rank_affinity
 from bmtas.search.fafs import task_affinity
+from bmtas.search.tree_table import save_arrays
 from bmtas.search.uniform import tree_weights
 
 SHARES, LONGER = (0.25, 0.5), 3
@@ -156,20 +153,11 @@ def signals(problem: Problem, seeds: Sequence[int]) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--regimes', choices=planted.REGIMES, nargs='+', default=['easy', 'hard'])
-    parser.add_argument('--teachers', type=int, default=20)
-    parser.add_argument('--seeds', type=int, default=2)
-    parser.add_argument('--dir', type=Path, required=True, help='folder of the tables')
+    parser = planted.command(__doc__, seeds=2)
+    parser.set_defaults(regimes=['easy', 'hard'])
     args = parser.parse_args()
-    torch.set_num_threads(1)
-    for teacher, regime in product(range(args.teachers), args.regimes):
-        path = args.dir / f'{regime}_{teacher:02d}.signals.npz'
-        if not path.is_file():
-            start = time.process_time()
-            problem = planted.draw_problem(planted.REGIMES[regime], teacher)
-            np.savez_compressed(path, **signals(problem, range(args.seeds)))
-            print(f'{path}: {time.process_time() - start:.1f} s', flush=True)
+    for regime, teacher, path in planted.missing(args, '.signals'):
+        save_arrays(path, **signals(planted.draw_problem(regime, teacher), range(args.seeds)))
 
 
 if __name__ == '__main__':

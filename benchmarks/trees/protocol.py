@@ -61,10 +61,16 @@ class Trial:
 
     def signal(self, name: str) -> np.ndarray | None:
         """What the seed's column of a signal says; None where it has not been measured."""
-        found = self.signals
-        if found is None or name not in found or self.seed not in found['seeds']:
+        column = self._column(self.signals)
+        known = column is not None and name in self.signals
+        return self.signals[name][column] if known else None
+
+    def _column(self, found: Mapping[str, np.ndarray] | None) -> int | None:
+        """Place of the trial's seed in a file beside the table; None where it is not there."""
+        if found is None:
             return None
-        return found[name][found['seeds'].tolist().index(self.seed)]
+        places = np.flatnonzero(found['seeds'] == self.table.seeds[self.seed])
+        return int(places[0]) if len(places) else None
 
     def searches_of(self, variant: str, every: int = 1) -> Searches | None:
         """The gradient searches of a variant with this seed; None where there are none.
@@ -73,11 +79,10 @@ class Trial:
             variant: Its name.
             every: Every which lambda is taken, from the second of the first pair on.
         """
-        found = self.searches
-        if found is None or variant not in found['variants'] or self.seed not in found['seeds']:
+        found, column = self.searches, self._column(self.searches)
+        if column is None or variant not in found['variants']:
             return None
         row = found['variants'].tolist().index(variant)
-        column = found['seeds'].tolist().index(self.seed)
         chosen = slice(every // 2, None, every)
         routes = found['routes'][row, chosen, column]
         trees = [BranchingTree.from_routes(tree, self.table.tasks) for tree in routes]

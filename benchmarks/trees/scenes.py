@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bmtas.branching import BranchingTree
 from bmtas.datasets.shapescenes import ShapeScenes
+from bmtas.search.tree_table import save_arrays
 
 TASKS = {'semseg': 10, 'normals': 3, 'depth': 1, 'edge': 1}
 """Channels of each task's logits."""
@@ -34,8 +35,7 @@ def scenes(path: Path) -> dict[str, dict[str, Tensor]]:
             arrays[f'{name}/image'] = np.stack([sample['img'] for sample in samples])
             for task in TASKS:
                 arrays[f'{name}/{task}'] = np.stack([s['labels'][task] for s in samples])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, **arrays)
+        save_arrays(path, **arrays)
     with np.load(path) as stored:
         return {name: _tensors(stored, name) for name in SPLITS}
 

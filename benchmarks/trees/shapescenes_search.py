@@ -46,6 +46,7 @@ from bmtas.branching import BranchingTree, enumerate_trees, expected_cost
 from bmtas.search.gradient.decoding import sharing_probability
 from bmtas.search.gradient.hooks import batch_norms
 from bmtas.search.surrogate import probe_trees
+from bmtas.search.tree_table import save_arrays
 from bmtas.search.uniform import tree_weights
 
 NAMES = tuple(TASKS)
@@ -349,8 +350,8 @@ def write_beside(found: Found, table: Path) -> None:
         raise SystemExit(f'{path} has the seeds {known["seeds"].tolist()}; give the same')
     known['supergraph'] = found.of_seeds('supergraph', 'losses')
     known['supergraph_units'] = found.of_seeds('supergraph', 'units')
-    np.savez_compressed(path, **known)
-    np.savez_compressed(table.with_suffix('.searches.npz'), **found.searches())
+    save_arrays(path, **known)
+    save_arrays(table.with_suffix('.searches.npz'), **found.searches())
     content = dict(np.load(table))
     measured = found.of_seeds('probes', 'losses')  # (S, P, T)
     probes = np.full((measured.shape[1], len(content['seeds']), len(NAMES)), np.nan, np.float32)
@@ -358,7 +359,7 @@ def write_beside(found: Found, table: Path) -> None:
     probes[:, places] = measured.transpose(1, 0, 2)
     routes = [*probe_trees(LAYERS, len(NAMES)), BranchingTree.shared(LAYERS, NAMES).routes]
     content.update(probes=probes, probe_routes=np.array(routes, np.int8))
-    np.savez_compressed(table, **content)
+    save_arrays(table, **content)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from torch import Tensor
 from bmtas.branching import BranchingTree
 from bmtas.search.bmn import dissimilarity, rank_affinity
 from bmtas.search.fafs import stride_costs, task_affinity
+from bmtas.search.tree_table import save_arrays
 
 IMAGES = 200
 
@@ -86,7 +87,7 @@ def main() -> None:
     known = dict(np.load(path)) if path.is_file() else dict(seeds=np.array(args.seeds))
     if known['seeds'].tolist() != args.seeds:
         parser.error(f'{path} has the seeds {known["seeds"].tolist()}; give the same')
-    np.savez_compressed(path, **{**known, **signals(scenes(args.dir / 'scenes.npz'), args.seeds)})
+    save_arrays(path, **{**known, **signals(scenes(args.dir / 'scenes.npz'), args.seeds)})
 
 
 if __name__ == '__main__':

@@ -7,13 +7,20 @@ import zlib
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bmtas.branching import BranchingTree
 from bmtas.files import atomic_path, meant_as
 
-PROBES = ('probe_routes', 'probes')
+OPTIONAL = ('probe_routes', 'probes', 'seeds')
+
+
+def save_arrays(path: str | Path, **arrays: Any) -> None:
+    """Write a compressed ``.npz``, whole or not at all."""
+    with atomic_path(path) as part:
+        np.savez_compressed(part, **arrays)
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class TreeTable:
         test: (N, S, T) log losses of the test samples in the end: the truth.
         probe_routes: (P, L, T) of the trees of one split, the last is Shared; None without probes.
         probes: (P, S, T) held-out log losses of a short training of these from one Shared network.
+        seeds: (S,) their numbers; 0, 1, ... by default.
     """
 
     tasks: tuple[str, ...]
@@ -41,6 +49,11 @@ class TreeTable:
     test: np.ndarray
     probe_routes: np.ndarray | None = None
     probes: np.ndarray | None = None
+    seeds: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.seeds is None:
+            object.__setattr__(self, 'seeds', np.arange(self.test.shape[1]))
 
     @classmethod
     def load(cls, path: str | Path) -> TreeTable:
@@ -57,7 +70,7 @@ class TreeTable:
         try:
             with np.load(path) as stored:
                 content = {
-                    name: stored[name] for name in names if name in stored or name not in PROBES
+                    name: stored[name] for name in names if name in stored or name not in OPTIONAL
                 }
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError, OSError) as error:
             raise ValueError(f'table of trees {path}: not one, or damaged ({error})') from None
@@ -71,6 +84,7 @@ class TreeTable:
             layer_costs=(layers,),
             held_out=(num, table.test.shape[1], len(table.readings), tasks),
             test=(num, table.test.shape[1], tasks),
+            seeds=(table.test.shape[1],),
         )
         if table.probes is not None:
             probes = len(table.probes)
@@ -91,8 +105,7 @@ class TreeTable:
         content = {name: value for name, value in content.items() if value is not None}
         for name in {'held_out', 'test', 'probes'} & set(content):
             content[name] = content[name].astype(np.float32)
-        with atomic_path(path) as part:
-            np.savez_compressed(part, **content)
+        save_arrays(path, **content)
 
     @cached_property
     def trees(self) -> list[BranchingTree]:
@@ -137,4 +150,5 @@ class TreeTable:
             held_out=self.held_out[trees][:, seeds],
             test=self.test[trees][:, seeds],
             probes=None if self.probes is None else self.probes[:, seeds],
+            seeds=self.seeds[seeds],
         )

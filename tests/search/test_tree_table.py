@@ -11,11 +11,12 @@ from bmtas.search.tree_table import TreeTable
 
 def test_what_is_saved_is_read_again(make_table, tmp_path):
     table = make_table(noise=0.1, fixed=2.0)
-    table = replace(table, probe_routes=table.routes[:3], probes=table.test[:3])
+    seeds = np.array([3, 1, 4, 7])
+    table = replace(table, probe_routes=table.routes[:3], probes=table.test[:3], seeds=seeds)
     table.save(tmp_path / 'table.npz')
     again = TreeTable.load(tmp_path / 'table.npz')
     assert again.tasks == table.tasks and again.fixed_cost == 2.0
-    for name in ('routes', 'layer_costs', 'readings', 'held_out', 'test', 'probes'):
+    for name in ('routes', 'layer_costs', 'readings', 'held_out', 'test', 'probes', 'seeds'):
         np.testing.assert_allclose(getattr(again, name), getattr(table, name), rtol=1e-6)
     table = replace(table, probe_routes=None, probes=None)
     table.save(tmp_path / 'table.npz')
@@ -38,7 +39,9 @@ def test_complete_takes_the_trees_and_seeds_without_gaps(make_table):
     assert table.trained.sum(0).tolist() == [100, 90, 20]
     part = table.complete()  # 90 trees with two seeds are more than 20 with three
     assert part.test.shape == (90, 2, 4) and part.trained.all()
-    assert (part.routes == table.routes[:90]).all()
+    assert (part.routes == table.routes[:90]).all() and part.seeds.tolist() == [0, 1]
+    other = replace(table, test=test[:, [2, 0, 1]], held_out=table.held_out[:, [2, 0, 1]])
+    assert other.complete().seeds.tolist() == [1, 2]
     assert table.complete(3).test.shape == (20, 3, 4)
     for count in (1, 4):
         with pytest.raises(ValueError, match=f'trained with {count} seeds'):

@@ -194,6 +194,17 @@ def test_short_schedules_and_supergraphs_are_read_from_the_signals(with_signals)
     assert outcome.units.tolist() == play(same, with_signals)[0].units.tolist()
 
 
+def test_signals_are_those_of_the_seed_not_of_its_place_in_the_table(with_signals):
+    from dataclasses import replace
+
+    table = replace(with_signals.table, seeds=np.array([1, 3, 0, 2]))
+    for place, seed in enumerate(table.seeds):
+        trial = replace(with_signals, table=table, seed=place)
+        assert (trial.signal('short') == with_signals.signals['short'][seed]).all()
+    other = replace(with_signals, table=replace(table, seeds=np.arange(4, 8)))
+    assert other.signal('short') is None
+
+
 def test_thompson_pays_for_each_budget_what_it_trains(with_signals):
     import strategies
 
