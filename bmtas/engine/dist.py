@@ -109,19 +109,10 @@ def convert_sync_batchnorm(model: nn.Module) -> nn.Module:
     """Replace batch normalisation by its synchronised form, torch's own on a GPU."""
     if torch.cuda.is_available():
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    for name, child in model.named_children():
-        if isinstance(child, nn.modules.batchnorm._BatchNorm):
-            synced = GlooSyncBatchNorm(
-                child.num_features,
-                child.eps,
-                child.momentum,
-                child.affine,
-                child.track_running_stats,
-            )
-            synced.load_state_dict(child.state_dict())
-            setattr(model, name, synced.train(child.training))
-        else:
-            convert_sync_batchnorm(child)
+    for norm in model.modules():
+        if isinstance(norm, _BatchNorm):
+            # the very module: it may stand in several places, its weights may be frozen
+            norm.__class__ = GlooSyncBatchNorm
     return model
 
 

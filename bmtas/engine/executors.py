@@ -90,32 +90,33 @@ class _Process:
 
     def __init__(self, job: Job) -> None:
         self.cpu_s: float | None = None
-        self._code: int | None = None
         script = job.script()
         with open(make_folder(job.folder) / job.log, 'a') as log:
             log.write(f'\n$ {script}\n')
             log.flush()
-            self._pid = subprocess.Popen(
+            # kept: a Popen that nobody has is waited for by the next one that is made
+            self._process = subprocess.Popen(
                 ['/bin/sh', '-c', script],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 env=job_environment(),
                 start_new_session=True,
-            ).pid
+            )
 
     def code(self) -> int | None:
-        if self._code is None:
-            pid, status, usage = os.wait4(self._pid, os.WNOHANG)
+        if self._process.returncode is None:
+            pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
             if pid:
                 code = os.waitstatus_to_exitcode(status)
-                self._code = 128 - code if code > 128 else code  # the shell's word for a signal
+                # above 128 it is the shell's word for a signal
+                self._process.returncode = 128 - code if code > 128 else code
                 self.cpu_s = usage.ru_utime + usage.ru_stime
-        return self._code
+        return self._process.returncode
 
     def stop(self) -> None:
         if self.code() is None:
-            os.killpg(self._pid, signal.SIGTERM)
+            os.killpg(self._process.pid, signal.SIGTERM)
 
 
 class _Called:

@@ -136,6 +136,14 @@ def test_converted_batch_norm_equals_the_plain_one_in_one_process():
     torch.testing.assert_close(synced(x), plain(x))
 
 
+def test_conversion_keeps_frozen_weights_and_norms_that_stand_in_two_places():
+    norm = torch.nn.BatchNorm2d(4).requires_grad_(False)
+    twice = torch.nn.ModuleList([torch.nn.Sequential(norm), torch.nn.Sequential(norm)])
+    synced = convert_sync_batchnorm(twice)
+    assert synced[0][0] is synced[1][0] and isinstance(synced[0][0], GlooSyncBatchNorm)
+    assert not any(parameter.requires_grad for parameter in synced.parameters())
+
+
 def test_missing_variable_is_named(monkeypatch):
     for name in ('RANK', 'WORLD_SIZE'):
         monkeypatch.delenv(name, raising=False)

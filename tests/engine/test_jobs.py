@@ -106,6 +106,18 @@ def test_a_killed_job_is_started_again_once(make, tmp_path):
     assert (tmp_path / 'tries').read_text() == 'xx'
 
 
+def test_a_job_that_ends_while_another_is_started_is_not_lost(make):
+    """A process that nobody holds is waited for by the next one that Python starts."""
+    executor = Processes(2)
+    first = executor.start(make('first', commands=[['true']]))
+    while Path(f'/proc/{first._process.pid}/stat').read_text().split()[2] != 'Z':
+        time.sleep(0.01)
+    second = executor.start(make('second', commands=[['true']]))
+    assert first.code() == 0
+    while second.code() is None:
+        time.sleep(0.01)
+
+
 def test_an_interrupt_ends_the_running_jobs(make, tmp_path):
     path = tmp_path / 'pid'
     code = f'import os, time; open({str(path)!r}, "w").write(str(os.getpid())); time.sleep(60)'
