@@ -7,6 +7,7 @@ operands, concatenations list them. Units that are united carry one mask entry.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -189,7 +190,9 @@ class Tracer:
         raise AssertionError('a graph without output')
 
     def _call(self, node: fx.Node) -> Value | None:
-        name = node.target._schema.name.split('::')[-1].rstrip('_')
+        if node.target is operator.getitem:  # some pools give the places of their maxima, too
+            return self._values[node.args[0]] if node.args[1] == 0 else None
+        name = _operator(node)
         operands = [self._values[n] for n in node.all_input_nodes]
         known = [value for value in operands if value is not None]
         if not known:
@@ -201,7 +204,7 @@ class Tracer:
         if name in _NORMS:
             return self._norm(node, name, known[0])
         if name in _KEEP or (name in _SHIFT and len(known) == 1):
-            return replace(known[0], zero=known[0].zero and name in _KEEP)
+            return self._each(node, name, known[0])
         if name in ('add', 'sub', 'mul', 'div') and len(known) == len(operands):
             return self._combine(node, name, known)
         if name == 'cat':
@@ -264,7 +267,7 @@ class Tracer:
     def _norm_behind(self, node: fx.Node) -> str:
         users = list(node.users)
         alone = len(users) == 1 and users[0].op == 'call_function'
-        if alone and users[0].target._schema.name.split('::')[-1] in _NORMS:
+        if alone and _operator(users[0]) in _NORMS:
             return self._name(users[0])
         return ''
 
@@ -272,6 +275,20 @@ class Tracer:
         groups = node.args[1] if op == 'group_norm' else 1
         self._add(Site(self._name(node), op, x.units, x.units, groups, x.dim))
         return replace(x, zero=True)
+
+    def _each(self, node: fx.Node, op: str, x: Value) -> Value:
+        """An operator that works on every channel by itself."""
+        output = node.meta['val']
+        shape = (output[0] if isinstance(output, tuple) else output).shape
+        rank, axes = node.args[0].meta['val'].dim(), ()
+        if op in ('mean', 'softmax'):
+            given = node.args[1] if len(node.args) > 1 else None
+            axes = [given] if isinstance(given, int) else given or range(rank)
+        mixes = x.dim in [axis % rank for axis in axes]
+        if mixes or shape[x.dim : x.dim + 1] != (len(x.units),):
+            raise ValueError(f'{self._where(node)}: channels are mixed by {op!r}')
+        border = op == 'pad' and any(node.args[3:])
+        return replace(x, zero=x.zero and op in _KEEP and not border)
 
     def _combine(self, node: fx.Node, op: str, known: list[Value]) -> Value:
         first, product = known[0], op in ('mul', 'div')
@@ -315,6 +332,12 @@ class Tracer:
             order, (a, b) = list(range(rank)), (axis % rank for axis in node.args[1:3])
             order[a], order[b] = order[b], order[a]
         return replace(x, dim=order.index(x.dim))
+
+
+def _operator(node: fx.Node) -> str:
+    """Name of what a node calls, without the mark of work in place."""
+    schema = getattr(node.target, '_schema', None)
+    return str(node.target) if schema is None else schema.name.split('::')[-1].rstrip('_')
 
 
 def masked_sites(units: Units, sites: dict[str, Site]) -> Iterator[Site]:

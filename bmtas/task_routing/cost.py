@@ -153,7 +153,7 @@ def usage(
 
 def _bare(module: nn.Module, name: str) -> nn.Module:
     """The module of a site without the router behind it."""
-    child = module.get_submodule(name) if name else module
+    child = module.get_submodule(name)
     return getattr(child, 'inner', child)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from bmtas.engine import load_model, select_tasks
+from bmtas.engine import load_model, require, select_tasks
 from bmtas.files import atomic_path, make_folder
 from bmtas.models import MultiTaskModel
 from bmtas.registry import MODELS
@@ -48,6 +48,7 @@ def extract(
         ValueError: No routed network, an unknown task, or a result that would not be exact.
     """
     cfg, model = load_model(config, checkpoint, options, 'cpu')
+    require(cfg, 'input_size')
     encoder = model.encoder
     if not isinstance(encoder, RoutedEncoder):
         raise ValueError(
@@ -96,17 +97,5 @@ def _cost(model: MultiTaskModel, cfg: Config, **routing: Any) -> dict[str, int]:
     counted = count_run(model, size, **routing)
     heads = sum(count_params(model.heads[name]) for name in names)
     image = torch.zeros(1, 3, *size).to(memory_format=model.memory_format)
-    latency = measure_latency(_Call(model, names), image)
+    latency = measure_latency(model, image, None, 'tensor', names)
     return dict(madds=counted['madds'], params=count_params(model.encoder) + heads, latency=latency)
-
-
-class _Call(torch.nn.Module):
-    """A model run for some tasks."""
-
-    def __init__(self, model: MultiTaskModel, tasks: Sequence[str]) -> None:
-        super().__init__()
-        self.model, self.tasks = model, tasks
-
-    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Logits by task."""
-        return self.model(image, tasks=self.tasks)

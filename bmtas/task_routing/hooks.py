@@ -16,10 +16,21 @@ from bmtas.engine import position_rng, unwrap
 from bmtas.registry import HOOKS
 from bmtas.task_routing.mask_table import MaskTable
 from bmtas.task_routing.picture import draw_masks
+from bmtas.task_routing.routed import RoutedEncoder
 
 MASKS = 'masks.json'
 ROAMING = 72
 """Purpose of the random numbers, see ``bmtas.engine.seeding``."""
+
+
+def _encoder(runner: Any) -> RoutedEncoder:
+    encoder = unwrap(runner.model).encoder
+    if not isinstance(encoder, RoutedEncoder):
+        raise ValueError(
+            f'custom_hooks: masks are those of a RoutedEncoder, not of {type(encoder).__name__}; '
+            'leave out MaskFileHook and RoamingHook'
+        )
+    return encoder
 
 
 @HOOKS.register_module()
@@ -35,7 +46,7 @@ class MaskFileHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Compare with what stands there, and write."""
         path = Path(runner.work_dir) / MASKS
-        masks = unwrap(runner.model).encoder.masks
+        masks = _encoder(runner).masks
         if runner._resume and path.is_file():
             difference = MaskTable.from_file(path).difference(masks, rows=False)
             if difference:
@@ -54,7 +65,7 @@ class MaskFileHook(Hook):
 
     def after_train(self, runner: Any) -> None:
         """Write the masks that the run ended with."""
-        self._write(runner, unwrap(runner.model).encoder.masks)
+        self._write(runner, _encoder(runner).masks)
 
     def _write(self, runner: Any, masks: MaskTable) -> None:
         if is_main_process():
@@ -96,7 +107,7 @@ class RoamingHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Begin with the masks as they are."""
         if not self.seen:
-            layers = unwrap(runner.model).encoder.masks.layers
+            layers = _encoder(runner).masks.layers
             self.seen = {name: mask.copy() for name, mask in layers.items()}
             self.moves = dict.fromkeys(layers, 0)
 
@@ -106,7 +117,7 @@ class RoamingHook(Hook):
         """Move on schedule."""
         if not self.every_n_train_iters(runner, self.interval):
             return
-        encoder = unwrap(runner.model).encoder
+        encoder = _encoder(runner)
         layers = {}
         for index, (name, mask) in enumerate(encoder.masks.layers.items()):
             rng = position_rng(runner.seed or 0, ROAMING, runner.iter, index)

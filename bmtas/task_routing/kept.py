@@ -55,7 +55,7 @@ class KeptParts:
             frame.train(module.training)
         tensors, write_back = {}, []
         for name, (inputs, outputs) in indices.items():
-            bare = module.get_submodule(name) if name else module
+            bare = module.get_submodule(name)
             own = _tensors(getattr(bare, 'inner', bare), task)
             for key, whole in own.items():
                 cut = _cut(whole, inputs, outputs) if whole.dim() else whole

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bmtas.files import read_json, write_json
+from bmtas.files import meant_as, read_json, write_json
 from bmtas.task_routing.masks import check_rows, mask_statistics
 from bmtas.typed import check_value
 
@@ -110,7 +110,7 @@ class MaskTable:
         Raises:
             ValueError: A key is missing or a row does not fit; the message names source and key.
         """
-        try:
+        with meant_as('mask file', source):
             check_value(content['tasks'], list[str], 'tasks')
             for key, hint in (('scheme', str), ('seed', int), ('keep_ratio', float)):
                 check_value(content[key], hint, key)
@@ -121,12 +121,7 @@ class MaskTable:
                 if len(rows) != len(tasks):
                     raise ValueError(f'layers.{name}: {len(rows)} rows for {len(tasks)} tasks')
                 layers[name] = np.stack(rows)
-            keep_ratio = float(content['keep_ratio'])
-            return cls(tasks, layers, str(content['scheme']), int(content['seed']), keep_ratio)
-        except KeyError as error:
-            raise ValueError(f'{source}: no mask file, key {error} is missing') from None
-        except (TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f'{source}: no valid mask file: {error}') from None
+            return cls(tasks, layers, *(content[key] for key in ('scheme', 'seed', 'keep_ratio')))
 
     def to_file(self, path: str | Path) -> None:
         """Write as JSON."""

@@ -323,7 +323,7 @@ def make_masks(
         return table
     tree = None
     if name == 'tree' and 'branching' in options:
-        layers = max(plan.part_of.values())
+        layers = len(plan.sites) - 1
         tree = BranchingTree.from_file(options.pop('branching'), tasks, layers)
     layers = {}
     for group, units in plan.groups.items():

@@ -21,7 +21,7 @@ from bmtas.engine import (
     reported,
     unwrap,
 )
-from bmtas.engine.loops import PositionTrainLoop
+from bmtas.engine.loops import PositionTrainLoop, accumulates
 from bmtas.registry import LOOPS
 from bmtas.task_routing.routed import RoutedEncoder
 from bmtas.tasks import MultiTaskSample, Task, TaskMaps
@@ -70,6 +70,11 @@ class TaskSamplingLoop(PositionTrainLoop):
             )
         if draw == 'sample' and tasks_per_step != 1:
             raise ValueError("train_cfg.tasks_per_step: must be 1 with draw='sample'")
+        if accumulates(runner.optim_wrapper) > 1:
+            raise ValueError(
+                'optim_wrapper.accumulative_counts: must be 1 with TaskSamplingLoop, which steps '
+                'on every batch'
+            )
         self.tasks_per_step, self.draw = tasks_per_step, draw
         self._check_encoder()
 
@@ -110,11 +115,8 @@ class TaskSamplingLoop(PositionTrainLoop):
         rng = position_rng(self.runner.seed, DRAWS, self._iter)
         samples = batch['data_samples']
         if self.draw == 'batch':
-            names, routing, shares = (
-                self._draw_tasks(active_tasks(model.tasks, samples), rng),
-                {},
-                {},
-            )
+            names, routing = self._draw_tasks(active_tasks(model.tasks, samples), rng), {}
+            shares: dict[str, float] = {}
         else:
             rows, shares = self._draw_rows(model, labelled_tasks(model.tasks, samples), rng)
             names, routing = list(rows), dict(rows=rows)
@@ -152,8 +154,9 @@ class TaskSamplingLoop(PositionTrainLoop):
         for image, index in enumerate(chosen):
             if index is not None:
                 rows[index].append(image)
-        counts = torch.tensor([float(len(found)) for found in rows.values()])
-        counts = _sum_over_processes(counts).tolist()
+        sums = torch.tensor([float(len(found)) for found in rows.values()])
+        all_reduce(sums)
+        counts = sums.tolist()
         drawn = {model.tasks[index].name: rows[index] for index in rows if counts[index]}
         total = max(1.0, sum(counts))
         return drawn, {t.name: n / total for t, n in zip(model.tasks, counts) if n}
@@ -187,12 +190,3 @@ def _with_labels(sample: MultiTaskSample, labels: Collection[str]) -> MultiTaskS
 
 def _chosen(known: list[int], draw: float) -> int | None:
     return known[int(draw * len(known))] if known else None
-
-
-def _sum_over_processes(values: Tensor) -> Tensor:
-    if get_world_size() == 1:
-        return values
-    device = 'cuda' if torch.distributed.get_backend() == 'nccl' else 'cpu'
-    values = values.to(device)
-    all_reduce(values)
-    return values.cpu()

@@ -32,7 +32,7 @@ def slice_module(
     """
     module = copy.deepcopy(module)
     for name, site in sites.items():
-        child = module.get_submodule(name) if name else module
+        child = module.get_submodule(name)
         inputs, outputs = kept[site.inputs], kept[site.outputs]
         if not site.exact and not inputs.all():
             raise ValueError(
@@ -116,7 +116,6 @@ def _folded(module: nn.Module, sites: Mapping[str, Site]) -> nn.Module:
                 'the option out'
             )
         conv = module.get_submodule(name)
-        norm = nn.BatchNorm2d.eval(norm)
-        module.set_submodule(name, fuse_conv_bn_eval(conv.eval(), norm))
+        module.set_submodule(name, fuse_conv_bn_eval(conv.eval(), norm.eval()))
         module.set_submodule(site.norm, nn.Identity())
     return module

@@ -161,6 +161,7 @@ def test_a_file_of_another_network_is_refused(tasks, widths, message):
         (lambda c: c['layers']['layers.0']['rows'].pop(), 'layers.0: 3 rows for 4 tasks'),
         (lambda c: c['layers']['layers.0']['rows'].__setitem__(0, '3 4'), 'add up to 7'),
         (lambda c: c['layers']['layers.0']['rows'].__setitem__(0, '64'), "'a' keeps none"),
+        (lambda c: c['layers']['layers.0']['rows'].__setitem__(0, '9' * 30), 'too large'),
     ],
 )
 def test_a_damaged_file_is_one_line_that_names_it(tmp_path, break_it, message):

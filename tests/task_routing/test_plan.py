@@ -114,6 +114,53 @@ def test_an_operator_that_cannot_be_followed_is_named():
         trace(Unknown())
 
 
+class Gated(nn.Module):
+    """Weighs its channels by a function of them."""
+
+    def __init__(self, gate):
+        super().__init__()
+        self.conv, self.gate = nn.Conv2d(3, 4, 1), gate
+
+    def forward(self, x):
+        x = self.conv(x).relu()
+        return x * self.gate(x)
+
+
+@pytest.mark.parametrize(
+    'name, gate',
+    [
+        ('mean', lambda x: x.mean(1, keepdim=True)),
+        ('mean', lambda x: x.mean()),
+        ('softmax', lambda x: x.softmax(-3)),
+        ('pad', lambda x: nn.functional.pad(x, (0, 0, 0, 0, 1, 1))[:, 1:-1]),
+    ],
+)
+def test_what_mixes_channels_is_refused(name, gate):
+    """Masked ones would count: the compact network would compute something else."""
+    with pytest.raises(ValueError, match=f"channels are mixed by '{name}'"):
+        trace(Gated(gate))
+
+
+@pytest.mark.parametrize(
+    'gate',
+    [
+        lambda x: x.mean((2, 3), keepdim=True),
+        lambda x: x.softmax(-1),
+        lambda x: nn.functional.adaptive_max_pool2d(x, 1),
+        lambda x: nn.functional.pad(x, (1, 1))[..., 1:-1],
+    ],
+)
+def test_what_works_on_each_channel_keeps_it(gate):
+    found, sites, values, _ = trace(Gated(gate), 4)
+    assert np.array_equal(found.roots(values[0].units), sites['conv'].outputs)
+
+
+@pytest.mark.parametrize('value, exact', [(0.0, True), (1.0, False)])
+def test_a_border_of_another_value_than_zero_is_not_exact(value, exact):
+    layers = nn.Conv2d(3, 4, 1), nn.ReLU(), nn.ConstantPad2d(1, value), nn.Conv2d(4, 2, 1)
+    assert trace(nn.Sequential(*layers))[1]['3'].exact == exact
+
+
 def test_parts_in_front_of_first_layer_stay_whole():
     encoder = RoutedEncoder(LayeredBackbone('vgg11'), ('a', 'b'), keep_ratio=0.25, first_layer=3)
     kept = encoder.plan.spread(encoder.masks)

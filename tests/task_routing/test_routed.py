@@ -1,5 +1,6 @@
 """Routed networks: the masked network against the one that is cut out of it."""
 
+import json
 from functools import partial
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from bmtas.models.backbones import LayeredBackbone
+from bmtas.models.backbones import LayeredBackbone, register_architecture
 from bmtas.models.heads import DeepLabV3PlusHead, PooledLinearHead
 from bmtas.task_routing import CompactEncoder, RoutedEncoder
 
@@ -146,3 +147,21 @@ def test_masks_of_a_file_are_taken_and_others_refused(tmp_path):
     ]:
         with pytest.raises(ValueError, match=message):
             RoutedEncoder(backbone, tasks, scheme=scheme)
+
+
+def test_a_tree_counts_layers_without_channels_of_their_own(tmp_path):
+    """The last one is an activation."""
+
+    def conv(*sides):
+        return nn.Sequential(nn.Conv2d(*sides, 3, padding=1), nn.BatchNorm2d(sides[1]), nn.ReLU())
+
+    parts = dict(stem=conv(3, 8), first=conv(8, 8), second=nn.ReLU())
+    register_architecture('three_parts', lambda: nn.ModuleDict(parts))
+    backbone = LayeredBackbone(
+        'three_parts', 1, stem=['stem'], layers=['first', 'second'], aspp=False
+    )
+    content = dict(config=[[0, 1], [0, 1]], tasks=['a', 'b'])
+    (tmp_path / 'tree.json').write_text(json.dumps(content))
+    scheme = dict(name='tree', branching=str(tmp_path / 'tree.json'))
+    masks = RoutedEncoder(backbone, ('a', 'b'), scheme=scheme, seed=1).masks.layers
+    assert [bool((mask[0] == mask[1]).all()) for mask in masks.values()] == [True, False]

@@ -355,6 +355,8 @@ def test_bad_input_is_one_line(config, trained, tmp_path, capsys):
         "type='BranchedEncoder', routes='shared', backbone=dict(type='LayeredBackbone', "
         "arch='vgg11_bn', output_stride=32, aspp=False, width=0.125)))\n"
     )
+    hooked = tmp_path / 'hooked.py'
+    hooked.write_text(f"_base_ = '{shared}'\ncustom_hooks = [dict(type='MaskFileHook')]\n")
     work = ['--work-dir', str(tmp_path / 'w')]
     train = [str(config), *work, '--cfg-options']
     cases = [
@@ -363,6 +365,8 @@ def test_bad_input_is_one_line(config, trained, tmp_path, capsys):
         ([*train, 'train_cfg.tasks_per_step=9'], 'tasks_per_step: must be 1 ... 4'),
         ([*train, 'train_cfg.draw=sample'], "norm: 'per_task_stats' needs batches of one task"),
         ([str(shared), *work, '--cfg-options', 'train_cfg.draw=sample'], 'takes task ids'),
+        ([*train, 'optim_wrapper.accumulative_counts=2'], 'accumulative_counts: must be 1'),
+        ([str(hooked), *work], 'masks are those of a RoutedEncoder, not of BranchedEncoder'),
         ([*train, 'model.encoder.scheme.name=file'], "scheme 'file' needs masks=FILE"),
         ([*train, *_file(trained), 'model.encoder.backbone.width=0.25'], 'another width'),
         ([*train, *_file(trained), 'model.encoder.backbone.arch=vgg11'], 'another backbone'),

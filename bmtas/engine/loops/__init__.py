@@ -1,7 +1,7 @@
 """Control flow of a run: which data, which optimizer, in which order."""
 
 from .balanced_loop import BalancedTrainLoop
-from .base import UpdateLoop
+from .base import UpdateLoop, accumulates
 from .train_loop import PositionTrainLoop
 
-__all__ = ['BalancedTrainLoop', 'PositionTrainLoop', 'UpdateLoop']
+__all__ = ['BalancedTrainLoop', 'PositionTrainLoop', 'UpdateLoop', 'accumulates']
