@@ -162,7 +162,7 @@ def latencies(model: Any, images: torch.Tensor) -> dict[str, float]:
     clock = time.process_time if alone else None
 
     def spent(names: Sequence[str]) -> float:
-        return measure_latency(_Call(model, names), images[:1], clock=clock) / 1000
+        return measure_latency(model, images[:1], None, 'tensor', names, clock=clock) / 1000
 
     shares = encoder.thresholds is not None or encoder.from_layer > 0
     own = spent([base]) if base in encoder.tasks else 0.0
@@ -171,17 +171,6 @@ def latencies(model: Any, images: torch.Tensor) -> dict[str, float]:
         both = [base, task] if shares and base in encoder.tasks else [task]
         found[task] = spent(both) - (own if len(both) > 1 else 0.0)
     return found
-
-
-class _Call(nn.Module):
-    """A model's forward pass for some of its tasks."""
-
-    def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
-        super().__init__()
-        self.model, self.names = model, list(names)
-
-    def forward(self, images: torch.Tensor) -> Any:
-        return self.model(images, tasks=self.names)
 
 
 def report(model: Any, meter: Meter, size: Sequence[int], images: torch.Tensor) -> dict[str, Any]:

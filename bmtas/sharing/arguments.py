@@ -20,13 +20,16 @@ def add(command: str, parser: ArgumentParser) -> None:
 def apply(args: Namespace, cfg: Any) -> Any:
     """The config for the options that were given."""
     stage, task = getattr(args, 'stage', None), getattr(args, 'task', None)
-    if stage is not None and hasattr(args, 'branching'):
+    if task is not None and stage is None:
+        raise ValueError('--task: names whose stage is trained; give --stage, too')
+    if stage is not None:
         from bmtas.sharing.stages import prepare_stage, section_of
 
         task = section_of(cfg)['base_task'] if task is None else task
         return prepare_stage(cfg, stage, task, cfg.get('resume', False))
     if getattr(args, 'thresholds', None) is not None:
-        if cfg.model.get('encoder', {}).get('type') != 'DeltaEncoder':
+        encoder = (cfg.get('model') or {}).get('encoder') or {}
+        if encoder.get('type') != 'DeltaEncoder':
             raise ValueError('--thresholds: the config shares no computation (DeltaEncoder)')
         cfg.model.encoder.thresholds = args.thresholds
     return cfg

@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from bmtas.engine import build_runner, encoder_from_checkpoint, unwrap
+from bmtas.engine import build_runner, encoder_from_checkpoint, require, unwrap
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS, MODELS
 from bmtas.resources import without_weights
@@ -130,10 +130,7 @@ def load_network(cfg: Config, checkpoint: str) -> Any:
 def images_of(cfg: Config, model: Any, split: str, count: int) -> list[Tensor]:
     """Images spread over a split; where the network has video options and the data set clips,
     the first two frames of as many clips."""
-    loader = cfg.get(f'{split}_dataloader')
-    if not loader:
-        raise ValueError(f'{cfg.filename}: {split}_dataloader: missing, calibration needs it')
-    dataset = DATASETS.build(dict(loader['dataset']))
+    dataset = DATASETS.build(dict(cfg[f'{split}_dataloader']['dataset']))
     length = getattr(dataset, 'clip', 1) or 1
     steps = 2 if cfg.model.encoder.get('video') and length > 1 else 1
     clips = len(dataset) // length
@@ -171,6 +168,9 @@ def calibrate(
     """
     if goal != 'drop' and not 0 <= value <= 1 or value < 0:
         raise ValueError(f'--{goal}: must be in 0 to 1, got {value:g}')
+    if goal == 'drop' and split == 'train':
+        raise ValueError('--drop: scores are taken on a split that ends; --split val or test')
+    require(cfg, 'model', 'tasks', 'input_size', f'{split}_dataloader')
     if not issubclass(encoder_class(cfg.model.encoder), DeltaEncoder):
         raise ValueError(
             f'{cfg.filename}: model.encoder.type: {cfg.model.encoder.type} has no thresholds; '

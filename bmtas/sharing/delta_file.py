@@ -60,29 +60,25 @@ def write_delta(
         task: The task.
         base: Hash of the base network.
         encoder: What the checkpoint says about the encoder.
-        half: Store values in float16 instead of exactly.
+        half: Store values in float16 instead of exactly, but for tensors with numbers beyond its
+            range.
 
     Returns:
         Bytes of the file.
     """
     entries, payload = [], []
     for name, value, support in _tensors(state, task):
-        encoding, chunks = _encode(value, support, half)
+        if half and value.is_floating_point() and value.half().isfinite().all():
+            value = value.half()
+        encoding, chunks = _encode(value, support)
         payload += chunks
-        kind = 'float16' if half and value.is_floating_point() else str(value.dtype)[6:]
         entries.append(
-            dict(name=name, shape=list(value.shape), dtype=kind, encoding=encoding)
+            dict(name=name, shape=list(value.shape), dtype=str(value.dtype)[6:], encoding=encoding)
             | dict(kept=int(value.numel() if support is None else support.sum()))
             | dict(masked=support is not None)
         )
     body = b''.join(payload)
-    header = dict(
-        version=VERSION,
-        base=base,
-        task=task,
-        encoder=dict(encoder),
-        tensors=entries,
-    )
+    header = dict(version=VERSION, base=base, task=task, encoder=dict(encoder), tensors=entries)
     text = json.dumps({**header, 'checksum': _checksum(header, body)}).encode()
     content = b''.join((MAGIC, len(text).to_bytes(8, 'little'), text, body))
     write_bytes(path, content)
@@ -105,10 +101,8 @@ def _tensors(state: Mapping[str, Tensor], task: str) -> Iterator[tuple[str, Tens
             yield name, value.detach().cpu(), support if support is None else support.cpu()
 
 
-def _encode(value: Tensor, support: Tensor | None, half: bool) -> tuple[str, list[bytes]]:
+def _encode(value: Tensor, support: Tensor | None) -> tuple[str, list[bytes]]:
     flat = value.contiguous().view(-1)
-    if half and flat.is_floating_point():
-        flat = flat.half()
     if support is None:
         return 'dense', [flat.numpy().tobytes()]
     mask = support.contiguous().view(-1)

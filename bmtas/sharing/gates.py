@@ -36,11 +36,6 @@ def probability_open(alpha: Tensor) -> Tensor:
     return torch.sigmoid(alpha - math.log(-LEFT / RIGHT))
 
 
-def probability_one(alpha: Tensor) -> Tensor:
-    """P(z = 1)."""
-    return torch.sigmoid(alpha - math.log((1 - LEFT) / (RIGHT - 1)))
-
-
 def expected_gate(alpha: Tensor, nodes: int = 12) -> Tensor:
     """E[z], the integral of P(z > t) over t in [0, 1], by Gauss-Legendre quadrature."""
     points, weights = np.polynomial.legendre.leggauss(nodes)

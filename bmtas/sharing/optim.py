@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.optim import LinearLR, OptimWrapper
-from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
+from mmengine.registry import PARAM_SCHEDULERS
 from torch import nn
 
 from bmtas.engine import unwrap
+from bmtas.engine.optim import build_wrapper
 from bmtas.models.encoders import STEM
-from bmtas.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
+from bmtas.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 KEYS = ('gate_lr', 'gate_decay', 'layer_decay')
 
@@ -77,9 +78,7 @@ class SharingOptimWrapperConstructor:
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the wrapper, of the parameters that the stage trains."""
         encoder = unwrap(model).encoder
-        options = dict(self.cfg)
-        optimizer = dict(options.pop('optimizer'))
-        depth = {}
+        optimizer, depth = self.cfg['optimizer'], {}
         for part in encoder.parts():
             if part.layer is not None:
                 below = encoder.num_layers - (0 if part.layer == STEM else part.layer + 1)
@@ -93,9 +92,7 @@ class SharingOptimWrapperConstructor:
         # the largest ordinary rate first: it is the one that stands in the log
         keys = sorted(groups, key=lambda key: (key[0] != optimizer['lr'], -key[0], -key[1]))
         parameters = [dict(params=groups[k], lr=k[0], weight_decay=k[1]) for k in keys]
-        built = OPTIMIZERS.build(dict(optimizer, params=parameters))
-        options.setdefault('type', 'OptimWrapper')
-        return OPTIM_WRAPPERS.build(dict(options, optimizer=built))
+        return build_wrapper(self.cfg, parameters)
 
     def _rates(
         self, name: str, parameter: nn.Parameter, depth: Mapping[int, int], optimizer: Mapping

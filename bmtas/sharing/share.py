@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from torch import Tensor
 
-from bmtas.engine import RESULTS, run_test, select_tasks
+from bmtas.engine import RESULTS, checkpoints_of, run_test, select_tasks
 from bmtas.files import write_bytes
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
@@ -57,7 +57,8 @@ def share(
     """Run all stages of the base and of some sub-tasks, join the networks, test them.
 
     Writes ``network.pth``, ``deltas/<task>.delta`` and ``results.json`` into the work dir. Tasks
-    that were trained before stay in the network; their own files are not touched.
+    that were trained before stay in the network; their own files are not touched, unless the config
+    says ``overwrite``.
 
     Args:
         cfg: A complete config with ``sharing``.
@@ -82,7 +83,10 @@ def share(
             raise ValueError(
                 f'--tasks: {task!r} came as a delta, {received[task]}; remove the file to train it'
             )
-    run_stages(cfg, [task for task in names if task not in received], resume)
+    trained = [task for task in names if task not in received]
+    if cfg.get('overwrite'):
+        give_up(cfg, folder, trained if add else [section_of(cfg)['base_task'], *trained])
+    run_stages(cfg, trained, resume)
     if is_main_process():
         write_network(cfg, folder, half)
     barrier()
@@ -90,6 +94,15 @@ def share(
     test.launcher, test.work_dir = cfg.get('launcher', 'none'), str(folder)
     test.experiment_name, test.resume = 'joint', False
     return run_test(test, folder / NETWORK, out=folder / RESULTS, sheet=sheet)
+
+
+def give_up(cfg: Config, folder: Path, tasks: Sequence[str]) -> None:
+    """Delete the checkpoints of all stages of some tasks, and their deltas."""
+    for task in tasks:
+        for stage in stages_of(cfg, task):
+            for path in checkpoints_of(stage_config(cfg, stage, task).work_dir):
+                path.unlink(missing_ok=True)  # another process may have been faster
+        (folder / DELTAS / f'{task}.delta').unlink(missing_ok=True)
 
 
 def finished_tasks(cfg: Config) -> dict[str, Path]:
@@ -131,10 +144,13 @@ def receive_deltas(cfg: Config, folder: Path, files: Sequence[str | Path]) -> No
             raise ValueError(
                 f'--add {path}: {task!r} is trained in {folder / task}; use another work dir'
             )
+        target = folder / DELTAS / f'{task}.delta'
+        if target in taken:
+            raise ValueError(f'--add {path}: a second delta of task {task!r}; choose one of them')
         model = build_network(cfg, [base, task])
         model.load_state_dict(load_state(finals[base])['state_dict'], strict=False)
         add_delta(model, path)
-        taken[folder / DELTAS / f'{task}.delta'] = Path(path).read_bytes()
+        taken[target] = Path(path).read_bytes()
     for target, content in taken.items():
         write_bytes(target, content)
 

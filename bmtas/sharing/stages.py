@@ -236,11 +236,11 @@ def prepare_stage(cfg: Config, stage: str, task: str, resume: bool = False) -> C
     source = Path(cfg.load_from) if cfg.get('load_from') else None
     own.resume, own.load_from = False, None
     folder = Path(own.work_dir)
-    if checkpoints_of(folder):
+    if checkpoints_of(folder) and not cfg.get('overwrite'):
         if not resume:
             raise ValueError(
                 f'{folder}: stage {stage!r} of task {task!r} has been run here; add --resume to go '
-                'on, or take another --work-dir'
+                'on or --overwrite to begin anew, or take another --work-dir'
             )
         own.resume = True
         return own
@@ -287,7 +287,7 @@ def check_finished(own: Config) -> None:
     if difference:
         raise ValueError(
             f'{own.work_dir}: this stage was finished with another config ({difference}); take '
-            'another --work-dir, or remove the folder'
+            'another --work-dir, or --overwrite trains all anew'
         )
 
 

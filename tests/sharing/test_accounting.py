@@ -233,6 +233,13 @@ def test_half_precision_halves_the_values(tmp_path):
         assert torch.allclose(value, state[name], atol=1e-3)
 
 
+def test_half_precision_leaves_what_is_beyond_its_range(tmp_path):
+    """A running variance of 100 000 would come back as infinity."""
+    values = torch.tensor([1e5, 0.1])
+    write_delta(tmp_path / 'a.delta', {'heads.a.running_var': values}, 'a', '', {}, half=True)
+    assert torch.equal(read_delta(tmp_path / 'a.delta')[1]['heads.a.running_var'], values)
+
+
 def test_sizes_are_the_formulas():
     n = 85_645_056  # of a ViT-B
     for kept, bitmap, index in ((0.1, 45.0, 68.5), (0.05, 27.8, 34.3), (0.01, 14.1, 6.9)):

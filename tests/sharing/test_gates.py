@@ -21,7 +21,6 @@ def test_probabilities_and_mean_equal_monte_carlo(alpha):
     # four standard errors of a share of 400 000 draws, and the margin of u
     for drawn, formula in (
         ((z > 0).float().mean(), gates.probability_open(logit)),
-        ((z == 1).float().mean(), gates.probability_one(logit)),
         (z.mean(), gates.expected_gate(logit)),
     ):
         assert abs(float(drawn) - float(formula)) < 0.0034
@@ -30,7 +29,6 @@ def test_probabilities_and_mean_equal_monte_carlo(alpha):
 def test_gates_start_as_published():
     five = torch.tensor(5.0)
     assert round(float(gates.probability_open(five)), 3) == 0.993
-    assert round(float(gates.probability_one(five)), 3) == 0.967
 
 
 def test_deterministic_gate_is_closed_exactly_below_zero():

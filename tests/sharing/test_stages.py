@@ -192,6 +192,8 @@ def test_deltas_of_another_run_are_added(tmp_path, capsys):
         error = capsys.readouterr().err
         assert message in error and 'bad.delta' in error
         assert hashes(ours) == before
+    assert share(config, ours, '--add', normals, normals) == 2
+    assert "a second delta of task 'normals'" in capsys.readouterr().err
     assert share(config, ours, '--add', normals, depth) == 0
     found = json.loads((ours / 'results.json').read_text())
     assert found['tasks'] == ['semseg', 'normals', 'depth', 'edge']
@@ -213,6 +215,19 @@ def test_deltas_of_another_run_are_added(tmp_path, capsys):
     assert share(config, tmp_path / 'other', '--tasks', 'edge', *seed) == 0
     assert share(config, tmp_path / 'other', '--add', normals, *seed) == 2
     assert re.search(r'made for base \w{16}, this base is \w{16}', capsys.readouterr().err)
+
+
+def test_overwriting_trains_all_anew(tmp_path, capsys):
+    config, folder = write_config(tmp_path), tmp_path / 'w'
+    assert share(config, folder, '--tasks', 'normals') == 0
+    before = hashes(folder)
+    seed = ('--cfg-options', 'randomness.seed=1')
+    assert share(config, folder, '--tasks', 'normals', *seed) == 2
+    assert '--overwrite trains all anew' in capsys.readouterr().err
+    assert share(config, folder, '--tasks', 'normals', '--overwrite', *seed) == 0
+    after = hashes(folder)
+    assert before.keys() == after.keys()
+    assert all(after[name] != value for name, value in before.items())
 
 
 def check_calibration_and_export(config, folder, capsys):
@@ -270,6 +285,7 @@ def check_goals(config, network, folder, capsys):
     )
     assert '--rows: must be in 0 to 1, got 1.5' in run('--rows', 1.5)[1]
     assert '--drop: must be' in run('--drop', -1)[1]
+    assert '--split val or test' in run('--drop', 1, '--split', 'train')[1]
     code, found = run('--drop', 1e9)
     assert code == 0 and min(found['shares'].values()) > 0.98  # anything may be lost
     code, found = run('--drop', 3)
@@ -387,6 +403,10 @@ def test_stages_by_hand_and_their_wrong_starts(tmp_path, capsys):
         '--stage', 'support', '--task', 'edge', *wrong
     )
     assert 'has been run here; add --resume' in error('--stage', 'gates', '--task', 'normals')
+    again = ('--overwrite', '--cfg-options', 'randomness.seed=3')
+    assert train(config, folder, '--stage', 'base', *again) == 0
+    assert train(config, folder, '--stage', 'base', '--overwrite') == 0
+    assert '--task: names whose stage is trained' in error('--task', 'normals')
     assert "no stage 'gates'; it goes through base" in error('--stage', 'gates')
     assert "there is no task 'normal'; did you mean 'normals'" in error(
         '--stage', 'gates', '--task', 'normal'
