@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bmtas.kinds import pooled
 from bmtas.tasks import Task
 
 
@@ -40,10 +41,10 @@ class TestTime:
         inputs: Tensor,
         tasks: Sequence[Task],
     ) -> dict[str, Tensor]:
-        """Mean logits (N, C, H, W) by task.
+        """Mean logits by task, (N, C, H, W) or, of image-level tasks, (N, C).
 
         Args:
-            run: The network: images (N, 3, H, W) -> logits (N, C, H, W) by task.
+            run: The network: images (N, 3, H, W) -> logits by task.
             inputs: Normalised images (N, 3, H, W).
             tasks: The tasks, whose kinds know what a flip or a zoom does to values: the first
                 component of a normal changes its sign, a depth grows as its image shrinks.
@@ -67,7 +68,7 @@ class TestTime:
 def _undone(task: Task, logits: Tensor, size: Sequence[int], scale: float, flip: bool) -> Tensor:
     """Logits of a changed image as those of the original."""
     if not task.kind.dense:
-        return logits.mean(dim=(2, 3), keepdim=True)
+        return pooled(logits)
     if flip or scale != 1:
         arrays = [np.ascontiguousarray(v) for v in logits.permute(0, 2, 3, 1).cpu().numpy()]
         if flip:

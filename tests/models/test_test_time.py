@@ -23,7 +23,7 @@ def equivariant(images):
         seg=images,
         normals=vectors,
         depth=images[:, :1] / zoom,
-        place=images.mean((2, 3), keepdim=True)[:, :2],
+        place=images.mean((2, 3))[:, :2],
     )
 
 
@@ -45,7 +45,7 @@ def test_an_equivariant_network_is_not_changed():
         torch.testing.assert_close(found[name], alone[name])
     scaled = TestTime(scales=(0.5, 1.0, 2.0)).logits(equivariant, flat, TASKS)
     torch.testing.assert_close(scaled['depth'], flat[:, :1])  # each copy gives the true distance
-    torch.testing.assert_close(scaled['place'], flat.mean((2, 3), keepdim=True)[:, :2])
+    torch.testing.assert_close(scaled['place'], flat.mean((2, 3))[:, :2])
 
 
 def test_copies_are_averaged():
@@ -56,3 +56,10 @@ def test_copies_are_averaged():
     torch.testing.assert_close(found['seg'], torch.full((1, 3, 2, 4), 1.5))
     with pytest.raises(ValueError, match='scales must be positive'):
         TestTime(scales=(0.0,))
+
+
+def test_maps_of_an_image_level_task_are_averaged():
+    """Copies of other sizes give maps of other sizes."""
+    found = TestTime(scales=(0.5, 1.0)).logits(lambda x: dict(place=x), torch.ones(2, 2, 8, 8),
+                                               TASKS[3:])  # fmt: skip
+    assert torch.equal(found['place'], torch.ones(2, 2))

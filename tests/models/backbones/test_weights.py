@@ -1,6 +1,7 @@
 """Where weights come from, and what is said when they cannot be had."""
 
 import importlib.util
+from pathlib import Path
 from urllib.error import URLError
 
 import pytest
@@ -48,15 +49,32 @@ def test_missing_and_damaged_file(tmp_path):
         LayeredBackbone('resnet18', weights=str(tmp_path / 'bad.pth'))
 
 
-def test_no_network_names_the_remedies(monkeypatch):
+def test_no_network_names_the_remedies(monkeypatch, tmp_path):
     def fail(*_, **__):
         raise URLError('no route')
 
-    monkeypatch.setattr(torch.hub, 'load_state_dict_from_url', fail)
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', fail)
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     with pytest.raises(FileNotFoundError) as error:
         LayeredBackbone('resnet18', weights='imagenet')
     assert 'resnet18-f37072fd.pth' in str(error.value) and 'weights=None' in str(error.value)
     assert '\n' not in str(error.value)
+
+
+def test_a_pickle_in_the_cache_is_not_run(monkeypatch, tmp_path):
+    class Code:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / 'was run',)
+
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    cache = tmp_path / 'checkpoints' / 'resnet18-f37072fd.pth'
+    cache.parent.mkdir()
+    torch.save(dict(weight=Code()), cache)
+    with pytest.raises(ValueError, match='resnet18-f37072fd.pth cannot be loaded'):
+        LayeredBackbone('resnet18', weights='imagenet')
+    assert not (tmp_path / 'was run').exists()
+    torch.save(get_model('resnet18', weights=None).state_dict(), cache)
+    LayeredBackbone('resnet18', weights='imagenet')
 
 
 def test_offline_weights_of_another_model():
