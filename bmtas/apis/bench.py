@@ -15,6 +15,7 @@ from mmengine.config import Config
 from bmtas.apis.deploy import Deployed, export
 from bmtas.apis.eight_bits import require_runtime
 from bmtas.branching import BranchingTree
+from bmtas.engine import require
 from bmtas.progress import progress
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
@@ -71,6 +72,8 @@ def time_networks(
     """
     if onnx:
         require_runtime('--onnx')
+    if not size:
+        require(cfg, 'input_size')
     size = list(size or cfg.input_size)
     image = 255 * torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     runs: dict[tuple[str, str], Callable[[], Any]] = {}

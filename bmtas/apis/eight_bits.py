@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 
+from bmtas.engine import dataset_parts, require, with_pipeline
 from bmtas.files import atomic_path
 from bmtas.progress import progress
 from bmtas.registry import DATASETS
@@ -40,6 +41,7 @@ def to_eight_bits(
     """
     if count < 1:
         raise ValueError(f'--int8 must be positive, got {count}')
+    require(cfg, 'train_dataloader', 'test_dataloader')
     images = (item['inputs'].float().numpy() for item in data_of(cfg, 'train', count))
     small = quantize(path, path.with_suffix('.int8.onnx'), images)
     return small, onnx_scores(path, cfg, count), onnx_scores(small, cfg, count)
@@ -82,11 +84,10 @@ def quantize(path: Path, out: Path, images: Iterable[np.ndarray]) -> Path:
 
 def data_of(cfg: Config, split: str, count: int) -> Iterator[dict[str, Any]]:
     """``count`` items spread over the data set of a split, unaugmented."""
-    loader = cfg.get(f'{split}_dataloader')
-    plain = cfg.get('test_dataloader') or cfg.get('val_dataloader') or loader
-    if not loader:
-        raise ValueError(f'{cfg.filename}: {split}_dataloader: missing, --int8 needs its images')
-    dataset = DATASETS.build(dict(loader.dataset, pipeline=plain.dataset.pipeline))
+    dataset = cfg[f'{split}_dataloader'].dataset
+    parts = dataset_parts(cfg.test_dataloader.dataset)
+    pipeline = next((part['pipeline'] for part in parts if 'pipeline' in part), None)
+    dataset = DATASETS.build(dataset if pipeline is None else with_pipeline(dataset, pipeline))
     count = min(count, len(dataset))
     for number in range(count):
         yield dataset[number * len(dataset) // count]

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from bmtas.branching import BranchingTree
 from bmtas.engine import set_routes
+from bmtas.files import meant_as
+from bmtas.models.backbones import load_file
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
 from bmtas.sealed import load_state, save_state
@@ -47,10 +49,9 @@ def convert_bmtas(path: str | Path, cfg: Config, out: str | Path) -> BranchingTr
         ValueError: A key is missing, tasks differ, or weights do not fit.
     """
     content = load_state(path)
-    for key in ('state_dict', 'tasks', 'branch_config'):
-        if key not in content:
-            raise ValueError(f'{path}: key {key!r} is missing; is it of the public BMTAS code?')
-    names, routes = list(content['tasks']), _whole(content['branch_config'])
+    with meant_as('checkpoint of the public BMTAS code', path):
+        names, given = list(content['tasks']), dict(content['state_dict'])
+        routes = [[int(value) for value in row] for row in content['branch_config']]
     unknown = sorted(set(names) ^ set(cfg.tasks))
     if unknown:
         raise ValueError(
@@ -60,7 +61,7 @@ def convert_bmtas(path: str | Path, cfg: Config, out: str | Path) -> BranchingTr
     set_routes(cfg, tree, path)
     places = _groups(routes, names, tree)
     state = {}
-    for key, value in content['state_dict'].items():
+    for key, value in given.items():
         try:
             state[_our_name(key.removeprefix('module.'), places)] = value
         except (KeyError, IndexError, ValueError):
@@ -70,10 +71,6 @@ def convert_bmtas(path: str | Path, cfg: Config, out: str | Path) -> BranchingTr
     save_state(out, dict(state_dict=model.state_dict(), encoder=model.encoder.checkpoint_state()))
     tree.to_file(f'{out}.json')
     return tree
-
-
-def _whole(table: Any) -> list[list[int]]:
-    return [[int(value) for value in row] for row in table]
 
 
 def _groups(
@@ -148,11 +145,9 @@ def convert_backbone(path: str | Path, out: str | Path) -> int:
     Raises:
         ValueError: No such tensors.
     """
-    content = load_state(path)
-    state = content.get('state_dict', content)
     found = {
         key.removeprefix('module.').removeprefix('backbone.'): value
-        for key, value in state.items()
+        for key, value in load_file(Path(path)).items()
         if key.removeprefix('module.').startswith('backbone.')
     }
     found = {_of_timm(key): value for key, value in found.items()}

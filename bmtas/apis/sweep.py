@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 import shlex
 import subprocess
@@ -12,14 +11,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bmtas.engine import PROGRAM, Job, checkpoints_of, job_environment, load_config
+from mmengine.config import DictAction
+
+from bmtas.engine import PROGRAM, RESULTS, Job, checkpoints_of, job_environment, load_config
 from bmtas.files import read_json, write_json
 from bmtas.folder_lock import FolderLock
 from bmtas.typed import check_value
 
 ALIASES = {'lambda': 'search.resource_loss.weight', 'seed': 'randomness.seed'}
 """Short names of the options that are swept most."""
-POINT, RESULTS, LOG = 'point.json', 'results.json', 'sweep.log'
+POINT, LOG = 'point.json', 'sweep.log'
 
 
 @dataclass(frozen=True)
@@ -150,10 +151,13 @@ def make_points(
         raise ValueError(f'{config} is a search: give --retrain CONFIG for its trees')
     if not searches and retrain is not None:
         raise ValueError(f'{config} is no search, --retrain has no meaning for it')
+    given = _parsed('--train-options', train_options)
+    if searches:
+        load_config(retrain, given)
     points = []
     for values in itertools.product(*grid.values()):
-        options = {ALIASES.get(key, key): value for key, value in zip(grid, values)}
-        cfg = load_config(config, {key: _literal(value) for key, value in options.items()})
+        options = [f'{ALIASES.get(key, key)}={value}' for key, value in zip(grid, values)]
+        cfg = load_config(config, _parsed('--grid', options) | ({} if searches else given))
         varied = [f'{k}={v}' for k, v in zip(grid, values) if len(grid[k]) > 1]
         name = ','.join(varied).replace('/', '_') or 'run'
         points.append(
@@ -163,24 +167,27 @@ def make_points(
                 method=cfg.get('method') or Path(cfg.filename).resolve().parent.name,
                 search=config if searches else None,
                 train=retrain or config,
-                options=tuple(f'{k}={v}' for k, v in options.items()),
+                options=tuple(options),
                 train_options=tuple(train_options),
                 extra=tuple(extra),
                 baseline=baseline,
             )
         )
-    if retrain is not None:
-        given = dict(option.split('=', 1) for option in train_options)
-        load_config(retrain, {key: _literal(value) for key, value in given.items()})
     return points
 
 
-def _literal(text: str) -> Any:
-    """A number, list or truth value if the text is one, else the text."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+def _parsed(source: str, options: Sequence[str]) -> dict[str, Any]:
+    """Options ``key=value``, the values as ``--cfg-options`` reads them."""
+    found = {}
+    for option in options:
+        key, sign, value = option.partition('=')
+        if not (key and sign):
+            raise ValueError(f'{source} {option}: must be of the form key=value')
+        try:
+            found[key] = DictAction._parse_iterable(value)
+        except AssertionError as error:
+            raise ValueError(f'{source} {option}: {error}') from None
+    return found
 
 
 def _searches(config: str) -> bool:

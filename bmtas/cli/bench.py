@@ -38,10 +38,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from bmtas.apis import time_networks
     from bmtas.branching import BranchingTree
-    from bmtas.engine import load_config
+    from bmtas.engine import load_config, require
 
     torch.set_num_threads(args.threads)
     cfg = load_config(args.config, args.cfg_options)
+    require(cfg, 'model', 'tasks')
     tree = BranchingTree.from_file(args.branching, list(cfg.tasks)) if args.branching else None
     rows = time_networks(cfg, tree, args.input_size, args.rounds, args.onnx)
     if args.json:

@@ -70,7 +70,9 @@ def print_table(args, options: dict) -> None:
     rows = []
     for path in map(find_config, config_names() if shipped else given):
         cfg = load_config(path, args.cfg_options)
-        if not shipped or _has_network(cfg):
+        if not shipped:
+            _require_network(cfg)
+        if _has_network(cfg):
             name = f'{path.resolve().parent.name}/{path.stem}'
             print(f'counting {name}', file=sys.stderr)
             rows.append(table_row(name, cfg, **options))
@@ -80,6 +82,13 @@ def print_table(args, options: dict) -> None:
 def _has_network(cfg) -> bool:
     model = cfg.get('model') or {}
     return ('encoder' in model or 'backbone' in model) and 'input_size' in cfg
+
+
+def _require_network(cfg) -> None:
+    if not _has_network(cfg):
+        raise ValueError(
+            f'{cfg.filename}: model.encoder (or backbone) and input_size: missing, nothing to count'
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -95,16 +104,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         print_table(args, options)
         return
     from bmtas.branching import BranchingTree
-    from bmtas.engine import load_config
+    from bmtas.engine import load_config, require
     from bmtas.resources import cost_report, report_text
 
     cfg = load_config(args.config, args.cfg_options)
-    if not _has_network(cfg):
-        raise ValueError(
-            f'{args.config}: model.encoder (or backbone) and input_size: missing, nothing to count'
-        )
+    _require_network(cfg)
     tree = None
     if args.branching:
+        require(cfg, 'tasks')
         tree = BranchingTree.from_file(args.branching, list(cfg.tasks))
     report = cost_report(cfg, tree, **options)
     print(json.dumps(report) if args.json else report_text(report))

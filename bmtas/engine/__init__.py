@@ -9,11 +9,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         'balancing': ['kept_buffers'],
-        'build': ['build_runner', 'check_data', 'config_from_args', 'resource_table'],
+        'build': ['build_runner', 'check_data', 'config_from_args', 'require', 'resource_table'],
         'building': ['explained'],
         'checkpoint': ['checkpoints_of'],
         'clusters': ['Template'],
-        'config': ['load_config', 'select_tasks'],
+        'config': ['dataset_parts', 'load_config', 'select_tasks', 'with_pipeline'],
         'config_check': ['check_config'],
         'config_file': ['parse_config'],
         'config_keys': ['add_section'],

@@ -255,8 +255,7 @@ def _or_zeros(gradient: Tensor | None, parameter: nn.Parameter) -> Tensor:
 
 
 def _mean_over_ranks(values: Tensor) -> Tensor:
-    if get_world_size() > 1:
-        all_reduce(values, op='mean')
+    all_reduce(values, 'mean')
     return values
 
 

@@ -54,7 +54,12 @@ def use_autocast(cfg: Config) -> None:
             part['type'] = 'AutocastOptimWrapper'
 
 
-def _require(cfg: Config, *keys: str) -> None:
+def require(cfg: Config, *keys: str) -> None:
+    """See that a config has what a tool works with.
+
+    Raises:
+        ValueError: The first key that is missing or empty.
+    """
     for key in keys:
         if not cfg.get(key):
             raise ValueError(f'{cfg.filename}: {key}: missing, this tool needs it')
@@ -68,7 +73,7 @@ def takes_tasks(cfg: Config) -> bool:
 
 def resource_table(cfg: Config) -> ResourceTable:
     """The resource table of a config, kept in the work dir."""
-    _require(cfg, 'model', 'tasks', 'input_size')
+    require(cfg, 'model', 'tasks', 'input_size')
     return table_from_cfg(cfg, Path(cfg.work_dir) / TABLE)
 
 
@@ -104,9 +109,9 @@ def build_runner(cfg: Config, purpose: str) -> MultiTaskRunner:
     Raises:
         FileNotFoundError, ValueError: The data is not there, or a key of the config is missing.
     """
-    _require(cfg, 'model', *(_TRAIN[:3] if purpose != 'test' else _TEST[:1]))
+    require(cfg, 'model', *(_TRAIN[:3] if purpose != 'test' else _TEST[:1]))
     if takes_tasks(cfg):
-        _require(cfg, 'tasks')
+        require(cfg, 'tasks')
     init_distributed(cfg.get('launcher', 'none'))
     dropped = set(_TEST)
     if purpose == 'test':

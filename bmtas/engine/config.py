@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,19 +66,28 @@ def _deepest(cfg: Config, key: str) -> tuple[str, Any]:
     return key, node
 
 
-def _dataset_cfgs(node: Any) -> Iterator[dict]:
+def dataset_parts(node: Any) -> Iterator[dict]:
     """All data set configs in a data set config, wrapped ones included."""
     if not isinstance(node, Mapping):
         return
     yield node
     for value in (node.get('dataset'), *(node.get('datasets') or ())):
-        yield from _dataset_cfgs(value)
+        yield from dataset_parts(value)
 
 
 def _takes(dataset: Mapping[str, Any], argument: str) -> bool:
     target = DATASETS.get(dataset['type']) if isinstance(dataset.get('type'), str) else None
     accepted = accepted_arguments(target) if target is not None else set()
     return accepted is None or argument in accepted
+
+
+def with_pipeline(dataset: Mapping[str, Any], pipeline: Sequence[Mapping]) -> dict[str, Any]:
+    """A data set's config with another pipeline, or with those inside changed if it wraps some."""
+    own = copy.deepcopy(dict(dataset))
+    for part in dataset_parts(own):
+        if _takes(part, 'pipeline'):
+            part['pipeline'] = list(pipeline)
+    return own
 
 
 def spread_tasks(cfg: Config, tasks: tuple[Task, ...]) -> None:
@@ -92,7 +102,7 @@ def spread_tasks(cfg: Config, tasks: tuple[Task, ...]) -> None:
     labels = list(kinds)
     seed = (cfg.get('randomness') or {}).get('seed') or 0
     for key in DATALOADERS:
-        for dataset in _dataset_cfgs((cfg.get(key) or {}).get('dataset')):
+        for dataset in dataset_parts((cfg.get(key) or {}).get('dataset')):
             for name, value in (('labels', labels), ('kinds', kinds), ('augmentation_seed', seed)):
                 if name not in dataset and _takes(dataset, name):
                     dataset[name] = value
@@ -115,7 +125,7 @@ def select_tasks(cfg: Config, names: Sequence[str]) -> None:
     cfg.model.tasks = cfg.tasks
     labels = {task.label for task in build_tasks(cfg.tasks)}
     for key in DATALOADERS:
-        for dataset in _dataset_cfgs((cfg.get(key) or {}).get('dataset')):
+        for dataset in dataset_parts((cfg.get(key) or {}).get('dataset')):
             if 'labels' in dataset:
                 dataset['labels'] = [label for label in dataset['labels'] if label in labels]
     for key in ('val_evaluator', 'test_evaluator'):
@@ -180,7 +190,7 @@ def _fit_workers(cfg: Config) -> None:
 def _set_data_root(cfg: Config, data_root: str) -> None:
     cfg.data_root = data_root
     for key in DATALOADERS:
-        for dataset in _dataset_cfgs((cfg.get(key) or {}).get('dataset')):
+        for dataset in dataset_parts((cfg.get(key) or {}).get('dataset')):
             if _takes(dataset, 'data_root'):
                 dataset['data_root'] = data_root
 

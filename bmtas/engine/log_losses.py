@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
+from mmengine.dist import all_reduce
 from torch import Tensor
 
 from bmtas.typed import Positive
@@ -42,10 +42,8 @@ def global_loss(loss: Tensor, name: str) -> float:
     Raises:
         ValueError: It is negative and has no logarithm.
     """
-    mean = loss.detach().float()
-    if get_world_size() > 1:
-        mean = mean.clone()
-        all_reduce(mean, op='mean')
+    mean = loss.detach().float().clone()
+    all_reduce(mean, 'mean')
     value = float(mean)
     if value < 0:
         raise ValueError(f'log_losses: the loss of task {name!r} is {value:.4g}, it has no log')

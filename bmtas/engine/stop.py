@@ -49,9 +49,8 @@ class StopRequest:
             return self.signum
         if update % AGREE:
             return 0
-        device = 'cuda' if torch.distributed.get_backend() == 'nccl' else 'cpu'
-        found = torch.tensor(self.signum, device=device)
-        all_reduce(found, op='max')
+        found = torch.tensor(self.signum)
+        all_reduce(found, 'max')
         return int(found)
 
 

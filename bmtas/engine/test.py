@@ -14,7 +14,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from mmengine.dist import is_main_process
 
-from bmtas.engine.build import build_runner, check_data
+from bmtas.engine.build import build_runner, check_data, require, takes_tasks
+from bmtas.engine.config import with_pipeline
 from bmtas.engine.dist import unwrap
 from bmtas.engine.load import encoder_from_checkpoint
 from bmtas.engine.record import record_command
@@ -24,7 +25,7 @@ from bmtas.files import write_json
 from bmtas.models import MultiTaskModel, TestTime
 from bmtas.registry import DATASETS
 from bmtas.resources import count_model, count_run, without_weights
-from bmtas.tasks import Task
+from bmtas.tasks import Task, build_tasks
 from bmtas.visualization import draw_predictions
 
 
@@ -62,11 +63,26 @@ def _(model: MultiTaskModel, metrics: Mapping[str, Any], cfg: Config) -> dict[st
     )
 
 
+def check_baseline(cfg: Config, baseline: str | Path) -> None:
+    """See that results of a config can be compared with a baseline, see ``compare_results``."""
+    if not takes_tasks(cfg):
+        load_results(baseline)
+        return
+    require(cfg, 'tasks')
+    tasks = build_tasks(cfg.tasks)
+    expected = dict(
+        scores={t.name: 1.0 for t in tasks},
+        score_names={t.name: t.score for t in tasks},
+        higher_is_better={t.name: t.higher_is_better for t in tasks},
+    )
+    compare_results(expected, baseline)
+
+
 def constants_of(
     tasks: tuple[Task, ...], train: Mapping[str, Any], held_out: Mapping[str, Any]
 ) -> dict[str, float | None]:
     """Scores of the best constants of the training labels, by task; configs of the data sets."""
-    plain = dict(train, pipeline=[dict(type='PackSample')])
+    plain = with_pipeline(train, [dict(type='PackSample')])
     scores = constant_scores(tasks, DATASETS.build(plain), DATASETS.build(dict(held_out)))
     return {task: plain_number(score) for task, score in scores.items()}
 
@@ -149,14 +165,15 @@ def run_test(
     Returns:
         The content of ``results.json``.
     """
-    if baseline is not None:
-        load_results(baseline)  # its faults show before the test, not after
+    require(cfg, 'model', 'test_dataloader')
     if constant and not cfg.get('train_dataloader'):
         raise ValueError('--constant: the config has no train_dataloader to take constants from')
     # a runner for tests drops what belongs to the training
     train = cfg.train_dataloader.dataset if constant else None
     check_data(cfg, 'test', constant)
     encoder_from_checkpoint(cfg, checkpoint)
+    if baseline is not None:  # what is wrong with it shows before the test, not after
+        check_baseline(cfg, baseline)
     cfg.load_from = str(checkpoint)
     # all weights come from the checkpoint; files to start a training from need not be there
     cfg.model = without_weights(cfg.model)

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from bmtas.branching import BranchingTree
-from bmtas.engine.build import build_runner, check_data
+from bmtas.engine.build import build_runner, check_data, require
 from bmtas.engine.record import record_command
 from bmtas.engine.runner import MultiTaskRunner
 from bmtas.models.encoders import encoder_class
@@ -54,6 +54,7 @@ def set_routes(cfg: Config, tree: BranchingTree, source: str | Path) -> None:
 
 def read_branching(cfg: Config, path: str | Path) -> None:
     """Read a branching file, compare it with tasks and encoder, and inline its routes."""
+    require(cfg, 'model', 'tasks')
     names = list(cfg.tasks)
     layers = layer_names(dict(cfg.model, tasks=cfg.tasks))
     set_routes(cfg, BranchingTree.from_file(path, names, len(layers)), path)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, all_reduce_params, get_world_size
+from mmengine.dist import all_reduce, all_reduce_params
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
@@ -27,17 +27,13 @@ def active_tasks(tasks: Iterable[Task], samples: Sequence[MultiTaskSample]) -> l
         [any(is_labelled(task, sample) for sample in samples) for task in tasks],
         dtype=torch.float32,
     )
-    if get_world_size() > 1:
-        device = 'cuda' if torch.distributed.get_backend() == 'nccl' else 'cpu'
-        found = found.to(device)
-        all_reduce(found, op='max')
+    all_reduce(found, 'max')
     return [task.name for task, flag in zip(tasks, found.tolist()) if flag]
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Average gradients over the processes; all must have run the same tasks and candidates."""
-    if get_world_size() > 1:
-        all_reduce_params([p.grad for p in parameters if p.grad is not None], op='mean')
+    all_reduce_params([p.grad for p in parameters if p.grad is not None], op='mean')
 
 
 def summed_losses(
@@ -84,8 +80,7 @@ def reported(values: dict[str, Tensor]) -> dict[str, Tensor]:
     if not values:
         return {}
     numbers = torch.stack([value.float() for value in values.values()])
-    if get_world_size() > 1:
-        all_reduce(numbers, op='mean')
+    all_reduce(numbers, 'mean')
     shown = dict(zip(values, numbers))
     # what mmengine's parse_losses adds up, and the gradient is of
     losses = [number for name, number in shown.items() if 'loss' in name]

@@ -12,6 +12,10 @@ from mmengine.config import Config
 from tiny import NETWORK
 
 from bmtas.cli.base import ToolParser, one_line, run_tool
+from bmtas.engine.config import load_config
+from bmtas.engine.test import constants_of
+from bmtas.registry import DATASETS
+from bmtas.tasks import build_tasks
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / 'configs'
@@ -126,6 +130,51 @@ def test_trees_that_do_not_fit(fails, config, tmp_path):
     fails('train', [path, *work, '--branching', short], 'short.json', '3 layers', '4')
     good = branching(tmp_path / 'good.json')
     fails('train', [config('single'), '--branching', good], 'SingleTaskEncoder takes no tree')
+
+
+def test_configs_without_what_a_tool_works_with(fails, tmp_path):
+    """Each would end in a traceback, the test after all its images."""
+    empty = tmp_path / 'empty.py'
+    empty.write_text("method = 'x'\n")
+    tree = branching(tmp_path / 'tree.json')
+    fails('bench', [empty], 'empty.py: model: missing')
+    fails('resources', ['--table', empty], 'empty.py: model.encoder (or backbone) and input_size')
+    torch.save(dict(state_dict={}), tmp_path / 'x.pth')
+    fails('test', [empty, tmp_path / 'x.pth'], 'empty.py: model: missing')
+    fails('train', [empty, '--branching', tree], 'empty.py: model: missing')
+
+
+def test_a_baseline_of_other_tasks_is_refused_before_the_test(fails, config, tmp_path):
+    path = config('shared', TRAIN)
+    content = dict(scores=dict(semseg=1.0), score_names=dict(semseg='mIoU'))
+    content['higher_is_better'] = dict(semseg=True)
+    (tmp_path / 'base.json').write_text(json.dumps(content))
+    torch.save(dict(state_dict={}), tmp_path / 'x.pth')
+    arguments = [path, tmp_path / 'x.pth', '--work-dir', tmp_path / 'w']
+    fails('test', [*arguments, '--baseline', tmp_path / 'base.json'], "has the tasks ['semseg']")
+    assert not (tmp_path / 'w').exists()
+
+
+@DATASETS.register_module()
+class Wrapper:
+    """A user's data set around another."""
+
+    def __init__(self, dataset):
+        self.inner = DATASETS.build(dataset)
+
+    def __len__(self):
+        return len(self.inner)
+
+    def __getitem__(self, index):
+        return self.inner[index]
+
+
+def test_constants_of_wrapped_data(config):
+    cfg = load_config(config('shared'))
+    plain, held_out = (cfg[f'{split}_dataloader'].dataset for split in ('train', 'test'))
+    wrapped = dict(type='Wrapper', dataset=plain)
+    first, second = (constants_of(build_tasks(cfg.tasks), d, held_out) for d in (plain, wrapped))
+    assert first == pytest.approx(second)
 
 
 def test_data_that_is_not_there(fails, config, tmp_path):

@@ -64,6 +64,12 @@ def test_unknown_format(model, tmp_path):
         export(model, tmp_path / 'x', 'tflite', (64, 64))
 
 
+def test_eight_bits_need_images_of_both_splits(network, tmp_path):
+    cfg = load_config(network.config, {'test_dataloader': None})
+    with pytest.raises(ValueError, match='test_dataloader: missing'):
+        to_eight_bits(tmp_path / 'net.onnx', cfg, 2)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not ONNX, reason='onnx and onnxscript are not installed')
 def test_int8_and_sizes_that_vary(model, network, tmp_path):

@@ -128,9 +128,17 @@ def test_what_does_not_fit_is_named(public, tmp_path):
         torch.save({**content, key: change}, tmp_path / 'bad.pth')
         with pytest.raises(ValueError, match=message):
             convert_bmtas(tmp_path / 'bad.pth', load_config(cfg), tmp_path / 'out.pth')
-    torch.save(dict(state_dict={}), tmp_path / 'bad.pth')
-    with pytest.raises(ValueError, match="'tasks' is missing"):
-        convert_bmtas(tmp_path / 'bad.pth', load_config(cfg), tmp_path / 'out.pth')
+    for bad, message in (
+        (dict(state_dict={}), "bad.pth: key 'tasks' is missing"),
+        ({**content, 'tasks': 3}, "bad.pth: 'int' object is not iterable"),
+        ({**content, 'state_dict': 3}, "bad.pth: 'int' object is not iterable"),
+    ):
+        torch.save(bad, tmp_path / 'bad.pth')
+        with pytest.raises(ValueError, match=message):
+            convert_bmtas(tmp_path / 'bad.pth', load_config(cfg), tmp_path / 'out.pth')
+    torch.save(dict(state_dict=3), tmp_path / 'bad.pth')
+    with pytest.raises(ValueError, match='bad.pth holds no state dict'):
+        convert_backbone(tmp_path / 'bad.pth', tmp_path / 'out.pth')
     assert not (tmp_path / 'out.pth').exists()
 
 

@@ -190,6 +190,14 @@ def test_a_browser_draws_it(runs, tmp_path, width):
     assert pixels.shape[1] == width and (pixels < 128).mean() > 0.002
 
 
+def test_what_is_no_number_in_a_log_is_a_gap(tmp_path):
+    losses = [1.0, float('nan'), 2.0, float('inf')]
+    rows = [dict(step=step, loss_seg=loss) for step, loss in enumerate(losses)]
+    lines(tmp_path / 'w' / '20260101_000000' / 'vis_data' / 'scalars.json', rows)
+    assert training_of(tmp_path / 'w')[0]['series'][0]['y'] == [1.0, None, 2.0, None]
+    report([tmp_path / 'w'], tmp_path / 'report.html')
+
+
 def test_mistakes(runs, tmp_path):
     with pytest.raises(FileNotFoundError, match='none does not exist'):
         report([tmp_path / 'none'], tmp_path / 'r.html')

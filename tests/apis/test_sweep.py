@@ -73,6 +73,20 @@ def test_grid():
         parse_grid(['a=1', 'a=2'])
 
 
+def test_options_are_read_as_the_commands_read_them(tmp_path):
+    grid = parse_grid(['model.channels_last=true,false'])
+    assert len(make_points(SHARED, grid, tmp_path)) == 2
+    for options, message in (
+        (['max_iters'], '--train-options max_iters: must be of the form key=value'),
+        (['train_cfg.max_iter=3'], 'train_cfg.max_iter: .* did you mean .max_iters'),
+        (['input_size=(64,64'], 'Imbalanced brackets'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make_points(SHARED, {}, tmp_path, train_options=options)
+        with pytest.raises(ValueError, match=message):
+            make_points(SEARCH, {}, tmp_path, BRANCHED, options)
+
+
 def test_points_are_the_product_and_carry_their_options(tools):
     grid = parse_grid(['lambda=0.1,1', 'seed=0,1'])
     points = make_points(SEARCH, grid, tools, BRANCHED, ['train_cfg.max_iters=5'])

@@ -71,6 +71,12 @@ def test_training_does_not_notice_the_weights_of_the_tasks(train_config, run):
     assert (stem(False, 1.0) - stem(False, 64.0)).abs().max() > 1e-3
 
 
+def test_no_elasticity_named_is_one_for_all(train_config, run):
+    options = {'train_cfg.max_iters': 1, 'val_cfg': None, 'train_cfg.log_losses': {}}
+    loop = run(train_config, 'empty', 'train', options).train_loop
+    assert loop.elasticities == dict(semseg=1.0, sal=1.0, depth=1.0)
+
+
 def test_search_with_log_losses(search_config, run):
     """lambda counts in costs of the shared network; the memory follows the losses."""
     runner = run(search_config, 'logs', options={'search.log_losses': dict(sal=0.5)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,9 @@ def embedded(path: Path) -> dict[str, str]:
 
 
 def series(name: str, colour: str, points: Sequence[tuple[float, float | None]]) -> dict[str, Any]:
-    """One line of a chart."""
-    return dict(name=name, colour=colour, x=[x for x, _ in points], y=[y for _, y in points])
+    """One line of a chart; what is no number leaves a gap."""
+    values = [y if y is not None and math.isfinite(y) else None for _, y in points]
+    return dict(name=name, colour=colour, x=[x for x, _ in points], y=values)
 
 
 def chart(

@@ -85,8 +85,6 @@ class BalancedTrainLoop(PositionTrainLoop):
         model = self.runner.model
         core = unwrap(model)
         names = active_tasks(core.tasks, batch['data_samples'])
-        if not names:
-            return {}
         device = self.balancer.last_losses.device
         present = torch.tensor([task.name in names for task in core.tasks], device=device)
         data = core.data_preprocessor(batch, True)
@@ -153,11 +151,9 @@ def add_gradient(loss: Tensor, parameters: Iterable[nn.Parameter]) -> None:
     parameters = [p for p in parameters if p.requires_grad]
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients):
-        if gradient is None:
-            continue
-        if get_world_size() > 1:
-            all_reduce(gradient, op='mean')
-        parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        if gradient is not None:
+            all_reduce(gradient, 'mean')
+            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
 
 def switch_off_shared_lr(runner: Any, method: str) -> None:

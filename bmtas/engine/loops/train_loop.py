@@ -45,7 +45,8 @@ class PositionTrainLoop(UpdateLoop):
                 "optim_wrapper.accumulative_counts: must be 1 with train_cfg.order='sequential', "
                 'which steps once for each task'
             )
-        names = [task.name for task in unwrap(runner.model).tasks] if log_losses else []
+        plain = log_losses is False
+        names = [] if plain else [task.name for task in unwrap(runner.model).tasks]
         self.elasticities = elasticities_of(log_losses, names, 'train_cfg.log_losses')
 
     @staticmethod

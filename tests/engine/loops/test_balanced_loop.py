@@ -130,6 +130,22 @@ def test_task_without_labels_does_not_move_its_head(train_config, run):
         assert any(not torch.equal(a, b) for a, b in zip(first, second)) == moves
 
 
+def test_batches_without_any_label_count_for_accumulation_and_passes(train_config, run):
+    """A run that is resumed counts the updates before it, whatever they held."""
+    options = {
+        **balanced('DWA'),
+        'train_cfg.max_iters': 4,
+        'train_dataloader.dataset.length': 4,
+        'optim_wrapper.accumulative_counts': 2,
+        'default_hooks.checkpoint.interval': 4,
+        'train_dataloader.dataset.labels': [],
+        **{f'tasks.{number}.label': f'nothing {number}' for number in range(3)},
+    }
+    runner = run(train_config, 'none', 'train', options)
+    assert runner.optim_wrapper._inner_count == 4
+    assert len(runner.train_loop.balancer.method._previous_averages) == 2
+
+
 def test_mistakes_are_named(train_config, run):
     with pytest.raises(ValueError, match="torchjd has no method 'PcGrad'"):
         run(train_config, 'a', 'train', balanced('PcGrad'))
