@@ -113,7 +113,7 @@ def _draw_partition(num_layers: int, members: list[int], rng: random.Random) -> 
 def vanilla_tree(num_layers: int, tasks: Sequence[str], num_shared: int) -> BranchingTree:
     """The first ``num_shared`` layers in one group, all later layers separate."""
     if not 0 <= num_shared <= num_layers:
-        raise ValueError(f'the shared layers must be 0 to {num_layers}, got {num_shared}')
+        raise ValueError(f'num_shared: must be 0 to {num_layers}, got {num_shared}')
     routes = np.tile(np.arange(len(tasks)), (num_layers, 1))
     routes[:num_shared] = 0
     return BranchingTree.from_routes(routes, tasks)

@@ -97,7 +97,13 @@ class FAFSSearch(Strategy):
 
     def _affinity(self, context: SearchContext) -> np.ndarray:
         if self.affinity is not None:
-            return read_affinity(self.affinity, context.names)[0]
+            affinity = read_affinity(self.affinity, context.names)
+            if len(affinity) > 1:
+                raise ValueError(
+                    f'search.affinity: {self.affinity} has {len(affinity)} locations, it is of '
+                    'another strategy'
+                )
+            return affinity[0]
         difficulty = self.measure(context)
         affinity = task_affinity(difficulty)
         save_affinity(context, affinity[None], ['images'])

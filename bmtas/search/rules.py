@@ -118,7 +118,14 @@ class RandomSearch(Strategy):
 
 
 def trees_within(context: SearchContext, tolerance: float) -> TreesAtCost | MergedTrees:
-    """The trees that cost at most the budget and at least (1 - tolerance) times it."""
+    """The trees that cost at most the budget and at least (1 - tolerance) times it.
+
+    Raises:
+        ValueError: There are none.
+    """
     budget = context.needed_budget()
     middle = budget * (1 - tolerance / 2)
-    return trees_at_cost(context.table, context.names, middle, (budget - middle) / middle)
+    try:
+        return trees_at_cost(context.table, context.names, middle, (budget - middle) / middle)
+    except ValueError as error:
+        raise ValueError(f'search.tolerance: {tolerance:g} is too small: {error}') from None

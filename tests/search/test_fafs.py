@@ -239,6 +239,10 @@ def test_faulty_options(make_context, make_checkpoint, tmp_path, with_budget):
     file.write_text(json.dumps(dict(tasks=['x'], affinity=[[[1.0]]])))
     with pytest.raises(ValueError, match=r"is for tasks \['x'\]"):
         run(affinity=str(file))
+    content = dict(tasks=list(context.names), affinity=[np.eye(3).tolist()] * 2)
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match='affinity.json has 2 locations, it is of another strat'):
+        run(affinity=str(file))
     file.write_text('[]')
     with pytest.raises(ValueError, match='affinity.json: list indices'):
         run(affinity=str(file))

@@ -72,5 +72,9 @@ def test_budgets_that_no_tree_has(context, run):
     for budget, side in ((1, 'below'), (1e12, 'above'), ('900G', 'above')):
         with pytest.raises(ValueError, match=f'budget: .* is {side} what trees cost: .*{both}'):
             run(budget, type='RandomSearch')
+    with pytest.raises(ValueError, match='search.tolerance: 1e-09 is too small: no tree costs 19,'):
+        run('20M', type='RandomSearch', tolerance=1e-9)
+    with pytest.raises(ValueError, match='num_shared: must be 0 to 18, got 19'):
+        run(type='VanillaSearch', num_shared=19)
     with pytest.raises(ValueError, match="'5ms'.*latency"):
         run('5ms', type='RandomSearch')
