@@ -33,8 +33,9 @@ from torch import nn
 from bmtas.branching import BranchingTree, uniform_tree_at_cost
 from bmtas.registry import MODELS
 from bmtas.resources import UNITS, count_table, measure_latency, without_weights
-from bmtas.resources.build import Counter, Network, WholeNetwork
+from bmtas.resources.build import Counter
 from bmtas.resources.latency import on_device
+from bmtas.resources.network import Network, WholeNetwork
 
 BASES = Path(__file__).resolve().parent.parent / 'configs' / '_base_'
 

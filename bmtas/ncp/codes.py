@@ -5,7 +5,6 @@ Ding et al., Learning Versatile Neural Architectures by Propagating Network Code
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -202,11 +201,6 @@ class NetworkCode:
         for stage, (repeats, units, channels) in enumerate(self.stages(), start=1):
             groups.append([repeats, stage, *units, *channels])
         return '-'.join('_'.join(map(str, group)) for group in [*groups, [self.last]])
-
-    @property
-    def digest(self) -> str:
-        """Twelve hex digits that name the code in file names, the same in every process."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
     def array(self) -> np.ndarray:
         """The numbers as (27,) int64."""

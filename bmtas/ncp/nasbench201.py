@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from .codes import CodeError, read_code
-from .spaces import Budget, resolve_positions
+from .grid import resolve_positions
+from .spaces import Budget
 
 OPERATIONS = ('avg_pool_3x3', 'none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3')
 """Operations in the order of the records' one-hot codes."""

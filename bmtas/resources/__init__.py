@@ -1,15 +1,6 @@
 """What a network costs: counting, the resource table, units, measured latency."""
 
-from bmtas.resources.build import (
-    count_model,
-    count_run,
-    count_table,
-    is_open,
-    layer_names,
-    shared_network,
-    table_from_cfg,
-    without_weights,
-)
+from bmtas.resources.build import count_model, count_run, count_table, table_from_cfg
 from bmtas.resources.counting import (
     CONVENTIONS,
     count_madds,
@@ -19,6 +10,7 @@ from bmtas.resources.counting import (
     usable_device,
 )
 from bmtas.resources.latency import measure_latency
+from bmtas.resources.network import is_open, layer_names, shared_network, without_weights
 from bmtas.resources.parts import STEM, Part
 from bmtas.resources.report import cost_report, markdown, report_text, table_row
 from bmtas.resources.table import Costs, ResourceTable

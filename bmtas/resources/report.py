@@ -7,16 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bmtas.registry import MODELS
-from bmtas.resources.build import (
-    Counter,
-    Network,
-    count_model,
-    count_run,
-    how_counted,
-    is_open,
-    table_from_cfg,
-)
+from bmtas.resources.build import Counter, count_model, count_run, how_counted, table_from_cfg
 from bmtas.resources.counting import check_convention
+from bmtas.resources.network import Network, is_open
 from bmtas.resources.parts import STEM
 from bmtas.resources.units import UNITS, Unit, get_unit, unit_named
 

@@ -22,10 +22,9 @@ from bmtas.search.context import (
     SearchContext,
     SearchResult,
     Strategy,
-    batches,
-    choose_images,
 )
 from bmtas.search.front import Front
+from bmtas.search.images import batches, choose_images
 from bmtas.typed import Count, Natural
 from bmtas.visualization import draw_affinity
 

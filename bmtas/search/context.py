@@ -9,10 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
 from torch.utils.data import Dataset
 
@@ -225,26 +223,6 @@ class SearchContext:
         """Cost and number of groups of a tree, as one line."""
         groups = ' '.join(map(str, tree.num_groups))
         return f'{tree.cost(self.table):,} {self.table.unit}, groups {groups}'
-
-
-def batches(dataset: Dataset, indices: Sequence[int], batch_size: int = 1):
-    """Collated batches of the given images, in order."""
-    for start in range(0, len(indices), batch_size):
-        yield pseudo_collate([dataset[int(i)] for i in indices[start : start + batch_size]])
-
-
-def choose_images(available: int, num_images: int | None, seed: int) -> list[int]:
-    """Sorted numbers of ``num_images`` images drawn without replacement; all if None or fewer.
-
-    Raises:
-        ValueError: Fewer than three: two images are one pair, whose rank says nothing.
-    """
-    count = available if num_images is None else min(num_images, available)
-    if count < 3:
-        raise ValueError(f'search.num_images: at least 3 are needed, there would be {count}')
-    if count == available:
-        return list(range(available))
-    return sorted(np.random.default_rng(seed).choice(available, count, False).tolist())
 
 
 def _read_weights(path: Path) -> Mapping[str, torch.Tensor]:

@@ -16,11 +16,10 @@ from bmtas.search.context import (
     SearchContext,
     SearchResult,
     Strategy,
-    batches,
-    choose_images,
 )
 from bmtas.search.difficulty import MEASURES, image_difficulty
 from bmtas.search.fafs import stride_costs, sweep, task_affinity
+from bmtas.search.images import batches, choose_images
 from bmtas.typed import Count, Natural, Positive
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,9 +42,9 @@ class Place:
     updates: int
     seed: int
 
-    def row(self, tree: BranchingTree) -> Row:
-        """The training of a tree over locations."""
-        return Row.of(self.over_layers(tree), self.updates, self.seed)
+    def row(self, tree: BranchingTree, updates: int | None = None, **options: Any) -> Row:
+        """The training of a tree over locations, see ``Row``."""
+        return Row.of(self.over_layers(tree), updates or self.updates, self.seed, **options)
 
     def over_layers(self, tree: BranchingTree) -> BranchingTree:
         """A tree over locations as one over layers."""

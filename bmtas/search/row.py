@@ -7,7 +7,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS, MODELS
 from bmtas.sealed import load_state, save_state
 from bmtas.search.gradient.loop import split_indices
+from bmtas.search.row_start import StartHook, end_state
 from bmtas.search.task_affinity import TaskAffinityHook
 from bmtas.search.uniform import InheritedTree, supergraph_config
 from bmtas.typed import check_value
@@ -128,7 +129,7 @@ def _trained(cfg: Config, row: Row, folder: Path, held: np.ndarray) -> dict[str,
         cfg.model.tasks = cfg.tasks
         set_routes(cfg, tree, folder)
         start = load_state(folder.parent / row.start / START) if row.start else dict(state=shared)
-        hooks = [_StartHook(start), *([TaskAffinityHook(row.measure)] if row.measure else [])]
+        hooks = [StartHook(start), *([TaskAffinityHook(row.measure)] if row.measure else [])]
     runner = build_runner(cfg, 'train')
     for hook in hooks:
         runner.register_hook(hook)
@@ -142,7 +143,7 @@ def _trained(cfg: Config, row: Row, folder: Path, held: np.ndarray) -> dict[str,
         content['affinity'] = hooks[1].affinity().tolist()
     if row.keep:
         optimizer = None if row.source == 'supernet' else runner.optim_wrapper.optimizer
-        save_state(folder / START, _end_state(model, optimizer))
+        save_state(folder / START, end_state(model, optimizer))
     return content
 
 
@@ -194,54 +195,6 @@ def _shared_state(cfg: Config, seed: int) -> dict[str, Tensor]:
         model = MODELS.build(dict(cfg.model, encoder=shared, tasks=cfg.tasks))
         model.init_weights()
     return model.state_dict()
-
-
-def names_in_shared(model: nn.Module) -> dict[str, str]:
-    """Names of a branched network's weights -> those in the shared one: the first copy's."""
-    first: dict[int | None, str] = {}
-    prefixes = {}
-    for part in model.encoder.parts():
-        if part.layer is not None and part.layer >= 0:
-            name = first.setdefault(part.layer, part.name)
-            prefixes[f'encoder.{part.name}.'] = f'encoder.{name}.'
-    return {
-        own: next((b + own[len(a) :] for a, b in prefixes.items() if own.startswith(a)), own)
-        for own in model.state_dict()
-    }
-
-
-class _StartHook(Hook):
-    """Starts a training from a shared network: every copy from the one layer, moments too."""
-
-    def __init__(self, start: Mapping[str, Any]) -> None:
-        self.start = start
-
-    def before_train(self, runner: Any) -> None:
-        """Load, unless the run goes on from its own checkpoint."""
-        if runner.iter:
-            return
-        model, state = unwrap(runner.model), self.start['state']
-        shared = names_in_shared(model)
-        model.load_state_dict({own: state[name] for own, name in shared.items()})
-        moments = self.start.get('moments') or {}
-        optimizer = runner.optim_wrapper.optimizer
-        for name, parameter in model.named_parameters():
-            for key, value in moments.get(shared[name], {}).items():
-                place = value if value.dim() == 0 else value.to(parameter.device)
-                optimizer.state[parameter][key] = place.clone()
-
-
-def _end_state(model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:
-    """Weights, and the optimizer's moments by parameter."""
-    state = {k: v.cpu() for k, v in model.state_dict().items()}
-    if optimizer is None:
-        return dict(state=state)
-    moments = {
-        name: {k: v.detach().cpu() for k, v in optimizer.state[p].items() if torch.is_tensor(v)}
-        for name, p in model.named_parameters()
-        if p in optimizer.state
-    }
-    return dict(state=state, moments=moments)
 
 
 def _plain_images(cfg: Config) -> Any:

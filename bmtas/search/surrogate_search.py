@@ -110,11 +110,11 @@ class SurrogateSearch(Strategy):
         lengths = spans(ends, context.num_layers)
         costs = location_costs(context.table.layers, lengths)
         rows = Rows(context, self.held_out)
-        design, pool = self._design(context, rows, ends, costs)
-        self._check_number(design, rows)
-        rows.train(design, pool)
         updates = rows.updates(self.length)
         place = Place(context, rows, costs, lengths, budget, updates, self.seed)
+        design, pool = self._design(place, ends)
+        self._check_number(design, rows)
+        rows.train(design, pool)
         train_rounds(
             place, lambda: self._fit(context, rows, ends, weights)[0], self.rounds, self.batch
         )
@@ -172,19 +172,14 @@ class SurrogateSearch(Strategy):
             )
         return ends
 
-    def _design(
-        self, context: SearchContext, rows: Rows, ends: Sequence[int], costs: Sequence[float]
-    ) -> tuple[list[Row], np.ndarray | None]:
+    def _design(self, place: Place, ends: Sequence[int]) -> tuple[list[Row], np.ndarray | None]:
         """What to train, and the trees of a supergraph."""
-        updates, tasks = rows.updates(self.length), context.names
-        lengths = spans(ends, context.num_layers)
+        costs, tasks = place.costs, place.context.names
         measure = tuple(ends) if self.prior == 'gradients' else ()
 
         def row(routes: np.ndarray, **options: Any) -> Row:
-            tree = expand(BranchingTree.from_routes(routes, tasks), lengths)
-            return Row.of(tree, updates, self.seed, **options)
+            return place.row(BranchingTree.from_routes(routes), **options)
 
-        shared = np.zeros((len(costs), len(tasks)), int)
         if self.source == 'train':
             trees = design_trees(costs, len(tasks), self.count, self.seed)
             return [row(trees[0], measure=measure), *map(row, trees[1:])], None
@@ -193,14 +188,16 @@ class SurrogateSearch(Strategy):
             chosen = [tuple(np.array(tasks)[who].tolist()) for who in members]
             found = [row(r, source='pairs', tasks=who) for r, who in zip(trees, chosen)]
             return found, None
-        tree = expand(BranchingTree.from_routes(shared, tasks), lengths)
+        shared = np.zeros((len(costs), len(tasks)), int)
         if self.source == 'supergraph':
-            start = Row.of(tree, SUPERNET * updates, self.seed, source='supernet', keep=True)
+            updates = SUPERNET * place.updates
+            start = row(shared, updates=updates, source='supernet', keep=True)
             trees = design_trees(costs, len(tasks), self.count, self.seed)
             pool = design_trees(costs, len(tasks), max(self.count, POOL), self.seed)
             rest = [row(routes, source='supergraph', start=start.key) for routes in trees]
-            return [start, *rest], np.repeat(pool, lengths, axis=1)
-        start = Row.of(tree, rows.updates(self.share), self.seed, keep=True, measure=measure)
+            return [start, *rest], np.repeat(pool, place.lengths, axis=1)
+        updates = place.rows.updates(self.share)
+        start = row(shared, updates=updates, keep=True, measure=measure)
         trees = [shared, *probe_trees(len(costs), len(tasks))]
         rest = [row(routes, source='probe', start=start.key) for routes in trees]
         return [start, *rest], None
@@ -215,8 +212,8 @@ class SurrogateSearch(Strategy):
             for item in rows.known()
             if item.row.source != 'supernet' and _branches_at(item.row.routes, starts)
         ]
-        kinds = sorted({(item.row.source, item.row.updates) for item in known})
-        sources = [kinds.index((item.row.source, item.row.updates)) for item in known]
+        kinds = [(item.row.source, item.row.updates) for item in known]
+        sources = [sorted(set(kinds)).index(kind) for kind in kinds]
         routes = np.array([np.array(item.row.routes)[starts] for item in known])
         for number, item in enumerate(known):
             if item.row.tasks:  # tasks that took no part share with nobody

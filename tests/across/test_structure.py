@@ -122,23 +122,28 @@ TOGETHER = {
     'models/backbones/test_layered.py': 'models/backbones/architectures models/backbones/dilation',
     'models/backbones/test_recipes.py': 'models/blocks',
     'models/backbones/test_vit.py': 'models/backbones/vit_weights models/heads/convnext',
+    'ncp/test_codes.py': 'ncp/grid',
+    'ncp/test_data.py': 'ncp/pickles',
     'ncp/test_network.py': 'ncp/cost',
     'ncp/test_predictor.py': 'ncp/dataset ncp/hooks ncp/metric',
     'ncp/test_propagation.py': (
-        'ncp/baselines ncp/judge ncp/objective ncp/picture ncp/report ncp/spaces ncp/strategies'
+        'ncp/baselines ncp/code_search ncp/judge ncp/objective ncp/picture ncp/report ncp/spaces '
+        'ncp/strategies'
     ),
     'ncp/test_public.py': 'ncp/cli',
     'resources/test_counting.py': 'resources/fvcore_counter resources/latency resources/parts',
+    'resources/test_build.py': 'resources/network',
     'resources/test_report.py': 'cli/resources',
     'search/gradient/test_updates.py': (
         'engine/updates search/gradient/resource_loss search/gradient/strategy'
     ),
     'engine/optim/test_constructors.py': 'search/gradient/optim',
-    'search/test_bmn.py': 'search/bmn_search search/affinity_file',
+    'search/test_bmn.py': 'search/bmn_search search/affinity_file search/images',
     'search/test_fafs.py': 'search/fafs_search search/difficulty',
     'search/test_run.py': 'search/context search/front',
     'search/test_trained.py': (
-        'search/best_of_random search/row search/rounds search/rows search/surrogate_search'
+        'search/best_of_random search/row search/row_start search/rounds search/rows '
+        'search/surrogate_search'
     ),
     'sharing/test_accounting.py': (
         'sharing/calibrate sharing/calibrate_cli sharing/delta_file sharing/meter '

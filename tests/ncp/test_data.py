@@ -10,9 +10,9 @@ from bmtas.ncp.data import (
     RecordTable,
     load_records,
     load_settings,
-    read_pickle,
     split_rows,
 )
+from bmtas.ncp.pickles import read_pickle
 
 
 class Touch:

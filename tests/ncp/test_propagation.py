@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from bmtas.ncp.baselines import evolutionary_search, local_search, random_search
+from bmtas.ncp.code_search import REFERENCE_START
 from bmtas.ncp.codes import IS_COUNT, POSITIONS, NetworkCode
 from bmtas.ncp.cost import RECORD_COST
 from bmtas.ncp.nasbench201 import CellSpace
@@ -16,7 +17,6 @@ from bmtas.ncp.objective import Goal, Objective
 from bmtas.ncp.predictor import CodePredictor, load_predictor
 from bmtas.ncp.propagation import REFERENCE, Steps, propagate
 from bmtas.ncp.spaces import Budget, MultiResolutionSpace
-from bmtas.ncp.strategies import REFERENCE_START
 from bmtas.registry import STRATEGIES
 from bmtas.typed import accepted_arguments, check_arguments
 

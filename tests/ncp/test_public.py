@@ -12,13 +12,13 @@ from torch import nn
 from bmtas.cli.base import run_tool
 from bmtas.engine.config import load_config
 from bmtas.ncp.cli import main
+from bmtas.ncp.code_search import REFERENCE_START
 from bmtas.ncp.codes import IS_COUNT, NetworkCode
 from bmtas.ncp.cost import RECORD_COST
 from bmtas.ncp.data import RecordTable, load_records
 from bmtas.ncp.predictor import load_predictor
 from bmtas.ncp.public import import_public_predictor
 from bmtas.ncp.spaces import MultiResolutionSpace
-from bmtas.ncp.strategies import REFERENCE_START
 from bmtas.registry import MODELS, STRATEGIES
 
 ROOT = Path(__file__).parents[2]

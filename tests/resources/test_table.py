@@ -10,7 +10,7 @@ from torch import nn
 from bmtas.models.encoders import STEM, Encoder
 from bmtas.registry import MODELS
 from bmtas.resources import UNITS, Costs, ResourceTable, Unit, count_table
-from bmtas.resources.build import WholeNetwork
+from bmtas.resources.network import WholeNetwork
 
 TASKS = [
     dict(name=name, kind='classes', num_classes=n) for name, n in (('a', 3), ('b', 5), ('c', 1))

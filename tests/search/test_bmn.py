@@ -23,7 +23,7 @@ from bmtas.search.bmn import (
     spans,
 )
 from bmtas.search.bmn_search import BMNSearch, collect_features
-from bmtas.search.context import choose_images
+from bmtas.search.images import choose_images
 from bmtas.typed import accepted_arguments, check_arguments
 
 

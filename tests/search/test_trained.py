@@ -13,7 +13,8 @@ from bmtas.registry import MODELS, STRATEGIES
 from bmtas.sealed import save_state
 from bmtas.search import SearchContext, run_search
 from bmtas.search import rows as rows_module
-from bmtas.search.row import Row, _end_state, _plain_images, _StartHook, held_out_losses
+from bmtas.search.row import Row, _plain_images, held_out_losses
+from bmtas.search.row_start import StartHook, end_state
 from bmtas.search.rows import Rows
 
 TASKS = ('semseg', 'sal', 'depth')
@@ -262,12 +263,12 @@ def test_a_probe_starts_as_the_shared_network_with_its_moments(trees_config):
         sum(logits.square().mean() for logits in shared(images).values()).backward()
         optimizer.step()
     path = Path(cfg.work_dir) / 'start.pth'
-    save_state(path, _end_state(shared, optimizer))
+    save_state(path, end_state(shared, optimizer))
     branched = model_of(cfg, [[0, 0, 0], [0, 0, 0], [0, 1, 0], [0, 1, 2]])
     own = torch.optim.AdamW(branched.parameters(), 1e-2)
     runner = type('Runner', (), dict(iter=0, model=branched))
     runner.optim_wrapper = type('Wrapper', (), dict(optimizer=own))
-    _StartHook(torch.load(path, weights_only=True)).before_train(runner)
+    StartHook(torch.load(path, weights_only=True)).before_train(runner)
     with torch.no_grad():
         found, expected = branched(images), shared.eval()(images)
     for name in TASKS:
@@ -300,7 +301,7 @@ def test_held_out_losses_are_those_of_all_images_at_once(trees_config):
 def test_trained_rows_share_their_random_numbers_and_learn_on_the_rest(trees_config, monkeypatch):
     """Two trees of one seed: equal heads at the start, the same images, none held out."""
     cfg, seen = trees_config(), {}
-    init = _StartHook.before_train
+    init = StartHook.before_train
 
     def spy(self, runner):
         init(self, runner)
@@ -308,7 +309,7 @@ def test_trained_rows_share_their_random_numbers_and_learn_on_the_rest(trees_con
         order = runner.train_loop.dataloader.sampler.order(0)
         seen[runner.work_dir] = heads, order
 
-    monkeypatch.setattr(_StartHook, 'before_train', spy)
+    monkeypatch.setattr(StartHook, 'before_train', spy)
     cfg.default_hooks.checkpoint = None  # a run that cannot be resumed is a run
     rows = Rows(SearchContext(cfg, Path(cfg.work_dir), lambda text: None))
     trees = [make(4, TASKS) for make in (BranchingTree.shared, BranchingTree.separate)]
