@@ -14,8 +14,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import regressions as fit
 import strategies as play
-from protocol import Outcome, Trial, bootstrap, calibration, figures
+from merit import bootstrap, calibration, figures
+from protocol import Outcome, Trial
 
 from bmtas.search.tree_table import TreeTable
 
@@ -28,31 +30,31 @@ SEARCHES = (
     'log losses, twice as long',
 )
 STRATEGIES: dict[str, play.Strategy] = {
-    DEFAULT: play.default(),
+    DEFAULT: fit.default(),
     'random, in expectation': play.average,
     'vanilla': play.vanilla,
     'best of 3': play.best_of_random(3),
     'best of 6': play.best_of_random(6),
     'best of 12': play.best_of_random(12),
-    'surrogate, 32 quarter, own schedule': play.surrogate(32, 0.25, own=True),
-    'surrogate, 24 half, own schedule': play.surrogate(24, 0.5, own=True),
-    'surrogate, 48 quarter, own schedule': play.surrogate(48, 0.25, own=True),
-    'surrogate, 6 full': play.surrogate(6, 1.0),
-    'surrogate, 12 half': play.surrogate(12, 0.5),
-    'surrogate, 24 quarter': play.surrogate(24, 0.25),
-    'surrogate, 12 full': play.surrogate(12, 1.0),
-    'surrogate, 24 half': play.surrogate(24, 0.5),
-    'surrogate, 48 quarter': play.surrogate(48, 0.25),
-    'surrogate, 24 full': play.surrogate(24, 1.0),
-    'surrogate, 48 half': play.surrogate(48, 0.5),
-    'surrogate, 24 half, pairs only': play.surrogate(24, 0.5, forms=('pairs',)),
-    'its trees with tasks permuted': play.permuted(play.surrogate(24, 1.0)),
-    'surrogate, 24 half, race of 4': play.race(24, 0.5),
-    'rounds, 8 and 4 x 2 full': play.thompson(8, 4, 2, 1.0),
-    'rounds, 8 and 4 x 2 halves, own schedule': play.thompson(8, 4, 2, 0.5),
-    'rounds, 12 and 6 x 2 halves, own schedule': play.thompson(12, 6, 2, 0.5),
-    'uniform supergraph, best': play.uniform_supergraph(None),
-    'uniform supergraph, regression': play.uniform_supergraph(32),
+    'surrogate, 32 quarter, own schedule': fit.surrogate(32, 0.25, own=True),
+    'surrogate, 24 half, own schedule': fit.surrogate(24, 0.5, own=True),
+    'surrogate, 48 quarter, own schedule': fit.surrogate(48, 0.25, own=True),
+    'surrogate, 6 full': fit.surrogate(6, 1.0),
+    'surrogate, 12 half': fit.surrogate(12, 0.5),
+    'surrogate, 24 quarter': fit.surrogate(24, 0.25),
+    'surrogate, 12 full': fit.surrogate(12, 1.0),
+    'surrogate, 24 half': fit.surrogate(24, 0.5),
+    'surrogate, 48 quarter': fit.surrogate(48, 0.25),
+    'surrogate, 24 full': fit.surrogate(24, 1.0),
+    'surrogate, 48 half': fit.surrogate(48, 0.5),
+    'surrogate, 24 half, pairs only': fit.surrogate(24, 0.5, forms=('pairs',)),
+    'its trees with tasks permuted': play.permuted(fit.surrogate(24, 1.0)),
+    'surrogate, 24 half, race of 4': fit.race(24, 0.5),
+    'rounds, 8 and 4 x 2 full': fit.thompson(8, 4, 2, 1.0),
+    'rounds, 8 and 4 x 2 halves, own schedule': fit.thompson(8, 4, 2, 0.5),
+    'rounds, 12 and 6 x 2 halves, own schedule': fit.thompson(12, 6, 2, 0.5),
+    'uniform supergraph, best': fit.uniform_supergraph(None),
+    'uniform supergraph, regression': fit.uniform_supergraph(32),
     'FAFS': play.fafs,
     'BMN': play.bmn,
     **{f'BMTAS, argmax, {name}': play.bmtas_argmax(name) for name in SEARCHES},
@@ -64,7 +66,7 @@ STRATEGIES: dict[str, play.Strategy] = {
         SEARCHES[-1], every=2
     ),
     'BMTAS, one search decoded': play.bmtas_decoded('as it is', which=3),
-    'split probes': play.probes,
+    'split probes': fit.probes,
     'two-task trainings': play.two_task,
     'all trees, one seed': play.one_seed,
     'optimum': play.optimum,

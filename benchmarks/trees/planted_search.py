@@ -20,19 +20,8 @@ from itertools import product
 
 import numpy as np
 import torch
-from planted import (
-    BATCH,
-    INPUTS,
-    LAYERS,
-    OUTPUTS,
-    POWER,
-    RATE,
-    WIDTH,
-    Problem,
-    command,
-    draw_problem,
-    missing,
-)
+from planted import BATCH, POWER, RATE
+from teachers import INPUTS, LAYERS, OUTPUTS, WIDTH, Problem, command, draw_problem, missing
 from torch import Tensor
 
 from bmtas.branching import BranchingTree, expected_cost

@@ -21,7 +21,8 @@ from collections.abc import Sequence
 import numpy as np
 import planted
 import torch
-from planted import LAYERS, POWER, RATE, Problem, Students, networks_of, order
+from planted import POWER, RATE, Students, networks_of, order
+from teachers import LAYERS, Problem, command, draw_problem, missing
 from torch import Tensor
 
 from bmtas.branching import BranchingTree, enumerate_trees
@@ -153,11 +154,11 @@ def signals(problem: Problem, seeds: Sequence[int]) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    parser = planted.command(__doc__, seeds=2)
+    parser = command(__doc__, seeds=2)
     parser.set_defaults(regimes=['easy', 'hard'])
     args = parser.parse_args()
-    for regime, teacher, path in planted.missing(args, '.signals'):
-        save_arrays(path, **signals(planted.draw_problem(regime, teacher), range(args.seeds)))
+    for regime, teacher, path in missing(args, '.signals'):
+        save_arrays(path, **signals(draw_problem(regime, teacher), range(args.seeds)))
 
 
 if __name__ == '__main__':

@@ -6,6 +6,10 @@ import pytest
 FOLDER = Path(__file__).resolve().parents[3] / 'benchmarks' / 'trees'
 MODULES = (
     'protocol',
+    'merit',
+    'regressions',
+    'teachers',
+    'scenes_trainings',
     'strategies',
     'compare',
     'planted',

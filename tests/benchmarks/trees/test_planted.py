@@ -12,22 +12,26 @@ def short(monkeypatch):
 
 
 def test_teachers_of_one_node_give_all_their_tasks_the_same_features(short):
-    regime = short.Regime(0.0, (0.0, 0.0), (1.0, 3.0), points=50)
-    problem = short.draw_problem(regime, 3)
+    import teachers
+
+    regime = teachers.Regime(0.0, (0.0, 0.0), (1.0, 3.0), points=50)
+    problem = teachers.draw_problem(regime, 3)
     x, y = problem.test
     assert x.shape == (2000, 12) and y.shape == (2, 2000, 4)
     assert torch.allclose(y[1].std(0), torch.tensor(3.0), rtol=0.1)
     assert problem.tree.num_groups[0] <= 2 and problem.tree.num_groups[-1] == 2
-    again = short.draw_problem(regime, 3)
+    again = teachers.draw_problem(regime, 3)
     assert again.tree == problem.tree and torch.equal(again.test[1], y)
 
 
 @pytest.mark.parametrize('routes', [[[0, 0, 1, 1]] * 3, [[0] * 4, [0, 1, 1, 0], [0, 1, 2, 0]]])
 def test_students_are_plain_networks_trained_one_by_one(short, routes):
     """Oracle: every node a plain layer, one optimizer, a loop over tasks."""
+    import teachers
+
     from bmtas.branching import BranchingTree
 
-    problem = short.draw_problem(short.REGIMES['hard'], 0)
+    problem = teachers.draw_problem(teachers.REGIMES['hard'], 0)
     tree = BranchingTree.from_routes(routes, problem.regime.tasks)
     networks, slots = short.networks_of([tree])
     students = short.Students(problem, networks, seeds=[5])
@@ -59,7 +63,9 @@ def test_students_are_plain_networks_trained_one_by_one(short, routes):
 
 
 def test_probes_start_as_shared_and_then_part(short):
-    problem = short.draw_problem(short.REGIMES['easy'], 1)
+    import teachers
+
+    problem = teachers.draw_problem(teachers.REGIMES['easy'], 1)
     routes, losses = short.probe(problem, seeds=[0, 1], start=8, length=1)
     assert routes.shape == (22, 3, 4) and losses.shape == (22, 2, 4)
     assert np.abs(losses - losses[-1]).max() < 0.02
@@ -68,7 +74,9 @@ def test_probes_start_as_shared_and_then_part(short):
 
 
 def test_table_has_all_trees_and_a_tree_is_put_together_from_its_networks(short):
-    table = short.make_table(short.REGIMES['noisy'], 0, seeds=[0, 1])
+    import teachers
+
+    table = short.make_table(teachers.REGIMES['noisy'], 0, seeds=[0, 1])
     assert table.held_out.shape == (154, 2, 5, 4) and table.trained.all()
     first = [tree.num_groups[0] for tree in table.trees]
     assert first.count(4) == 1
@@ -92,10 +100,10 @@ def test_the_command_goes_on_where_it_was_stopped(short, monkeypatch, tmp_path, 
 
 def test_searches_of_a_supergraph_that_mixes_one_candidate_are_trainings_of_its_tree():
     """Oracle: with one-hot weights a supergraph is a plain network of layers."""
-    import planted
     import planted_search as script
+    import teachers
 
-    problem = planted.draw_problem(planted.REGIMES['hard'], 0)
+    problem = teachers.draw_problem(teachers.REGIMES['hard'], 0)
     graphs = script.Supergraphs(problem, [script.Variant()], [(0.1, 0), (0.2, 1)])
     with torch.no_grad():
         for weights in graphs.weights:
@@ -133,10 +141,10 @@ def test_a_price_that_is_huge_searches_shared_and_the_file_is_used(monkeypatch, 
 
 
 def test_alpha_learns_to_leave_a_candidate_that_is_spoilt():
-    import planted
     import planted_search as script
+    import teachers
 
-    problem = planted.draw_problem(planted.REGIMES['easy'], 0)
+    problem = teachers.draw_problem(teachers.REGIMES['easy'], 0)
     graphs = script.Supergraphs(problem, [script.Variant(logs=True)], [(0.0, 0)])
     with torch.no_grad():
         graphs.weights[2][:, 2] = 0  # a dead candidate of the last layer beside three random ones

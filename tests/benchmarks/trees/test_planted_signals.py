@@ -17,8 +17,10 @@ def short(monkeypatch):
 
 def test_short_schedules_end_at_rate_zero_and_see_the_first_batches(short):
     """Oracle: the same networks trained by a program whose usual length is the short one."""
+    import teachers
+
     planted, script = short
-    problem = planted.draw_problem(planted.REGIMES['hard'], 0)
+    problem = teachers.draw_problem(teachers.REGIMES['hard'], 0)
     trees = [
         make(3, problem.regime.tasks) for make in (BranchingTree.shared, BranchingTree.separate)
     ]
@@ -32,8 +34,10 @@ def test_short_schedules_end_at_rate_zero_and_see_the_first_batches(short):
 
 def test_affinities_follow_from_separate_features_and_shared_errors(short):
     """Oracle: correlations of plain loops over two networks' features."""
+    import teachers
+
     planted, script = short
-    problem = planted.draw_problem(planted.REGIMES['noisy'], 0)
+    problem = teachers.draw_problem(teachers.REGIMES['noisy'], 0)
     representation, difficulty = script.affinities(problem, [3])
     assert representation.shape == (1, 3, 4, 4) and difficulty.shape == (1, 4, 4)
     tasks, (x, y) = problem.regime.tasks, problem.train
@@ -62,8 +66,10 @@ def test_affinities_follow_from_separate_features_and_shared_errors(short):
 
 def test_the_supergraph_of_one_tree_is_a_training_of_its_network(short):
     """Oracle: the shared network by autograd, on the sum of log losses."""
+    import teachers
+
     planted, script = short
-    problem = planted.draw_problem(planted.REGIMES['easy'], 1)
+    problem = teachers.draw_problem(teachers.REGIMES['easy'], 1)
     tree = BranchingTree.shared(3, problem.regime.tasks)
     graph = script.UniformSupergraph(problem, [tree], 5)
     graph.candidates = lambda _: torch.zeros(3, 4, dtype=torch.long)
@@ -89,11 +95,13 @@ def test_the_supergraph_of_one_tree_is_a_training_of_its_network(short):
 
 
 def test_the_file_stands_beside_the_table_and_its_strategies_play(short, monkeypatch, tmp_path):
+    import teachers
+
     planted, script = short
     import compare
     from protocol import Trial
 
-    planted.make_table(planted.REGIMES['easy'], 0, [0, 1]).save(tmp_path / 'easy_00.npz')
+    planted.make_table(teachers.REGIMES['easy'], 0, [0, 1]).save(tmp_path / 'easy_00.npz')
     options = ['--dir', str(tmp_path), '--regimes', 'easy', '--teachers', '1', '--seeds', '1']
     monkeypatch.setattr('sys.argv', ['planted_signals.py', *options])
     script.main()

@@ -28,7 +28,8 @@ def test_truth_leaves_out_the_seed_that_is_searched_with(make_table):
 
 
 def test_the_optimum_is_normalised_to_one_or_more_and_random_to_zero(make_table):
-    from protocol import Trial, figures
+    from merit import figures
+    from protocol import Trial
     from strategies import average, optimum
 
     trial = Trial(make_table(), 0)
@@ -41,7 +42,8 @@ def test_the_optimum_is_normalised_to_one_or_more_and_random_to_zero(make_table)
 
 
 def test_figures_by_hand(make_table):
-    from protocol import Outcome, Trial, figures
+    from merit import figures
+    from protocol import Outcome, Trial
 
     trial = Trial(make_table(), 0)
     score = np.random.default_rng(1).standard_normal(len(trial.truth))
@@ -77,7 +79,7 @@ def test_quantile_budgets_lie_between_the_ends(make_table):
 
 
 def test_bootstrap_covers_the_mean_and_draws_whole_groups():
-    from protocol import bootstrap
+    from merit import bootstrap
 
     rng = np.random.default_rng(2)
     groups = np.repeat(np.arange(30), 10)
@@ -90,7 +92,8 @@ def test_bootstrap_covers_the_mean_and_draws_whole_groups():
 
 
 def test_calibration_of_an_exact_and_of_a_shifted_prediction(make_table):
-    from protocol import Trial, calibration
+    from merit import calibration
+    from protocol import Trial
 
     trial = Trial(make_table(), 0)
     assert calibration(trial, trial.truth + 5) == pytest.approx((1, 0))

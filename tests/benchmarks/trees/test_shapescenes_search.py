@@ -12,6 +12,7 @@ ROUTES = [[0, 0, 0, 0], [0, 1, 0, 1], [0, 1, 2, 1], [0, 1, 2, 3]]
 def script(monkeypatch):
     """The script with few scenes, trees, prices and updates."""
     import scenes
+    import scenes_trainings as trainings
     import shapescenes_search as script
     import shapescenes_table as table
 
@@ -25,8 +26,10 @@ def script(monkeypatch):
         'as it is': script.Variant(warmup=2),
         'log losses': script.Variant('exact', 2, True),
     }
-    for name, value in dict(LAMBDAS=(0.1, 1.0), WEIGHT_PHASE=4, ALPHA_PHASE=2).items():
-        monkeypatch.setattr(script, name, value)
+    monkeypatch.setattr(script, 'LAMBDAS', (0.1, 1.0))
+    for name, value in dict(WEIGHT_PHASE=4, ALPHA_PHASE=2).items():
+        for module in (script, trainings):
+            monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(script, 'VARIANTS', variants)
     return script
 
@@ -68,6 +71,8 @@ def test_a_tree_of_the_supergraph_is_the_network_of_the_tree(script):
 
 
 def test_a_tree_is_scored_with_batch_statistics_of_its_own(script, tmp_path):
+    import scenes_trainings as trainings
+
     data = script.scenes(tmp_path / 'scenes.npz')
     trees = list(script.enumerate_trees())
     graph = different(script.UniformSupergraph(0, trees))
@@ -82,23 +87,24 @@ def test_a_tree_is_scored_with_batch_statistics_of_its_own(script, tmp_path):
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.reset_running_stats()
                 module.momentum = None
-        for batch in script.batches(0, script.RECALIBRATION):
+        for batch in trainings.batches(0, trainings.RECALIBRATION):
             model(data['train']['image'][batch])
-        expected = script.log_losses(model, data['held_out'])[0]
+        expected = trainings.log_losses(model, data['held_out'])[0]
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_probes_start_where_shared_stands(script, tmp_path):
+    import scenes_trainings as trainings
     from scenes import Network
 
     data = script.scenes(tmp_path / 'scenes.npz')
     first = Network(BranchingTree.shared(4, script.NAMES), 0)
-    optimizer = script.adamw(first)
-    for batch in script.batches(0, 3):
-        script.log_update(first, optimizer, script.chosen(data['train'], batch), 0.5)
+    optimizer = trainings.adamw(first)
+    for batch in trainings.batches(0, 3):
+        trainings.log_update(first, optimizer, trainings.chosen(data['train'], batch), 0.5)
     split = Network(BranchingTree.from_routes(ROUTES, script.NAMES), 7)
-    own = script.adamw(split)
-    script.inherit(split, own, first, optimizer)
+    own = trainings.adamw(split)
+    trainings.inherit(split, own, first, optimizer)
     images = data['held_out']['image']
     for task, logits in first.eval()(images).items():
         torch.testing.assert_close(split.eval()(images)[task], logits)

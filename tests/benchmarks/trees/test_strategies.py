@@ -10,18 +10,19 @@ BY_TREE = ('routes', 'held_out', 'test')
 
 
 def play(strategy, trial, seed=0):
-    from protocol import figures
+    from merit import figures
 
     outcome = strategy(trial, np.random.default_rng(seed))
     return outcome, figures(trial, outcome)
 
 
 def test_without_noise_the_surrogate_finds_the_optimum(make_table):
+    import regressions
     import strategies
     from protocol import Trial
 
     trial = Trial(make_table(), 0)
-    outcome, found = play(strategies.surrogate(60, 0.5, forms=('pairs',)), trial)
+    outcome, found = play(regressions.surrogate(60, 0.5, forms=('pairs',)), trial)
     assert found['regret'].mean() < 0.1 * (trial.best - trial.average).mean()
     assert found['rank'].mean() > 0.95
     assert outcome.units[0] == pytest.approx(0.5 * trial.units.mean() * 60, rel=0.3)
@@ -30,15 +31,15 @@ def test_without_noise_the_surrogate_finds_the_optimum(make_table):
 
 
 def test_probes_of_additive_losses_find_the_optimum(make_table):
-    import strategies
+    import regressions
     from protocol import Trial
 
     table = make_table()
-    assert strategies.probes(Trial(table, 0), None) is None
+    assert regressions.probes(Trial(table, 0), None) is None
     routes = np.concatenate([probe_trees(3, 4), np.zeros((1, 3, 4), int)])
     numbers = [int((table.routes == tree).all((1, 2)).argmax()) for tree in map(_canonical, routes)]
     table = replace(table, probe_routes=routes, probes=table.test[numbers])
-    outcome, found = play(strategies.probes, Trial(table, 0))
+    outcome, found = play(regressions.probes, Trial(table, 0))
     assert found['rank'].mean() > 0.95
     price = (routes.max(2) + 1).sum() / 3
     assert outcome.units[0] == pytest.approx(0.5 + 0.25 * price)
@@ -81,26 +82,26 @@ def test_permuted_trees_cost_the_same_and_are_no_better_on_average(make_table):
 
 
 def test_the_race_pays_for_what_it_trains_and_takes_the_best_seen(make_table):
-    import strategies
+    import regressions
     from protocol import Trial
 
     trial = Trial(make_table(noise=0.05), 0)
-    plain, _ = play(strategies.surrogate(16, 0.5), trial)
-    raced, _ = play(strategies.race(16, 0.5), trial)
+    plain, _ = play(regressions.surrogate(16, 0.5), trial)
+    raced, _ = play(regressions.race(16, 0.5), trial)
     assert (raced.units >= plain.units).all() and (raced.units > plain.units).any()
     assert (trial.gains(0.5)[raced.trees] >= trial.gains(0.5)[plain.trees]).all()
 
 
 def test_designs_begin_with_the_ends_and_have_no_tree_twice(make_table):
-    import strategies
+    import regressions
     from protocol import Trial
 
     trial = Trial(make_table(), 0)
-    trees = strategies.draw_design(trial, 40, np.random.default_rng(0))
+    trees = regressions.draw_design(trial, 40, np.random.default_rng(0))
     costs = trial.table.costs
     assert costs[trees[0]] == costs.min() and costs[trees[1]] == costs.max()
     assert len(set(trees.tolist())) == 40
-    assert len(strategies.draw_design(trial, 999, np.random.default_rng(0))) == len(costs)
+    assert len(regressions.draw_design(trial, 999, np.random.default_rng(0))) == len(costs)
 
 
 def test_the_command_prints_writes_and_draws(make_table, tmp_path, monkeypatch, capsys):
@@ -179,18 +180,18 @@ def with_signals(make_table):
 
 
 def test_short_schedules_and_supergraphs_are_read_from_the_signals(with_signals):
-    import strategies
+    import regressions
 
     from bmtas.search.surrogate_search import SurrogateSearch
 
-    outcome, found = play(strategies.surrogate(60, 0.5, own=True, forms=('pairs',)), with_signals)
+    outcome, found = play(regressions.surrogate(60, 0.5, own=True, forms=('pairs',)), with_signals)
     assert found['rank'].mean() > 0.95
-    outcome, found = play(strategies.uniform_supergraph(None), with_signals)
+    outcome, found = play(regressions.uniform_supergraph(None), with_signals)
     assert found['regret'].max() == pytest.approx(0) and set(outcome.units) == {7.5}
-    assert play(strategies.uniform_supergraph(60), with_signals)[1]['rank'].mean() > 0.8
-    outcome, _ = play(strategies.default(), with_signals)
+    assert play(regressions.uniform_supergraph(60), with_signals)[1]['rank'].mean() > 0.8
+    outcome, _ = play(regressions.default(), with_signals)
     own = SurrogateSearch()
-    same = strategies.thompson(own.count, own.rounds, own.batch, own.length)
+    same = regressions.thompson(own.count, own.rounds, own.batch, own.length)
     assert outcome.units.tolist() == play(same, with_signals)[0].units.tolist()
 
 
@@ -206,10 +207,10 @@ def test_signals_are_those_of_the_seed_not_of_its_place_in_the_table(with_signal
 
 
 def test_thompson_pays_for_each_budget_what_it_trains(with_signals):
-    import strategies
+    import regressions
 
-    outcome, found = play(strategies.thompson(12, 2, 4, 0.5), with_signals)
-    start = strategies.draw_design(with_signals, 12, np.random.default_rng(0))
+    outcome, found = play(regressions.thompson(12, 2, 4, 0.5), with_signals)
+    start = regressions.draw_design(with_signals, 12, np.random.default_rng(0))
     least = 0.5 * with_signals.units[start].sum()
     assert (outcome.units >= least).all() and len(set(outcome.units)) > 1
     dearest = np.sort(with_signals.units)[-8:].sum() / 2
