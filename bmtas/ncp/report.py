@@ -193,7 +193,10 @@ def build_report(
     values = path.values()
     report: dict[str, Any] = {
         'version': VERSION,
-        'goals': [_goal(objective, position) for position in range(len(objective.goals))],
+        'goals': [
+            {'name': objective.names[column], 'weight': goal.weight}
+            for goal, column in zip(objective.goals, objective.columns)
+        ],
         'combine': objective.combine,
         'pessimism': objective.pessimism,
         'budget': {'madds_g': objective.budget.madds, 'params_m': objective.budget.params},
@@ -217,11 +220,6 @@ def build_report(
         if judge:
             report['chosen']['judged'] = records.judged(chosen['code'])
     return report
-
-
-def _goal(objective: Objective, position: int) -> dict[str, Any]:
-    goal = objective.goals[position]
-    return {'name': objective.names[objective.columns[position]], 'weight': goal.weight}
 
 
 def summary(report: Mapping[str, Any]) -> str:

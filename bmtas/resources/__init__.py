@@ -10,7 +10,7 @@ from bmtas.resources.counting import (
     usable_device,
 )
 from bmtas.resources.latency import measure_latency
-from bmtas.resources.network import is_open, layer_names, shared_network, without_weights
+from bmtas.resources.network import is_open, layer_names, without_weights
 from bmtas.resources.parts import STEM, Part
 from bmtas.resources.report import cost_report, markdown, report_text, table_row
 from bmtas.resources.table import Costs, ResourceTable
@@ -39,7 +39,6 @@ __all__ = [
     'parse_budget',
     'plain_evaluation',
     'report_text',
-    'shared_network',
     'table_from_cfg',
     'table_row',
     'unit_named',
