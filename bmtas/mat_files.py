@@ -5,6 +5,7 @@ Format: MathWorks, "MAT-File Format", level 5.
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import zlib
@@ -79,13 +80,24 @@ def load_mat(path: Path) -> dict[str, Any]:
     """All variables of a file, as ``scipy.io.loadmat`` returns them.
 
     Raises:
-        OSError, ValueError, NotImplementedError: No such file, a damaged one, or version 7.3; or
-            what SciPy raises beside it.
+        FileNotFoundError, ValueError: No such file, a damaged one, or version 7.3.
     """
     from scipy.io import loadmat
 
-    check_mat(path.read_bytes())
-    return loadmat(path)
+    try:
+        content = path.read_bytes()
+        check_mat(content)
+        return loadmat(io.BytesIO(content))
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{path}: label file not found') from None
+    except NotImplementedError:
+        raise ValueError(f'{path}: MATLAB 7.3 files are not read, save it with -v7') from None
+    except Exception as error:  # SciPy lets those of zlib and struct through, too
+        reason = ' '.join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(
+            f'{path}: cannot be read, the file is damaged or of another format ({reason}); fetch '
+            'or write it again'
+        ) from None
 
 
 def check_mat(content: bytes) -> None:

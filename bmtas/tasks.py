@@ -146,14 +146,8 @@ class Task:
         for key, value in options.items():
             check_value(value, hints[key], f'tasks.{name}.{key}')
         rest = {key: value for key, value in cfg.items() if key not in own | {'name', 'kind'}}
-        where = f'tasks: {name!r}'
-        kind = dict(type=cfg['kind']) if isinstance(cfg['kind'], str) else cfg['kind']
-        if isinstance(kind, Mapping):
-            kind, rest = {**kind, **rest}, {}
-        if rest:
-            key = next(iter(rest))
-            raise ValueError(f'{where} has no key {key!r}; {nearest(key, own)}')
-        return cls(name=name, kind=build_kind(kind, where, own), **options)
+        kind = build_kind(cfg['kind'], f'tasks: {name!r}', own, rest)
+        return cls(name=name, kind=kind, **options)
 
 
 def build_tasks(entries: Any) -> tuple[Task, ...]:

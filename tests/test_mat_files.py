@@ -36,6 +36,18 @@ def test_whole_files_pass(tmp_path, options):
     assert np.array_equal(found['plain'], CONTENT['plain'])
 
 
+def test_files_that_are_none_are_named(tmp_path):
+    path = tmp_path / 'a.mat'
+    with pytest.raises(FileNotFoundError, match='a.mat: label file not found'):
+        load_mat(path)
+    path.write_bytes(b'MATLAB 7.3 MAT-file'.ljust(124) + b'\x00\x02IM' + bytes(400))
+    with pytest.raises(ValueError, match='a.mat: MATLAB 7.3 files are not read, save it with -v7'):
+        load_mat(path)
+    path.write_bytes(written()[:-20])
+    with pytest.raises(ValueError, match=r'a.mat: cannot be read, .* cut.*; fetch or write'):
+        load_mat(path)
+
+
 def element(kind, content):
     return struct.pack('<II', kind, len(content)) + content + b'\0' * (-len(content) % 8)
 

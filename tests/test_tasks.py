@@ -61,7 +61,10 @@ def test_every_score_of_every_metric_has_a_direction():
         (dict(kind='mask', weight=float('inf')), 'got inf'),
         (dict(kind='mask', name='mask'), "its name is 'mask'; use one of the two"),
         (dict(kind=dict(type='mask'), wieght=3), "no option 'wieght'; did you mean 'weight'?"),
-        (dict(kind=Depth(), wieght=3), "has no key 'wieght'; did you mean 'weight'?"),
+        (
+            dict(kind=Depth(), wieght=3),
+            "no key 'wieght' beside a built kind; did you mean 'weight'?",
+        ),
         (dict(kind=3), '3 is no kind'),
         (dict(kind='depth', metric=dict(type=3)), '3 names no scores'),
         (dict(kind='depth', metric=dict(type='DephError')), "no metric 'DephError'; did you mean"),

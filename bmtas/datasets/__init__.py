@@ -1,7 +1,7 @@
 """Data sets, transforms and samplers."""
 
 from . import transforms
-from .archives import SOURCES, count_files, fetch, file_sha256, unpack
+from .archives import count_files, fetch, file_sha256, unpack
 from .base import MultiTaskDataset
 from .celeba import CelebA
 from .check import DataSummary, check_disjoint, check_size, check_whole, iterate_reports
@@ -18,6 +18,7 @@ from .pascal_context import PascalContext
 from .preflight import check_datasets, dataset_configs
 from .samplers import PositionSampler
 from .shapescenes import ShapeScenes
+from .sources import SOURCES
 
 __all__ = [
     'CUB200',

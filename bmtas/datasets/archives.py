@@ -14,79 +14,12 @@ import urllib.request
 import zlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 CHUNK = 1 << 20
 GZIP = b'\x1f\x8b'
 Progress = Callable[[int, int | None], None]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A published data set.
-
-    Args:
-        folder: Name of the folder that the configs expect.
-        urls: Addresses of its archives, in the order in which they are tried.
-        by_hand: What to do when none of them answers.
-        files: Suffix -> number of files in the unpacked archive, where it is known.
-        config: Config for bmtas check.
-    """
-
-    folder: str
-    urls: tuple[str, ...]
-    by_hand: str
-    config: str
-    files: tuple[tuple[str, int], ...] = ()
-
-
-_ETH = 'https://data.vision.ee.ethz.ch'
-_MIRRORS = (
-    'the README of github.com/prismformore/Multi-Task-Transformer links mirrors in the cloud '
-    '(to be opened in a browser)'
-)
-_MTI = '14EAEMXmd3zs2hIMY63UhHPSFPDAkiTzw'
-
-SOURCES = {
-    'pascal': Source(
-        folder='PASCAL_MT',
-        urls=(
-            f'{_ETH}/kmaninis/share/MTL/PASCAL_MT.tgz',
-            f'{_ETH}/brdavid/atrc/PASCALContext.tar.gz',
-        ),
-        by_hand=f'{_MIRRORS}; the archive is called PASCALContext.tar.gz or PASCAL_MT.tgz',
-        config='configs/_base_/datasets/pascal.py',
-        files=(('.png', 33224), ('.jpg', 10103), ('.mat', 20206)),
-    ),
-    'nyud': Source(
-        folder='NYUDv2',
-        urls=(
-            f'{_ETH}/brdavid/atrc/NYUDv2.tar.gz',
-            f'{_ETH}/kmaninis/share/MTL/NYUD_MT.tgz',
-        ),
-        by_hand=f'{_MIRRORS}; the archive is called NYUDv2.tar.gz',
-        config='configs/_base_/datasets/nyud.py',
-    ),
-    'nyud_mti': Source(
-        folder='NYUD_MT',
-        urls=(
-            f'https://drive.usercontent.google.com/download?id={_MTI}&export=download&confirm=t',
-        ),
-        by_hand=f'open https://drive.google.com/file/d/{_MTI} in a browser, the archive is called '
-        'NYUD_MT.tgz',
-        config='configs/_base_/datasets/nyud_mti.py',
-    ),
-}
-
-
-def _open(url: str, headers: dict[str, str], timeout: float) -> Any:
-    if not url.startswith(('http://', 'https://')):
-        raise ValueError(f'{url}: only http and https addresses are fetched')
-    request = urllib.request.Request(url, headers={'User-Agent': 'bmtas', **headers})
-    return urllib.request.urlopen(request, timeout=timeout)
 
 
 def _resume_headers(part: Path, info: Path, url: str) -> tuple[int, dict[str, str]]:
@@ -111,7 +44,8 @@ def _transfer(url: str, part: Path, info: Path, progress: Progress, timeout: flo
         OSError, HTTPException: The connection failed or ended early.
     """
     start, headers = _resume_headers(part, info, url)
-    with _open(url, headers, timeout) as response:
+    request = urllib.request.Request(url, headers={'User-Agent': 'bmtas', **headers})
+    with urllib.request.urlopen(request, timeout=timeout) as response:
         if response.status != 206:
             start = 0
         elif not response.headers.get('Content-Range', '').startswith(f'bytes {start}-'):
@@ -162,6 +96,8 @@ def fetch(
         ConnectionError: No answer, or one that is not a gzip archive; the message says why.
         ValueError: Not enough space, or not a web address.
     """
+    if not url.startswith(('http://', 'https://')):
+        raise ValueError(f'{url}: only http and https addresses are fetched')
     part, info = path.with_name(path.name + '.part'), path.with_name(path.name + '.part.json')
     if path.is_file():  # complete: only then does it get this name
         return path

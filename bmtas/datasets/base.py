@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from bmtas.files import nearest
 from bmtas.kinds import Kind, build_kind
 from bmtas.registry import TRANSFORMS
+
+
+def chosen_labels(
+    owner: Any, labels: Sequence[str] | None, known: Iterable[str]
+) -> tuple[str, ...]:
+    """The labels asked for, all that are known for None.
+
+    Raises:
+        ValueError: An unknown one.
+    """
+    known = tuple(known)
+    for name in labels or ():
+        if name not in known:
+            raise ValueError(
+                f'{type(owner).__name__} has no label {name!r}; {nearest(name, known)}'
+            )
+    return known if labels is None else tuple(labels)
 
 
 class MultiTaskDataset(Dataset):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from .folder import MultiTaskFolder, size_problem
 
@@ -83,20 +84,10 @@ def _check_image(
     return image.shape[:2]
 
 
-class _Reports(Dataset):
-    def __init__(self, dataset: MultiTaskFolder) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> SampleReport:
-        return check_sample(self.dataset, index)
-
-
 def iterate_reports(dataset: MultiTaskFolder, workers: int = 0) -> Iterator[SampleReport]:
     """Reports of all samples in order, read by ``workers`` processes (0: this one)."""
-    yield from DataLoader(_Reports(dataset), batch_size=None, num_workers=workers)
+    read = partial(check_sample, dataset)
+    yield from DataLoader(range(len(dataset)), None, num_workers=workers, collate_fn=read)
 
 
 def check_size(dataset: MultiTaskFolder) -> list[str]:

@@ -121,15 +121,7 @@ def read_mat(path: Path, key: str) -> np.ndarray:
     Raises:
         FileNotFoundError, ValueError: Missing or damaged file, or no such variable.
     """
-    if not path.exists():  # scipy's own error does not say so
-        raise FileNotFoundError(f'{path}: label file not found')
-    try:
-        content = load_mat(path)
-    except NotImplementedError:
-        raise ValueError(f'{path}: MATLAB 7.3 files are not read, save it with -v7') from None
-    except Exception as error:
-        with _reading(path, 'label file'):
-            raise error
+    content = load_mat(path)
     if key not in content:
         names = [name for name in content if not name.startswith('__')]
         raise ValueError(f'{path}: no variable {key!r}, the file has {names}')

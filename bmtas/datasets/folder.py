@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from bmtas.files import nearest
 from bmtas.kinds import Category
 from bmtas.registry import DATASETS
 
-from .base import MultiTaskDataset
+from .base import MultiTaskDataset, chosen_labels
 from .files import read_image, read_split
 from .image_level import warn_constant
 from .label_file import LabelFile
@@ -81,12 +80,7 @@ class MultiTaskFolder(MultiTaskDataset):
                 f'{data_root}: data folder of {type(self).__name__} not found; {self.how_to_get}'
             )
         readers = self.build_readers(told_kinds(label_files or {}, kinds or {}))
-        labels = tuple(readers) if labels is None else tuple(labels)
-        for name in labels:
-            if name not in readers:
-                raise ValueError(
-                    f'{type(self).__name__} has no label {name!r}; {nearest(name, readers)}'
-                )
+        labels = chosen_labels(self, labels, readers)
         self.readers = {name: readers[name] for name in labels}
         self.known_kinds = {name: reader.kind for name, reader in self.readers.items()}
         try:

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from bmtas.files import nearest
 from bmtas.kinds import Category
 
-from .base import MultiTaskDataset
+from .base import MultiTaskDataset, chosen_labels
 from .files import read_image
 
 VAL_EVERY = 10
@@ -45,12 +45,7 @@ class ImageLevelDataset(MultiTaskDataset):
         labels: Sequence[str] | None = None,
         **options: Any,
     ) -> None:
-        labels = tuple(table) if labels is None else tuple(labels)
-        for name in labels:
-            if name not in table:
-                raise ValueError(
-                    f'{type(self).__name__} has no label {name!r}; {nearest(name, table)}'
-                )
+        labels = chosen_labels(self, labels, table)
         self.split = split
         self.table = {name: table[name].astype(np.int64) for name in labels}
         self.known_kinds = {name: Category(classes[name]) for name in labels}

@@ -38,9 +38,8 @@ class LabelFile:
         optional: bool = False,
         **options: Any,
     ) -> None:
-        cfg = kind if isinstance(kind, Kind) else dict(type=kind, **options)
         own = ('suffix', 'key', 'optional')
-        self.kind = build_kind(cfg, f'label in {folder!r}', own)
+        self.kind = build_kind(kind, f'label in {folder!r}', own, options)
         self.folder = folder
         self.suffix = suffix
         self.key = key

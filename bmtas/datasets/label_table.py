@@ -44,9 +44,8 @@ class LabelColumn:
         optional: bool = False,
         **options: Any,
     ) -> None:
-        cfg = kind if isinstance(kind, Kind) else dict(type=kind, **options)
         own = ('column', 'id_column', 'separator', 'values', 'missing', 'optional')
-        self.kind = build_kind(cfg, f'column {column!r} of {table!r}', own)
+        self.kind = build_kind(kind, f'column {column!r} of {table!r}', own, options)
         if self.kind.dense:
             raise ValueError(f'column {column!r} of {table!r}: {self.kind} is no kind of images')
         if len(separator) != 1:

@@ -12,7 +12,7 @@ from .folder import MultiTaskFolder
 from .label_file import LabelFile
 
 # 0 is unlabelled; the 40 classes count from 1 in the files
-_SEMSEG = dict(folder='segmentation', kind='classes', num_classes=40, ignore=[0, 255], offset=-1)
+SEMSEG = dict(folder='segmentation', kind='classes', num_classes=40, ignore=[0, 255], offset=-1)
 _EDGE_IMAGE = dict(folder='edge', kind='mask', threshold=127)
 _DEPTH = dict(folder='depth', kind='depth')
 _NORMALS = dict(folder='normals', kind='normals')
@@ -20,21 +20,21 @@ _NORMALS = dict(folder='normals', kind='normals')
 LAYOUTS: Mapping[str, Mapping[str, Any]] = {
     'png': dict(
         img_suffix='.png',
-        semseg=dict(_SEMSEG, suffix='.png'),
+        semseg=dict(SEMSEG, suffix='.png'),
         edge=dict(_EDGE_IMAGE, suffix='.png'),
         normals=dict(_NORMALS, suffix='.png'),
         depth=dict(_DEPTH, suffix='.npy'),
     ),
     'npy': dict(
         img_suffix='.jpg',
-        semseg=dict(_SEMSEG, suffix='.png'),
+        semseg=dict(SEMSEG, suffix='.png'),
         edge=dict(folder='edge', kind='mask', suffix='.npy'),
         normals=dict(_NORMALS, suffix='.npy'),
         depth=dict(_DEPTH, suffix='.npy'),
     ),
     'mat': dict(
         img_suffix='.jpg',
-        semseg=dict(_SEMSEG, suffix='.mat', key='segmentation'),
+        semseg=dict(SEMSEG, suffix='.mat', key='segmentation'),
         edge=dict(_EDGE_IMAGE, suffix='.png'),
         normals=dict(_NORMALS, suffix='.jpg'),
         depth=dict(_DEPTH, suffix='.mat', key='depth'),

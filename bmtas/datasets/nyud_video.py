@@ -9,13 +9,7 @@ from typing import Any
 from bmtas.registry import DATASETS
 
 from .folder import MultiTaskFolder
-
-# 0 is unlabelled; the 40 classes count from 1 in the files
-_LABELS = dict(
-    semseg=dict(
-        folder='semseg', kind='classes', num_classes=40, ignore=[0, 255], offset=-1, suffix='.png'
-    )
-)
+from .nyud import SEMSEG
 
 
 @DATASETS.register_module()
@@ -61,7 +55,7 @@ class NYUDVideo(MultiTaskFolder):
             str(Path(data_root) / split),
             split,
             labels,
-            {**_LABELS, **(label_files or {})},
+            {'semseg': dict(SEMSEG, folder='semseg'), **(label_files or {})},
             'rgb',
             img_suffix,
             pipeline=pipeline,

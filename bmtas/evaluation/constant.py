@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from bmtas.evaluation.base import TaskMetric
 from bmtas.registry import METRICS
-from bmtas.tasks import MultiTaskSample, Task, TaskMaps
+from bmtas.tasks import Task, TaskMaps
 
 
 class ConstantPredictor:
@@ -144,6 +144,5 @@ def build_metric(task: Task) -> TaskMetric:
 def iterate_labels(dataset: Dataset, max_images: int | None) -> Iterator[TaskMaps]:
     """Labels of the first images of a data set."""
     size = len(dataset) if max_images is None else min(max_images, len(dataset))
-    samples: Iterable[MultiTaskSample] = (dataset[i]['data_samples'] for i in range(size))
-    for sample in samples:
-        yield sample.labels
+    for index in range(size):
+        yield dataset[index]['data_samples'].labels

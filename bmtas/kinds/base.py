@@ -177,7 +177,10 @@ class Kind(ABC):
 
 
 def build_kind(
-    cfg: Kind | str | Mapping[str, Any], where: str = 'kind', beside: Iterable[str] = ()
+    cfg: Kind | str | Mapping[str, Any],
+    where: str = 'kind',
+    beside: Iterable[str] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> Kind:
     """A kind from its name, or from ``dict(type=name, **options)``.
 
@@ -185,15 +188,19 @@ def build_kind(
         cfg: What to build; a kind is returned as it is.
         where: Start of the error messages.
         beside: Other keys that may stand beside the options, for messages.
+        options: Further options.
 
     Raises:
         ValueError: Unknown kind or option, a missing option, or one out of range.
     """
+    options = options or {}
     if isinstance(cfg, Kind):
+        for key in options:
+            raise ValueError(f'{where}: no key {key!r} beside a built kind; {nearest(key, beside)}')
         return cfg
     if not isinstance(cfg, (str, Mapping)):
         raise ValueError(f'{where}: {cfg!r} is no kind; give a name or dict(type=name, **options)')
-    options = dict(type=cfg) if isinstance(cfg, str) else dict(cfg)
+    options = {**(dict(type=cfg) if isinstance(cfg, str) else cfg), **options}
     name = options.pop('type', None)
     known_kinds = kind_names()  # a registry would take the name for that of a module, too
     target = KINDS.module_dict.get(name) if isinstance(name, str) else name

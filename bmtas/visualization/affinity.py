@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 
 from .canvas import new_figure, save_figure
 from .palettes import INK
+from .tree import leaf_order
 
 if TYPE_CHECKING:
     from bmtas.branching import BranchingTree
@@ -101,19 +102,9 @@ def _draw_matrices(
     label = min(6, 60 * _cell(size))
     axes.set_xticks(across, list(tasks) * columns, rotation=90, fontsize=label)
     axes.set_yticks(down, list(tasks) * rows, fontsize=label)
-    _bare(axes)
-    return image
-
-
-def _bare(axes: Axes) -> None:
     axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def leaf_order(tree: BranchingTree) -> list[int]:
-    """Tasks from left to right such that no two branches cross."""
-    return sorted(range(tree.num_tasks), key=lambda task: tree.routes[:, task].tolist())
+    axes.spines[:].set_visible(False)
+    return image
 
 
 def _draw_tree(axes: Axes, tree: BranchingTree) -> None:
@@ -139,4 +130,5 @@ def _draw_tree(axes: Axes, tree: BranchingTree) -> None:
     axes.set_ylim(depth + 4, -1.5)
     axes.set_xlim(-0.7, tree.num_tasks - 0.3)
     axes.set_xticks([])
-    _bare(axes)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)

@@ -57,8 +57,7 @@ def draw_alpha(
         if number % columns == 0:
             axes.set_yticklabels(tasks, fontsize=8, color=INK)
         axes.tick_params(length=0)
-        for spine in axes.spines.values():
-            spine.set_color('#c9d1d8')
+        axes.spines[:].set_color('#c9d1d8')
     bar = figure.colorbar(image, ax=panels, fraction=0.03, shrink=0.9, aspect=25)
     bar.ax.tick_params(labelsize=8, colors=INK)
     bar.outline.set_visible(False)

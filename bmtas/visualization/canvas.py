@@ -22,10 +22,8 @@ def new_figure(width: float, height: float, dpi: int = 120) -> Figure:
 
 def plain_axes(axes: Axes, grid: bool = False) -> None:
     """Light frame: no upper and right line, muted ticks."""
-    for side in ('top', 'right'):
-        axes.spines[side].set_visible(False)
-    for side in ('left', 'bottom'):
-        axes.spines[side].set_color(FAINT)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.spines[['left', 'bottom']].set_color(FAINT)
     axes.tick_params(colors=INK, labelsize=8, length=3, color=FAINT)
     if grid:
         axes.grid(axis='y', color='#e3e7ea', linewidth=0.8)

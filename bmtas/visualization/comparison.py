@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
@@ -52,14 +54,29 @@ def draw_comparison(
     figure = new_figure(9.5, 5)
     axes = figure.subplots()
     plain_axes(axes, grid=True)
+    if front:
+        by_name = {point['name']: point for point in points}
+        x, y = ([by_name[name][key] for name in front] for key in ('cost', 'delta_m'))
+        axes.step(x, y, where='post', color=FAINT, lw=1.2, zorder=1, label='Pareto front')
+    _draw_methods(axes, points)
+    axes.axhline(0, color=FAINT, lw=0.8, ls=':')
+    axes.margins(0.12, 0.12)
+    axes.set_xlabel(axis, color=INK)
+    axes.set_ylabel('Delta_m (%), higher is better', color=INK)
+    handles, labels = axes.get_legend_handles_labels()
+    # the markers alone: error bars of a legend look like data
+    handles = [h[0] if isinstance(h, ErrorbarContainer) else h for h in handles]
+    figure.legend(handles, labels, frameon=False, fontsize=8, loc='outside right upper')
+    figure.draw_without_rendering()  # the names need the final place of the points
+    _name_points(figure, axes, points)
+    return save_figure(figure, path)
+
+
+def _draw_methods(axes: Axes, points: Sequence[Point]) -> None:
+    """Points with error bars, in one colour and marker for each method."""
     methods = list(dict.fromkeys(str(point['method']) for point in points))
     families = list(dict.fromkeys(map(_family, methods)))
     colours = dict(zip(families, task_colours(len(families))))
-    by_name = {point['name']: point for point in points}
-    x = [by_name[name]['cost'] for name in front]
-    y = [by_name[name]['delta_m'] for name in front]
-    if front:
-        axes.step(x, y, where='post', color=FAINT, lw=1.2, zorder=1, label='Pareto front')
     # one family, or two if there are more than colours: told apart by the marker
     looks: Counter[str] = Counter()
     for method in methods:
@@ -81,17 +98,6 @@ def draw_comparison(
             label=method,
             zorder=2,
         )
-    axes.axhline(0, color=FAINT, lw=0.8, ls=':')
-    axes.margins(0.12, 0.12)
-    axes.set_xlabel(axis, color=INK)
-    axes.set_ylabel('Delta_m (%), higher is better', color=INK)
-    handles, labels = axes.get_legend_handles_labels()
-    # the markers alone: error bars of a legend look like data
-    handles = [h[0] if isinstance(h, ErrorbarContainer) else h for h in handles]
-    figure.legend(handles, labels, frameon=False, fontsize=8, loc='outside right upper')
-    figure.draw_without_rendering()  # the names need the final place of the points
-    _name_points(figure, axes, points)
-    return save_figure(figure, path)
 
 
 def _family(method: str) -> str:
@@ -116,7 +122,7 @@ _PLACES = (
 )
 
 
-def _name_points(figure, axes, points: Sequence[Point]) -> None:
+def _name_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
     """Write each name where it covers the fewest points and names and belongs to its point."""
     renderer = figure.canvas.get_renderer()
     where = axes.transData.transform([(p['cost'], p['delta_m']) for p in points])

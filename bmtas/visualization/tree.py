@@ -51,16 +51,15 @@ def draw_tree(tree: BranchingTree, path: str | Path, table: Any = None) -> Path:
     return save_figure(figure, path)
 
 
-def _order(tree: BranchingTree) -> list[int]:
-    """Tasks in an order in which groups are neighbours: by groups of the first layer, then on."""
-    return sorted(range(tree.num_tasks), key=lambda t: tuple(tree.routes[:, t].tolist()))
+def leaf_order(tree: BranchingTree) -> list[int]:
+    """Tasks in an order in which groups are neighbours and no two branches cross."""
+    return sorted(range(tree.num_tasks), key=lambda task: tree.routes[:, task].tolist())
 
 
 def _positions(tree: BranchingTree) -> tuple[np.ndarray, np.ndarray]:
     """Heights (L + 2, T), stem and heads included, of every task's line and its group's centre."""
-    order = _order(tree)
     lane = np.empty(tree.num_tasks)
-    lane[order] = -np.arange(tree.num_tasks, dtype=float)
+    lane[leaf_order(tree)] = -np.arange(tree.num_tasks, dtype=float)
     routes = np.vstack([0 * tree.routes[:1], tree.routes, [np.arange(tree.num_tasks)]])
     centre, line = np.empty(routes.shape), np.empty(routes.shape)
     for layer, row in enumerate(routes):
@@ -106,8 +105,7 @@ def _draw_lines(axes: Axes, tree: BranchingTree) -> None:
     axes.set_xlim(-1.6, tree.num_layers + 0.5 + 0.15 * longest)
     axes.set_ylim(-tree.num_tasks + 0.4, 0.6)
     axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
 
 
 def _draw_stations(axes: Axes, x: float, groups: list[tuple[float, int]], text: str = '') -> None:

@@ -106,6 +106,7 @@ TOGETHER = {
     'datasets/shapescenes/test_attributes.py': (
         'datasets/shapescenes/scene datasets/shapescenes/materials'
     ),
+    'datasets/test_archives.py': 'datasets/sources',
     'datasets/test_folder.py': 'datasets/label_file',
     'datasets/test_pascal_context.py': 'datasets/pascal_readers',
     'engine/test_config.py': (

@@ -7,7 +7,8 @@ from matplotlib.image import imread
 
 from bmtas.branching import BranchingTree, uniform_tree
 from bmtas.visualization import draw_affinity
-from bmtas.visualization.affinity import _draw_matrices, leaf_order
+from bmtas.visualization.affinity import _draw_matrices
+from bmtas.visualization.tree import leaf_order
 
 TASKS = ('semseg', 'sal', 'normals', 'edge')
 

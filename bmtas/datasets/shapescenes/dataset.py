@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from bmtas.kinds import Category, Classes, Depth, Kind, Mask, Normals
 from bmtas.registry import DATASETS
+from bmtas.typed import Fraction, Natural, NonNegative, Range, check_arguments, hints_of
 
-from ..base import MultiTaskDataset
+from ..base import MultiTaskDataset, chosen_labels
 from .attributes import ATTRIBUTES, CATEGORIES, Maps, attributes
 from .motion import Motion
 from .render import View, camera_normals, edges, picture
@@ -34,6 +35,7 @@ KNOWN: Mapping[str, Kind] = {
 """All label keys and their kinds."""
 
 SPLITS = ('train', 'val', 'test')
+Side = Annotated[int, Range(32, 1024)]
 LENGTHS = dict(train=2000, val=200, test=400)
 
 
@@ -78,44 +80,41 @@ class ShapeScenes(MultiTaskDataset):
     def __init__(
         self,
         labels: Sequence[str] = tuple(LABELS),
-        split: str = 'train',
-        length: int | None = None,
-        size: int | Sequence[int] = 64,
-        seed: int = 0,
-        figure_probability: float = 0.75,
-        parts_without_figure: str = 'ignore',
-        antialias: int = 2,
-        shadow_samples: int = 1,
+        split: Literal['train', 'val', 'test'] = 'train',
+        length: Annotated[int, Range(1, 10**9)] | None = None,
+        size: Side | tuple[Side, Side] = 64,
+        seed: Natural = 0,
+        figure_probability: Fraction = 0.75,
+        parts_without_figure: Literal['ignore', 'background'] = 'ignore',
+        antialias: Annotated[int, Range(1, 8)] = 2,
+        shadow_samples: Annotated[int, Range(1, 64)] = 1,
         cache: bool = False,
-        clip: int = 1,
-        motion: float = 1.0,
+        clip: Annotated[int, Range(1, 10**4)] = 1,
+        motion: NonNegative = 1.0,
         neighbours: Sequence[int] = (),
         **options: Any,
     ) -> None:
-        super().__init__(labels, **options)
-        for name in self.labels:
-            _choose('labels', name, tuple(KNOWN))
-        _choose('split', split, SPLITS)
-        _choose('parts_without_figure', parts_without_figure, ('ignore', 'background'))
-        length = LENGTHS[split] if length is None else length
-        _within('length', length, 1, 10**9)
-        self.size = _size(size)
-        _within('seed', seed, 0, 2**63)
-        if not 0 <= figure_probability <= 1:
-            raise ValueError(
-                f'ShapeScenes: figure_probability must be in [0, 1], got {figure_probability!r}'
-            )
-        _within('antialias', antialias, 1, 8)
-        _within('shadow_samples', shadow_samples, 1, 64)
-        self.split, self.length, self.seed = split, length, seed
+        given = dict(
+            split=split,
+            length=length,
+            size=size,
+            seed=seed,
+            figure_probability=figure_probability,
+            parts_without_figure=parts_without_figure,
+            antialias=antialias,
+            shadow_samples=shadow_samples,
+            clip=clip,
+            motion=motion,
+        )
+        check_arguments(given, hints_of(ShapeScenes), 'ShapeScenes')
+        if neighbours and clip == 1:
+            raise ValueError('ShapeScenes: neighbours need clips, set clip to 2 or more')
+        super().__init__(chosen_labels(self, labels, KNOWN), **options)
+        self.split, self.length, self.seed = split, length or LENGTHS[split], seed
+        self.size = (size, size) if isinstance(size, int) else tuple(size)
         self.figure_probability = figure_probability
         self.parts_without_figure = parts_without_figure
         self.antialias, self.shadow_samples = antialias, shadow_samples
-        _within('clip', clip, 1, 10**4)
-        if not motion >= 0:
-            raise ValueError(f'ShapeScenes: motion must be at least 0, got {motion!r}')
-        if neighbours and clip == 1:
-            raise ValueError('ShapeScenes: neighbours need clips, set clip to 2 or more')
         self.clip, self.motion, self.neighbours = clip, motion, tuple(neighbours)
         self._cache: dict[int, dict[str, Any]] | None = {} if cache else None
 
@@ -182,22 +181,3 @@ class ShapeScenes(MultiTaskDataset):
         if self.parts_without_figure == 'ignore' and not parts.any():
             return np.full(parts.shape, LABELS['human_parts'].ignored, np.uint8)
         return parts.astype(np.uint8)
-
-
-def _choose(key: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f'ShapeScenes: {key} {value!r} is unknown, choose from {list(choices)}')
-
-
-def _within(key: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f'ShapeScenes: {key} must be an integer of at least {low}, got {value!r}')
-
-
-def _size(size: int | Sequence[int]) -> tuple[int, int]:
-    pair = tuple(size) if isinstance(size, (list, tuple)) else (size, size)
-    if len(pair) != 2 or not all(isinstance(n, int) and 32 <= n <= 1024 for n in pair):
-        raise ValueError(
-            f'ShapeScenes: size must be 32 to 1024 pixels, one number or (H, W), got {size!r}'
-        )
-    return pair

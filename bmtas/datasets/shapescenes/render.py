@@ -28,14 +28,9 @@ def pixel_centres(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 def _contrast(image: np.ndarray, least: float = 0.05) -> np.ndarray:
     """Pixels of an image (3, H, W) that differ visibly from one of their four neighbours."""
-    out = np.zeros(image.shape[1:], bool)
     rows = np.abs(image[:, 1:] - image[:, :-1]).max(0) > least
     columns = np.abs(image[:, :, 1:] - image[:, :, :-1]).max(0) > least
-    out[1:] |= rows
-    out[:-1] |= rows
-    out[:, 1:] |= columns
-    out[:, :-1] |= columns
-    return out
+    return _both_sides(rows, columns)
 
 
 class View:
@@ -162,8 +157,12 @@ def _length(a: np.ndarray) -> np.ndarray:
 
 def _differs(values: np.ndarray) -> np.ndarray:
     """Pixels of a map (H, W) that differ from one of their four neighbours."""
-    out = np.zeros(values.shape, bool)
-    rows, columns = values[1:] != values[:-1], values[:, 1:] != values[:, :-1]
+    return _both_sides(values[1:] != values[:-1], values[:, 1:] != values[:, :-1])
+
+
+def _both_sides(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Pixels (H, W) on either side of steps between rows (H - 1, W) or columns (H, W - 1)."""
+    out = np.zeros((len(columns), rows.shape[1]), bool)
     out[1:] |= rows
     out[:-1] |= rows
     out[:, 1:] |= columns
@@ -184,8 +183,7 @@ def picture(view: View, antialias: int, shadow_samples: int) -> np.ndarray:
         border = np.flatnonzero(_differs(view.face) & _contrast(image.reshape(3, *size)))
         source = _sources(view, border, antialias)
         image[:, border] = image.take(source, 1).reshape(3, -1, len(border)).mean(1)
-    # to the nearest integer
-    levels = (255 * image + 0.5).astype(np.uint8)
+    levels = (255 * image + 0.5).astype(np.uint8)  # to the nearest integer
     return np.ascontiguousarray(levels.T).reshape(*size, 3)
 
 

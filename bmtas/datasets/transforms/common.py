@@ -22,6 +22,18 @@ def map_labels(
     }
 
 
+def label_kind(results: dict[str, Any], name: str, suits: Any, owner: str) -> Kind:
+    """The kind of a label that a transform can only treat if it is one of some.
+
+    Raises:
+        ValueError: It is another one.
+    """
+    kind = results['kinds'][name]
+    if not isinstance(kind, suits):
+        raise ValueError(f'{owner}: cannot treat label {name!r}, which is of kind {kind}')
+    return kind
+
+
 def to_pair(size: int | Sequence[int], name: str) -> tuple[int, int]:
     """(H, W) from one integer or two.
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from bmtas.kinds import Classes, Mask
 from bmtas.registry import TRANSFORMS
+
+from .common import label_kind
 
 
 @TRANSFORMS.register_module()
@@ -30,7 +33,7 @@ class IgnoreAbsentForeground:
             array = labels.get(name)
             if array is None:
                 continue
-            kind = results['kinds'][name]
+            kind = label_kind(results, name, (Classes, Mask), 'IgnoreAbsentForeground')
             if not ((array != 0) & kind.labelled(array)).any():
                 labels[name] = np.full_like(array, kind.ignored)
         return dict(results, labels=labels)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from bmtas.kinds import Classes
 from bmtas.registry import TRANSFORMS
 
-from .common import IMG_FILL, centred_padding, map_labels, pad_sample, to_pair
+from .common import IMG_FILL, centred_padding, label_kind, map_labels, pad_sample, to_pair
 
 
 @TRANSFORMS.register_module()
@@ -56,7 +57,7 @@ class RandomCrop:
 
     def _balanced(self, results: dict[str, Any], window: tuple[slice, slice]) -> bool:
         label = results['labels'][self.ratio_label][window]
-        valid = results['kinds'][self.ratio_label].labelled(label)
+        valid = label_kind(results, self.ratio_label, Classes, 'RandomCrop').labelled(label)
         counts = np.unique(label[valid], return_counts=True)[1]
         return len(counts) > 1 and counts.max() < self.cat_max_ratio * counts.sum()
 

@@ -12,7 +12,7 @@ from bmtas.kinds import Mask
 from bmtas.registry import TRANSFORMS
 from bmtas.thinning import thin
 
-from .common import to_pair
+from .common import label_kind, to_pair
 
 INTERPOLATIONS = {
     'area': dict(interpolation='area'),
@@ -100,7 +100,9 @@ class Resize:
             return dict(results, img=img, predict_at=results['img'].shape[:2])
         labels = {}
         for name, array in results['labels'].items():
-            kind = results['kinds'][name]
-            line = name in self.lines
-            labels[name] = resize_lines(kind, array, size) if line else kind.resize(array, size)
+            if name in self.lines:
+                kind = label_kind(results, name, Mask, 'Resize')
+                labels[name] = resize_lines(kind, array, size)
+            else:
+                labels[name] = results['kinds'][name].resize(array, size)
         return dict(results, img=img, labels=labels)

@@ -40,7 +40,7 @@ def read_truths(path: Path, kind: str = 'lines') -> list[np.ndarray]:
         ValueError: Unreadable file or missing key; the message names both.
     """
     if path.suffix == '.mat':
-        content = _read_mat(path)
+        content = load_mat(path)
         if 'groundTruth' in content:
             return _annotators(path, content['groundTruth'], kind)
         if 'LabelMap' in content:
@@ -88,13 +88,6 @@ def read_image(path: Path, indices: bool = False) -> np.ndarray:
             f'of shape {image.shape} ({opened.mode}); save it as grey'
         )
     return image
-
-
-def _read_mat(path: Path) -> dict:
-    try:
-        return load_mat(path)
-    except Exception as error:  # scipy lets zlib, struct and its own errors through
-        raise ValueError(f'{path}: cannot be read as a .mat file ({error})') from None
 
 
 def _annotators(path: Path, cells: np.ndarray, kind: str) -> list[np.ndarray]:
