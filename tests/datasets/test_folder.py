@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from bmtas.datasets import LabelFile, MultiTaskFolder
 from bmtas.datasets.files import read_array, read_image, read_split
+from bmtas.kinds import Classes
 from bmtas.tasks import build_tasks, label_kinds
 
 LABEL_FILES = dict(
@@ -349,6 +350,7 @@ def test_bad_label_declarations():
     raises(ValueError, 'unknown kind', lambda: LabelFile('x', 'edges'))
     raises(ValueError, "no option 'scale'", lambda: LabelFile('x', 'mask', scale=2))
     raises(ValueError, 'needs num_classes', lambda: LabelFile('x', 'classes'))
+    raises(ValueError, "no key 'ignore'", lambda: LabelFile('x', Classes(3), ignore=0))
 
 
 @pytest.mark.data

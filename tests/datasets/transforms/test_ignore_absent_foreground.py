@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from raw_samples import rng, sample
 
 from bmtas.datasets import transforms as T
@@ -17,3 +18,17 @@ def test_absent_foreground_is_ignored():
     np.testing.assert_array_equal(
         transform(results, rng())['labels']['parts'], [[0, 255, 0], [0, 4, 0]]
     )
+
+
+@pytest.mark.parametrize(
+    'transform',
+    [
+        T.IgnoreAbsentForeground(['depth']),
+        T.Resize(factor=0.5, lines=['depth']),
+        T.RandomCrop(2, cat_max_ratio=0.5, ratio_label='depth'),
+    ],
+)
+def test_labels_of_another_kind_are_refused(transform):
+    name = type(transform).__name__
+    with pytest.raises(ValueError, match=f"{name}: cannot treat label 'depth', .* kind depth"):
+        transform(sample(), rng())
