@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from bmtas.datasets import IdxImages, transforms
+from bmtas.evaluation import BoundaryFMeasure
 from bmtas.typed import (
     ArgumentsOf,
     Count,
@@ -115,3 +117,17 @@ def test_arguments_of_a_class_with_kwargs_are_those_of_its_bases():
     assert accepted_arguments(lambda x, **kwargs: x) is None
     with pytest.raises(ValueError, match="m.d: Child has no argument 'd'; known: a, b, c"):
         check_arguments({'d': 1}, accepted_arguments(Child), 'm', 'Child')
+
+
+@pytest.mark.parametrize(
+    ('target', 'values', 'message'),
+    [
+        (IdxImages, dict(size=0), 'size: must be at least 1'),
+        (BoundaryFMeasure, dict(workers=-1), 'workers: must be at least 0'),
+        (transforms.PhotoMetricDistortion, dict(hue=-1), 'hue: must be at least 0'),
+        (transforms.PhotoMetricDistortion, dict(contrast=[1.0]), 'contrast: must have 2 entries'),
+    ],
+)
+def test_values_that_would_fail_in_the_middle_of_a_run(target, values, message):
+    with pytest.raises(ValueError, match=message):
+        check_arguments(values, accepted_arguments(target), '')

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from bmtas.registry import DATASETS
+from bmtas.typed import Count
 
 from .image_level import ImageLevelDataset, check_split, held_out
 
@@ -73,7 +74,7 @@ class Digits(_DigitImages):
     def __init__(
         self,
         split: str = 'train',
-        size: int = 32,
+        size: Count = 32,
         **options: Any,
     ) -> None:
         try:
@@ -115,7 +116,7 @@ class IdxImages(_DigitImages):
         self,
         data_root: str,
         split: str = 'train',
-        size: int = 32,
+        size: Count = 32,
         **options: Any,
     ) -> None:
         check_split('IdxImages', split, ('train', 'val', 'trainval', 'test'))

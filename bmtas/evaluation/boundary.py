@@ -23,6 +23,7 @@ from bmtas.evaluation.boundaries.pool import worker_pool
 from bmtas.kinds import Mask
 from bmtas.registry import METRICS
 from bmtas.thinning import thin
+from bmtas.typed import Natural
 
 
 @METRICS.register_module()
@@ -62,7 +63,7 @@ class BoundaryFMeasure(TaskMetric):
         tolerance: float | None = None,
         nms: bool | None = None,
         interpolate: bool | None = None,
-        workers: int = 0,
+        workers: Natural = 0,
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
 from bmtas.registry import TRANSFORMS
+from bmtas.typed import Natural, NonNegative
 
 
 def _linear(img: np.ndarray, factor: float = 1.0, offset: float = 0.0) -> np.ndarray:
@@ -32,10 +32,10 @@ class PhotoMetricDistortion:
 
     def __init__(
         self,
-        brightness: float = 32,
-        contrast: Sequence[float] = (0.5, 1.5),
-        saturation: Sequence[float] = (0.5, 1.5),
-        hue: int = 18,
+        brightness: NonNegative = 32,
+        contrast: tuple[NonNegative, NonNegative] = (0.5, 1.5),
+        saturation: tuple[NonNegative, NonNegative] = (0.5, 1.5),
+        hue: Natural = 18,
     ) -> None:
         self.brightness = brightness
         self.contrast = tuple(contrast)
