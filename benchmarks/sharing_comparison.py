@@ -29,8 +29,9 @@ from bmtas.files import read_json, write_json
 from bmtas.registry import DATASETS, MODELS
 from bmtas.resources import count_model, measure_latency, without_weights
 from bmtas.sharing.accounting import clip_report, latencies
+from bmtas.sharing.section import final_checkpoint, stage_config
 from bmtas.sharing.share import NETWORK, write_network
-from bmtas.sharing.stages import final_checkpoint, run_stages, stage_config
+from bmtas.sharing.stages import run_stages
 from bmtas.sharing.thresholds import Thresholds, load_thresholds
 
 PARTS = ('train', 'val', 'test')

@@ -27,7 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             'make_executor',
         ],
         'jobs': ['run_jobs'],
-        'load': ['encoder_from_checkpoint', 'load_model'],
+        'load': ['load_model', 'trained_model'],
         'log_losses': ['LogLosses', 'SmoothedLogs', 'elasticities_of'],
         'record': ['COMMANDS', 'environment', 'read_lines', 'record_command'],
         'results': ['RESULTS', 'plain_number', 'results_of'],

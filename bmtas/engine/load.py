@@ -38,6 +38,16 @@ def load_model(
     cfg = load_config(config, options)
     if 'model' not in cfg:
         raise ValueError(f'{config}: model: missing, there is no network to run')
+    device = usable_device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+    return cfg, trained_model(cfg, checkpoint).to(device).eval()
+
+
+def trained_model(cfg: Config, checkpoint: str | Path) -> Any:
+    """The network of a complete config, which a checkpoint may change, with its weights.
+
+    Raises:
+        FileNotFoundError, ValueError: As ``load_model``.
+    """
     encoder_from_checkpoint(cfg, checkpoint)
     content = load_state(checkpoint)
     state = content.get('state_dict', content) if isinstance(content, Mapping) else None
@@ -49,10 +59,9 @@ def load_model(
     except RuntimeError as error:
         lines = ' '.join(line.strip() for line in str(error).split('\n')[1:])
         raise ValueError(
-            f'checkpoint {checkpoint} does not fit the model of {config}: {lines[:300]}'
+            f'checkpoint {checkpoint} does not fit the model of {cfg.filename}: {lines[:300]}'
         ) from error
-    device = usable_device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-    return cfg, model.to(device).eval()
+    return model
 
 
 def encoder_from_checkpoint(cfg: Config, checkpoint: str | Path) -> None:

@@ -6,6 +6,7 @@ from bmtas.resources.counting import (
     count_madds,
     count_params,
     count_saved_bytes,
+    evaluation_mode,
     plain_evaluation,
     usable_device,
 )
@@ -37,6 +38,7 @@ __all__ = [
     'markdown',
     'measure_latency',
     'parse_budget',
+    'evaluation_mode',
     'plain_evaluation',
     'report_text',
     'table_from_cfg',

@@ -11,7 +11,7 @@ from bmtas.sharing.encoder import DeltaEncoder
 from bmtas.sharing.loops import SharingTestLoop, SharingTrainLoop
 from bmtas.sharing.model import SharingModel
 from bmtas.sharing.optim import CoolDownLR, SharingOptimWrapperConstructor
-from bmtas.sharing.stages import sharing_section
+from bmtas.sharing.section import sharing_section
 from bmtas.sharing.video import VideoState
 
 __all__ = [

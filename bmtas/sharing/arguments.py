@@ -23,7 +23,8 @@ def apply(args: Namespace, cfg: Any) -> Any:
     if task is not None and stage is None:
         raise ValueError('--task: names whose stage is trained; give --stage, too')
     if stage is not None:
-        from bmtas.sharing.stages import prepare_stage, section_of
+        from bmtas.sharing.section import section_of
+        from bmtas.sharing.stages import prepare_stage
 
         task = section_of(cfg)['base_task'] if task is None else task
         return prepare_stage(cfg, stage, task, cfg.get('resume', False))

@@ -14,11 +14,9 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from bmtas.engine import build_runner, encoder_from_checkpoint, require, unwrap
+from bmtas.engine import build_runner, require, trained_model, unwrap
 from bmtas.models.encoders import encoder_class
-from bmtas.registry import DATASETS, MODELS
-from bmtas.resources import without_weights
-from bmtas.sealed import load_state
+from bmtas.registry import DATASETS
 from bmtas.sharing.accounting import head_costs, latencies, place_costs, total_madds
 from bmtas.sharing.encoder import DeltaEncoder
 from bmtas.sharing.meter import Meter
@@ -111,19 +109,10 @@ def load_network(cfg: Config, checkpoint: str) -> Any:
     Raises:
         ValueError: It is of another network.
     """
-    encoder_from_checkpoint(cfg, checkpoint)
     cfg.model.encoder.thresholds = None
-    model = MODELS.build(without_weights(cfg.model))
+    model = trained_model(cfg, checkpoint)
     if not model.encoder.sub_tasks or model.encoder.base_task not in model.encoder.tasks:
         raise ValueError(f'checkpoint {checkpoint}: no base with sub-tasks; take network.pth')
-    state = load_state(checkpoint)['state_dict']
-    missing = [key for key in model.state_dict() if key not in state]
-    if missing:
-        raise ValueError(
-            f'checkpoint {checkpoint}: has no {missing[0]}, it is no network of this config; take '
-            'network.pth of bmtas share'
-        )
-    model.load_state_dict(state)
     return model.eval()
 
 

@@ -12,12 +12,18 @@ from torch import Tensor, nn
 from bmtas.models.backbones import LayeredBackbone, build_backbone
 from bmtas.models.encoders import Encoder, Features, Part
 from bmtas.registry import MODELS
-from bmtas.sealed import load_state
 from bmtas.sharing.deltas import TaskDelta
 from bmtas.sharing.meter import Meter
 from bmtas.sharing.passes import BASE_STAGES, ForwardPass
 from bmtas.sharing.penalty import SIDES
-from bmtas.sharing.places import Place, TaskPlace, merged_place, places_of, trained_place
+from bmtas.sharing.places import (
+    Place,
+    TaskPlace,
+    load_parts,
+    merged_place,
+    places_of,
+    trained_place,
+)
 from bmtas.sharing.thresholds import load_thresholds
 from bmtas.sharing.video import VideoState
 
@@ -86,13 +92,12 @@ class DeltaEncoder(Encoder):
     ) -> None:
         backbone = build_backbone(backbone)
         super().__init__(tasks, **backbone.features)
-        choices = (
+        for key, value, known in (
             ('threshold_on', threshold_on, SIDES),
             ('align_on', align_on, SIDES),
             ('gate_form', gate_form, FORMS),
             ('stage', stage, (None, *STAGES)),
-        )
-        for key, value, known in choices:
+        ):
             if value not in known:
                 raise ValueError(f'model.encoder.{key}: {value!r}, choose from {known}')
         if not 0 <= from_layer < self.num_layers:
@@ -196,12 +201,6 @@ class DeltaEncoder(Encoder):
         if self.stage == 'gates' and self.generator_seed is None:
             raise ValueError("stage 'gates' needs train_cfg.type='SharingTrainLoop'")
 
-    def noise(self, device: torch.device) -> torch.Generator | None:
-        """The generator of a training pass, of ``generator_seed``."""
-        if self.generator_seed is None:
-            return None
-        return torch.Generator(device).manual_seed(self.generator_seed)
-
     def task_place(
         self, place: Place, task: str, generator: torch.Generator | None = None
     ) -> TaskPlace:
@@ -276,23 +275,3 @@ class DeltaEncoder(Encoder):
             from_layer=self.from_layer,
             stage=self.stage,
         )
-
-
-def load_parts(module: nn.Module, path: str, starts: tuple[str, ...], prefix: str) -> None:
-    """Load the tensors of a module that start so from a checkpoint, where they have a prefix.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: A tensor is missing or of another shape.
-    """
-    state = load_state(path)
-    state = state.get('state_dict', state)
-    own = {k: v for k, v in module.state_dict().items() if k.startswith(starts)}
-    found = {k: state.get(f'{prefix}{k}') for k in own}
-    wrong = [k for k, v in own.items() if found[k] is None or found[k].shape != v.shape]
-    if wrong:
-        raise ValueError(
-            f'model.encoder.base: {path} has no {prefix}{wrong[0]} of this shape (and '
-            f'{len(wrong) - 1} more); it must be a checkpoint of the base task'
-        )
-    module.load_state_dict(found, strict=False)

@@ -12,14 +12,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bmtas.sharing.rows import LowRankProduct, changed_rows
+from bmtas.sharing.rows import (
+    LowRankProduct,
+    changed_rows,
+    from_rows,
+    in_rows,
+    keep_rows,
+    matrix,
+    output_rows,
+    row_change,
+    row_shape,
+    to_rows,
+)
 
 Reference = tuple[Tensor, Tensor]
 """Input and output of an operator."""
@@ -47,73 +58,6 @@ def intercepted(points: list[tuple[str, nn.Module]], handle: Handle) -> Iterator
 def plain(module: nn.Module, x: Tensor) -> Tensor:
     """What the module computes when nobody intercepts it."""
     return type(module).forward(module, x)
-
-
-def in_rows(module: nn.Module) -> bool:
-    """Whether each output row depends on one input row: linear, 1x1 and patch convolutions."""
-    if isinstance(module, nn.Linear):
-        return True
-    return (
-        module.kernel_size == module.stride
-        and module.groups == 1
-        and not any(module.padding)
-        and module.dilation == (1, 1)
-    )
-
-
-def to_rows(module: nn.Module, x: Tensor) -> Tensor:
-    """Input of an ``in_rows`` operator as (R, d_in)."""
-    if isinstance(module, nn.Linear):
-        return x.reshape(-1, x.shape[-1])
-    if module.kernel_size == (1, 1):
-        return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-    return F.unfold(x, module.kernel_size, stride=module.stride).transpose(1, 2).flatten(0, 1)
-
-
-def matrix(module: nn.Module) -> Tensor:
-    """Weight of an ``in_rows`` operator as (d_out, d_in)."""
-    return module.weight if module.weight.dim() == 2 else module.weight.flatten(1)
-
-
-def output_rows(module: nn.Module, y: Tensor) -> Tensor:
-    """Output (N, ..., d_out) or (N, d_out, h, w) as rows (R, d_out)."""
-    return (
-        y.flatten(0, -2) if isinstance(module, nn.Linear) else y.permute(0, 2, 3, 1).flatten(0, 2)
-    )
-
-
-def from_rows(module: nn.Module, rows: Tensor, like: Tensor) -> Tensor:
-    """Rows as an output of the shape of ``like``."""
-    if isinstance(module, nn.Linear):
-        return rows.view(like.shape)
-    return rows.view(like.shape[0], *like.shape[2:], -1).permute(0, 3, 1, 2)
-
-
-def row_change(module: nn.Module, difference: Tensor) -> Tensor:
-    """Largest |entry| of each row of an input difference; (N, ...) without the channels.
-
-    For a patch convolution the rows are its patches, for any other the pixels of its input.
-    """
-    size = difference.abs()
-    if isinstance(module, nn.Linear):
-        return size.amax(-1)
-    size = size.amax(1)
-    if in_rows(module) and module.kernel_size != (1, 1):
-        return F.max_pool2d(size, module.kernel_size)
-    return size
-
-
-def keep_rows(module: nn.Module, changed: Tensor, x: Tensor, reference: Tensor) -> Tensor:
-    """Input with the unchanged rows of the reference."""
-    if isinstance(module, nn.Linear):
-        return torch.where(changed[..., None], x, reference)
-    if changed.shape[-2:] != x.shape[-2:]:
-        for axis, step in zip((-2, -1), module.kernel_size):
-            changed = changed.repeat_interleave(step, axis)
-        changed = F.pad(
-            changed, (0, x.shape[-1] - changed.shape[-1], 0, x.shape[-2] - changed.shape[-2])
-        )
-    return torch.where(changed[:, None], x, reference)
 
 
 @dataclass
@@ -149,9 +93,9 @@ class SharedOp:
         threshold: tau >= 0, or a function of the difference's size that gives it.
         on: 'input', or 'output': the difference of outputs is thresholded and nothing is skipped.
         rows: Keep or drop whole rows, and compute the changed ones only.
-        product: For rows, ``product(y, x)`` adds dW x + dc to y; None where the reference is of
-            this very network: dW = 0.
+        product: For rows, ``product(y, x)`` adds dW x + dc to y; None where there is no delta.
         delta_cost: Multiply-adds of ``product`` for each row; values of dW.
+        same_weights: Whether the reference is of this very network, dW = 0.
         spent: Whether nobody else reads the reference, so that y may take the place of y_0.
         keep: Whether x~ is asked for.
         count: Where work is counted, or None.
@@ -165,7 +109,7 @@ class SharedOp:
     same_weights: bool = False
     spent: bool = False
     keep: bool = True
-    count: OpCount | None = field(default=None)
+    count: OpCount | None = None
 
     def __call__(self, module: nn.Module, x: Tensor, reference: Reference) -> Reference:
         """x~ and y for the input x; x itself in the place of x~ where nobody looks at it."""
@@ -208,7 +152,7 @@ class SharedOp:
         used = x
         if self.keep or self.count is not None:
             kept = torch.zeros(len(rows), dtype=torch.bool, device=x.device)
-            kept = kept.index_fill_(0, index, True).view(_row_shape(module, reference))
+            kept = kept.index_fill_(0, index, True).view(row_shape(module, reference[1]))
             used = keep_rows(module, kept, x, reference[0])
         self._record(module, used, reference[0], y, executed)
         return used, y
@@ -249,12 +193,6 @@ class SharedOp:
                 executed=dense if executed is None else executed,
             )
         )
-
-
-def _row_shape(module: nn.Module, reference: Reference) -> tuple[int, ...]:
-    """Shape of a mask of rows: the output's without its channels."""
-    shape = reference[1].shape
-    return shape[:-1] if isinstance(module, nn.Linear) else (shape[0], *shape[2:])
 
 
 def products_of(module: nn.Module, nonzero: Tensor) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from bmtas.resources import evaluation_mode
 from bmtas.sharing.deltas import Product
 from bmtas.sharing.ops import Reference, SharedOp, intercepted, plain
 from bmtas.sharing.penalty import AlignPenalty, penalised
@@ -54,7 +55,8 @@ class ForwardPass:
         self.encoder, self.video, self.meter = encoder, video, encoder.meter
         self.base, self.asks_base = encoder.base_task, encoder.base_task in tasks
         self.subs = [task for task in tasks if task != self.base]
-        self.generator = encoder.noise(images.device) if encoder.training else None
+        seed = encoder.generator_seed if encoder.training else None
+        self.generator = None if seed is None else torch.Generator(images.device).manual_seed(seed)
         near = self._neighbour(images, frames)
         self.now = dict.fromkeys((self.base, *self.subs), images)
         self.before = {} if near is None else dict.fromkeys(self.now, near)
@@ -236,14 +238,11 @@ class ForwardPass:
             self.meter.caches(self.cache_sizes, images)
 
 
-def frozen(module: nn.Module) -> ExitStack:
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients, for a while."""
-    stack = ExitStack()
-    modes = [(m, m.training) for m in module.modules()]
-    module.eval()
-    stack.callback(lambda: [setattr(m, 'training', mode) for m, mode in modes])
-    stack.enter_context(torch.no_grad())
-    return stack
+    with evaluation_mode(module), torch.no_grad():
+        yield
 
 
 def _keep(cache: Cache, name: str, module: nn.Module, x: Tensor) -> Tensor:

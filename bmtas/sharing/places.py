@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from bmtas.models.encoders import STEM
+from bmtas.sealed import load_state
 from bmtas.sharing.deltas import Product, TaskDelta
-from bmtas.sharing.ops import in_rows, operators
+from bmtas.sharing.ops import operators
+from bmtas.sharing.rows import in_rows
 
 
 @dataclass
@@ -50,6 +52,26 @@ def places_of(stem: nn.Module, layers: nn.ModuleList) -> list[Place]:
     """All places, in order."""
     named = [Place(f'layers.{index}', index, layer) for index, layer in enumerate(layers)]
     return [Place('stem', STEM, stem), *named]
+
+
+def load_parts(module: nn.Module, path: str, starts: tuple[str, ...], prefix: str) -> None:
+    """Load the tensors of a module that start so from a checkpoint, where they have a prefix.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: A tensor is missing or of another shape.
+    """
+    state = load_state(path)
+    state = state.get('state_dict', state)
+    own = {k: v for k, v in module.state_dict().items() if k.startswith(starts)}
+    found = {k: state.get(f'{prefix}{k}') for k in own}
+    wrong = [k for k, v in own.items() if found[k] is None or found[k].shape != v.shape]
+    if wrong:
+        raise ValueError(
+            f'model.encoder.base: {path} has no {prefix}{wrong[0]} of this shape (and '
+            f'{len(wrong) - 1} more); it must be a checkpoint of the base task'
+        )
+    module.load_state_dict(found, strict=False)
 
 
 @dataclass

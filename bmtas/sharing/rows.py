@@ -1,4 +1,4 @@
-"""Rows that changed, and what is added to those that did not.
+"""Operators as products of rows: which rows changed, and what is added to those that did not.
 
 Both read every activation once more, which is what sharing by rows costs. With numba (extra
 ``sharing``) one compiled loop goes once through memory on a CPU; elsewhere torch's operators do
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from bmtas.jit import have_numba, jit
 
@@ -17,6 +18,78 @@ SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 """In the place of a threshold of 0: a row that did not change is reused, whatever the threshold."""
 GROUP = 8
 """Columns of a factor that are handled at once, so that a row is read and written once."""
+
+
+def in_rows(module: nn.Module) -> bool:
+    """Whether each output row depends on one input row: linear, 1x1 and patch convolutions."""
+    if isinstance(module, nn.Linear):
+        return True
+    return (
+        module.kernel_size == module.stride
+        and module.groups == 1
+        and not any(module.padding)
+        and module.dilation == (1, 1)
+    )
+
+
+def to_rows(module: nn.Module, x: Tensor) -> Tensor:
+    """Input of an ``in_rows`` operator as (R, d_in)."""
+    if isinstance(module, nn.Linear):
+        return x.reshape(-1, x.shape[-1])
+    if module.kernel_size == (1, 1):
+        return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+    return F.unfold(x, module.kernel_size, stride=module.stride).transpose(1, 2).flatten(0, 1)
+
+
+def matrix(module: nn.Module) -> Tensor:
+    """Weight of an ``in_rows`` operator as (d_out, d_in)."""
+    return module.weight if module.weight.dim() == 2 else module.weight.flatten(1)
+
+
+def output_rows(module: nn.Module, y: Tensor) -> Tensor:
+    """Output (N, ..., d_out) or (N, d_out, h, w) as rows (R, d_out)."""
+    return (
+        y.flatten(0, -2) if isinstance(module, nn.Linear) else y.permute(0, 2, 3, 1).flatten(0, 2)
+    )
+
+
+def from_rows(module: nn.Module, rows: Tensor, like: Tensor) -> Tensor:
+    """Rows as an output of the shape of ``like``."""
+    if isinstance(module, nn.Linear):
+        return rows.view(like.shape)
+    return rows.view(like.shape[0], *like.shape[2:], -1).permute(0, 3, 1, 2)
+
+
+def row_change(module: nn.Module, difference: Tensor) -> Tensor:
+    """Largest |entry| of each row of an input difference; (N, ...) without the channels.
+
+    For a patch convolution the rows are its patches, for any other the pixels of its input.
+    """
+    size = difference.abs()
+    if isinstance(module, nn.Linear):
+        return size.amax(-1)
+    size = size.amax(1)
+    if in_rows(module) and module.kernel_size != (1, 1):
+        return F.max_pool2d(size, module.kernel_size)
+    return size
+
+
+def keep_rows(module: nn.Module, changed: Tensor, x: Tensor, reference: Tensor) -> Tensor:
+    """Input with the unchanged rows of the reference."""
+    if isinstance(module, nn.Linear):
+        return torch.where(changed[..., None], x, reference)
+    if changed.shape[-2:] != x.shape[-2:]:
+        for axis, step in zip((-2, -1), module.kernel_size):
+            changed = changed.repeat_interleave(step, axis)
+        changed = F.pad(
+            changed, (0, x.shape[-1] - changed.shape[-1], 0, x.shape[-2] - changed.shape[-2])
+        )
+    return torch.where(changed[:, None], x, reference)
+
+
+def row_shape(module: nn.Module, y: Tensor) -> tuple[int, ...]:
+    """Shape of a mask of rows: that of an output without its channels."""
+    return y.shape[:-1] if isinstance(module, nn.Linear) else (len(y), *y.shape[2:])
 
 
 def changed_rows(rows: Tensor, old: Tensor, threshold: float) -> tuple[Tensor, Tensor]:
@@ -46,7 +119,7 @@ class LowRankProduct:
         if have_numba() and a.device.type == 'cpu':
             # zeros up to a whole group
             more = (0, 0, 0, -len(a) % GROUP)
-            whole = (torch.nn.functional.pad(factor, more).contiguous() for factor in (a, b))
+            whole = (F.pad(factor, more).contiguous() for factor in (a, b))
             self._arrays = [t.numpy() for t in (*whole, bias)]
 
     def __call__(self, y: Tensor, x: Tensor) -> None:

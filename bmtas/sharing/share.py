@@ -17,13 +17,8 @@ from bmtas.registry import MODELS
 from bmtas.resources import without_weights
 from bmtas.sealed import load_state, save_state
 from bmtas.sharing.delta_file import base_hash, check_delta, read_delta, write_delta
-from bmtas.sharing.stages import (
-    final_checkpoint,
-    run_stages,
-    section_of,
-    stage_config,
-    stages_of,
-)
+from bmtas.sharing.section import final_checkpoint, section_of, stage_config, stages_of
+from bmtas.sharing.stages import run_stages
 
 NETWORK, DELTAS = 'network.pth', 'deltas'
 

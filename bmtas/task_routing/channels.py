@@ -1,149 +1,33 @@
 """Which channels of a network must carry one mask: found in its exported graph, not by family.
 
-Every channel of a tensor is a unit. A convolution opens new units; norms, activations, pools and
-depth-wise convolutions keep those of their input; sums and products unite the units of their
-operands, concatenations list them. Units that are united carry one mask entry.
+A convolution opens new units; norms, activations, pools and depth-wise convolutions keep those of
+their input; sums and products unite the units of their operands, concatenations list them.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from bmtas.task_routing.units import Site, Units, Value
+
 # keep the channels and map 0 to 0
-_KEEP = frozenset(
-    # fmt: off
-    (
-        'relu',
-        'hardtanh',
-        'relu6',
-        'hardswish',
-        'silu',
-        'gelu',
-        'elu',
-        'leaky_relu',
-        'tanh',
-        'dropout',
-        'feature_dropout',
-        'max_pool2d',
-        'avg_pool2d',
-        'adaptive_avg_pool2d',
-        'adaptive_max_pool2d',
-        'upsample_bilinear2d',
-        'upsample_nearest2d',
-        'expand',
-        'contiguous',
-        'clone',
-        'alias',
-        'detach',
-        'to',
-        '_to_copy',
-        'pad',
-        'mean',
-    )
-    # fmt: on
+_KEEP = (
+    *('relu', 'hardtanh', 'relu6', 'hardswish', 'silu', 'gelu', 'elu', 'leaky_relu', 'tanh'),
+    *('dropout', 'feature_dropout', 'max_pool2d', 'avg_pool2d', 'adaptive_avg_pool2d'),
+    *('adaptive_max_pool2d', 'upsample_bilinear2d', 'upsample_nearest2d', 'expand', 'contiguous'),
+    *('clone', 'alias', 'detach', 'to', '_to_copy', 'pad', 'mean'),
 )
 # keep the channels, 0 becomes something else
 _SHIFT = ('sigmoid', 'hardsigmoid', 'softmax')
 _NORMS = ('batch_norm', 'group_norm', 'layer_norm')
 _CONVS = ('conv1d', 'conv2d', 'conv3d', 'convolution')
-
-
-@dataclass(frozen=True)
-class Value:
-    """A tensor of the graph: unit of each channel, their dimension, and whether a masked channel
-    is zero throughout."""
-
-    units: np.ndarray
-    dim: int
-    zero: bool = True
-
-
-@dataclass(frozen=True)
-class Site:
-    """A module with weights by channel.
-
-    Args:
-        name: Name of the module inside the traced one.
-        op: Operator: ``conv2d``, ``linear``, ``batch_norm``, ...
-        inputs, outputs: Units of its channels; a flattened channel is listed for every position.
-        groups: Groups of a convolution or a group norm.
-        dim: Dimension of the output's channels.
-        norm: Name of the norm that alone follows; '' if there is none.
-        exact: Whether masked channels of the input are zero.
-    """
-
-    name: str
-    op: str
-    inputs: np.ndarray
-    outputs: np.ndarray
-    groups: int = 1
-    dim: int = 1
-    norm: str = ''
-    exact: bool = True
-
-
-class Units:
-    """Disjoint sets of units; those of a set carry one mask entry.
-
-    Attributes:
-        openings: Name of the module -> the units that it opened, in the order of the network.
-    """
-
-    def __init__(self) -> None:
-        self._parent = np.zeros(0, int)
-        self._free = np.zeros(0, bool)
-        self.openings: dict[str, np.ndarray] = {}
-
-    def open(self, name: str, count: int, free: bool) -> np.ndarray:
-        """New units; ``free`` ones may be masked."""
-        start = len(self._parent)
-        units = np.arange(start, start + count)
-        self._parent = np.concatenate([self._parent, units])
-        self._free = np.concatenate([self._free, np.full(count, free)])
-        self.openings[name] = units
-        return units
-
-    def roots(self, units: np.ndarray) -> np.ndarray:
-        """The oldest unit of each one's set."""
-        found = self._parent[units]
-        while (found != (further := self._parent[found])).any():
-            found = further
-        return found
-
-    def unite(self, first: np.ndarray, second: np.ndarray) -> None:
-        """Join units pairwise; the older one stands for the set."""
-        for a, b in zip(first.tolist(), second.tolist()):
-            a, b = self._root(a), self._root(b)
-            low, high = min(a, b), max(a, b)
-            self._parent[high] = low
-            self._free[low] &= self._free[high]
-
-    def _root(self, unit: int) -> int:
-        while self._parent[unit] != unit:
-            unit = self._parent[unit]
-        return unit
-
-    def free(self, units: np.ndarray) -> np.ndarray:
-        """Whether each unit may be masked."""
-        return self._free[self.roots(units)]
-
-    def groups(self) -> dict[str, np.ndarray]:
-        """Name of the first opening -> the units that may be masked and that stand for a set."""
-        found = {
-            name: units[(self.roots(units) == units) & self._free[units]]
-            for name, units in self.openings.items()
-        }
-        return {name: units for name, units in found.items() if len(units)}
-
-    def __len__(self) -> int:
-        return len(self._parent)
 
 
 class Tracer:
@@ -155,7 +39,9 @@ class Tracer:
         prefix: Set before the names of openings, so that modules traced apart do not collide.
     """
 
-    def __init__(self, units: Units, free: object = lambda name: True, prefix: str = '') -> None:
+    def __init__(
+        self, units: Units, free: Callable[[str], bool] = lambda name: True, prefix: str = ''
+    ) -> None:
         self.units, self.free, self.prefix = units, free, prefix
 
     def trace(
@@ -338,13 +224,3 @@ def _operator(node: fx.Node) -> str:
     """Name of what a node calls, without the mark of work in place."""
     schema = getattr(node.target, '_schema', None)
     return str(node.target) if schema is None else schema.name.split('::')[-1].rstrip('_')
-
-
-def masked_sites(units: Units, sites: dict[str, Site]) -> Iterator[Site]:
-    """Sites behind which a mask belongs: norms, and convolutions without one.
-
-    Only those some of whose channels may be masked.
-    """
-    for site in sites.values():
-        if not site.norm and units.free(site.outputs).any():
-            yield site

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from bmtas.models.backbones import LayeredBackbone
 from bmtas.models.encoders import STEM, Encoder, Features, Part
 from bmtas.registry import MODELS
-from bmtas.task_routing.routed import RoutedEncoder, plain_head
+from bmtas.task_routing.masking import plain_head
+from bmtas.task_routing.routed import RoutedEncoder
 from bmtas.task_routing.slicing import slice_module
 
 

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from bmtas.resources import count_madds, plain_evaluation
-from bmtas.task_routing.channels import Site
+from bmtas.task_routing.masking import plain_head
 from bmtas.task_routing.norms import TaskBatchNorm
-from bmtas.task_routing.routed import RoutedEncoder, plain_head
+from bmtas.task_routing.routed import RoutedEncoder
+from bmtas.task_routing.units import Site
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bmtas.branching import BranchingTree
 from bmtas.models.backbones import LayeredBackbone
 from bmtas.resources import STEM
-from bmtas.task_routing.channels import Site, Tracer, Units, Value
+from bmtas.task_routing.channels import Tracer
 from bmtas.task_routing.mask_table import MaskTable
+from bmtas.task_routing.masks import MaskRequest, draw_mask
+from bmtas.task_routing.units import Site, Units, Value
 
 PROBE = 64
 """Side in pixels of the image that the graph is exported with."""
@@ -147,6 +151,40 @@ def plan_channels(
         part = part_index(name)
         inner = name[len(names[part]) + 1 :]
         norm = site.norm[len(names[part]) + 1 :]
-        by_part[part][inner] = Site(**{**vars(site), 'name': inner, 'norm': norm})
+        by_part[part][inner] = replace(site, name=inner, norm=norm)
     part_of = {name: part_index(name) for name in groups}
     return ChannelPlan(units, tuple(by_part), groups, part_of, tuple(features), tuple(shapes))
+
+
+def make_masks(
+    plan: ChannelPlan,
+    tasks: Sequence[str],
+    keep_ratio: float,
+    scheme: str | Mapping[str, Any],
+    seed: int,
+) -> MaskTable:
+    """Draw or read the masks of all groups of a plan, see ``RoutedEncoder``."""
+    options = dict(scheme) if isinstance(scheme, Mapping) else dict(name=scheme)
+    name = options.pop('name', None)
+    if name == 'file':
+        masks = options.get('masks')
+        if masks is None:
+            raise ValueError("scheme 'file' needs masks=FILE")
+        content = isinstance(masks, Mapping)
+        table = MaskTable.from_content(masks) if content else MaskTable.from_file(masks)
+        if set(table.tasks) == set(tasks):
+            table = table.select(tasks)
+        table.check(tasks, plan.widths, 'masks' if content else masks)
+        return table
+    tree = None
+    if name == 'tree' and 'branching' in options:
+        layers = len(plan.sites) - 1
+        tree = BranchingTree.from_file(options.pop('branching'), tasks, layers)
+    layers = {}
+    for group, units in plan.groups.items():
+        layer = plan.layer_of(group)
+        # the stem is never searched: all tasks share it
+        groups = None if tree is None else [0] * len(tasks) if layer == STEM else tree.routes[layer]
+        request = MaskRequest(group, len(units), tasks, keep_ratio, seed, options, groups)
+        layers[group] = draw_mask(name, request)
+    return MaskTable(tuple(tasks), layers, name, seed, keep_ratio)

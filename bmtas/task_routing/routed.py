@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,46 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from bmtas.branching import BranchingTree
-from bmtas.models.backbones import LayeredBackbone, PooledBatchNorm2d, build_backbone
+from bmtas.models.backbones import LayeredBackbone, build_backbone
 from bmtas.models.encoders import STEM, Encoder, Features, Part
 from bmtas.registry import MODELS
-from bmtas.task_routing.channels import masked_sites
 from bmtas.task_routing.kept import KeptParts
 from bmtas.task_routing.mask_table import MaskTable
-from bmtas.task_routing.masks import MaskRequest, check_keep_ratio, draw_mask
+from bmtas.task_routing.masking import ChannelMask, Routed, with_routers, without_routers
+from bmtas.task_routing.masks import check_keep_ratio
 from bmtas.task_routing.norms import TaskBatchNorm, check_norm, convert_norms
-from bmtas.task_routing.plan import ChannelPlan, plan_channels
-from bmtas.task_routing.router import Routable, TaskRouter, set_task
+from bmtas.task_routing.plan import make_masks, plan_channels
+from bmtas.task_routing.router import Routable, set_task
+from bmtas.task_routing.units import Site, masked_sites
 
 if TYPE_CHECKING:
     from bmtas.task_routing.compact import CompactEncoder
-
-
-class Routed(nn.Module):
-    """A norm or convolution with the router behind it."""
-
-    def __init__(self, inner: nn.Module, router: nn.Module) -> None:
-        super().__init__()
-        self.inner, self.router = inner, router
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Run both."""
-        return self.router(self.inner(x))
-
-
-class ChannelMask(nn.Module):
-    """The fixed mask of a head, which belongs to one task."""
-
-    def __init__(self, kept: np.ndarray) -> None:
-        super().__init__()
-        self.register_buffer('mask', torch.from_numpy(kept))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Mask (N, C, H, W)."""
-        return x * self.mask.view(-1, 1, 1).to(x.dtype)
 
 
 @MODELS.register_module()
@@ -112,7 +86,11 @@ class RoutedEncoder(Encoder):
             convert_norms(part, self.norm)
         self.plan = plan_channels(backbone, parts, first_layer)
         self.masks = make_masks(self.plan, self.tasks, keep_ratio, scheme, seed)
-        parts = self._insert_routers(parts)
+        kept = self.plan.spread(self.masks)
+        parts = [
+            with_routers(part, masked_sites(self.plan.units, sites), kept, self.norm['name'])
+            for part, sites in zip(parts, self.plan.sites)
+        ]
         self.stem, self.layers = parts[0], nn.ModuleList(parts[1:])
         self.kept_only = kept_only
         self._use_masks()
@@ -122,20 +100,6 @@ class RoutedEncoder(Encoder):
     def _use_masks(self) -> None:
         self.nodes = self.plan.nodes(self.masks)
         self._kept = KeptParts(self.plan, self.plan.spread(self.masks)) if self.kept_only else None
-
-    def _insert_routers(self, parts: list[nn.Module]) -> list[nn.Module]:
-        kept, new_parts = self.plan.spread(self.masks), []
-        own = dict(per_task=_BatchNorm, per_task_stats=_BatchNorm, batch_stats=PooledBatchNorm2d)
-        for part, sites in zip(parts, self.plan.sites):
-            for site in masked_sites(self.plan.units, sites):
-                inner = part.get_submodule(site.name)
-                if isinstance(inner, own.get(self.norm['name'], ())):
-                    inner = TaskBatchNorm(inner, len(self.tasks), self.norm['name'] == 'per_task')
-                mask = np.ascontiguousarray(kept[:, site.outputs])
-                router = TaskRouter(mask.shape[1], len(mask), mask=mask, dim=site.dim)
-                part = _replaced(part, site.name, Routed(inner, router))
-            new_parts.append(part)
-        return new_parts
 
     @property
     def chain(self) -> list[nn.Module]:
@@ -233,15 +197,20 @@ class RoutedEncoder(Encoder):
                 inner = heads[task].get_submodule(site.name)
                 heads[task].set_submodule(site.name, Routed(inner, mask))
 
+    def _routed(self) -> Iterator[tuple[Site, Routed]]:
+        """What has a router, by site."""
+        for part, sites in zip(self.chain, self.plan.sites):
+            for site in masked_sites(self.plan.units, sites):
+                yield site, part.get_submodule(site.name)
+
     def set_masks(self, masks: MaskTable) -> None:
         """Exchange the masks; tasks that part keep the statistics that they shared."""
         before, kept = self.nodes, self.plan.spread(masks)
         self.masks = masks
         self._use_masks()
-        for part, sites, nodes in zip(self.chain, self.plan.sites, before):
-            for site in masked_sites(self.plan.units, sites):
-                routed = part.get_submodule(site.name) if site.name else part
-                routed.router.mask.copy_(torch.from_numpy(kept[:, site.outputs]))
+        for site, routed in self._routed():
+            routed.router.mask.copy_(torch.from_numpy(kept[:, site.outputs]))
+        for part, nodes in zip(self.chain, before):
             for module in part.modules():
                 if isinstance(module, TaskBatchNorm):
                     module.share(nodes)
@@ -251,23 +220,16 @@ class RoutedEncoder(Encoder):
     def _read_masks(self) -> None:
         """Take the masks from the routers, after a checkpoint was loaded into them."""
         kept = self.plan.spread(self.masks)
-        for part, sites in zip(self.chain, self.plan.sites):
-            for site in masked_sites(self.plan.units, sites):
-                routed = part.get_submodule(site.name) if site.name else part
-                kept[:, self.plan.units.roots(site.outputs)] = routed.router.mask.cpu().numpy()
+        for site, routed in self._routed():
+            kept[:, self.plan.units.roots(site.outputs)] = routed.router.mask.cpu().numpy()
         layers = {name: kept[:, units] for name, units in self.plan.groups.items()}
         self.masks = replace(self.masks, layers=layers)
         self._use_masks()
 
     def plain_part(self, part: int, task: int) -> nn.Module:
         """A copy of a part as a task uses it, with all channels and without routers."""
-        module = copy.deepcopy(self.chain[part])
-        for site in masked_sites(self.plan.units, self.plan.sites[part]):
-            inner = (module.get_submodule(site.name) if site.name else module).inner
-            if isinstance(inner, TaskBatchNorm):
-                inner = inner.of_task(task)
-            module = _replaced(module, site.name, inner)
-        return module
+        sites = masked_sites(self.plan.units, self.plan.sites[part])
+        return without_routers(self.chain[part], sites, task)
 
     def costs(
         self, heads: nn.ModuleDict, input_size: Sequence[int], convention: str
@@ -290,57 +252,6 @@ class RoutedEncoder(Encoder):
         from bmtas.task_routing.compact import CompactEncoder
 
         return CompactEncoder(tasks=tasks, fold=fold, routed=self)
-
-
-def plain_head(head: nn.Module) -> nn.Module:
-    """A copy of a head without masks."""
-    head = copy.deepcopy(head)
-    for name, module in list(head.named_modules()):
-        if isinstance(module, Routed):
-            head.set_submodule(name, module.inner)
-    return head
-
-
-def make_masks(
-    plan: ChannelPlan,
-    tasks: Sequence[str],
-    keep_ratio: float,
-    scheme: str | Mapping[str, Any],
-    seed: int,
-) -> MaskTable:
-    """Draw or read the masks of all groups of a plan, see ``RoutedEncoder``."""
-    options = dict(scheme) if isinstance(scheme, Mapping) else dict(name=scheme)
-    name = options.pop('name', None)
-    if name == 'file':
-        masks = options.get('masks')
-        if masks is None:
-            raise ValueError("scheme 'file' needs masks=FILE")
-        content = isinstance(masks, Mapping)
-        table = MaskTable.from_content(masks) if content else MaskTable.from_file(masks)
-        if set(table.tasks) == set(tasks):
-            table = table.select(tasks)
-        table.check(tasks, plan.widths, 'masks' if content else masks)
-        return table
-    tree = None
-    if name == 'tree' and 'branching' in options:
-        layers = len(plan.sites) - 1
-        tree = BranchingTree.from_file(options.pop('branching'), tasks, layers)
-    layers = {}
-    for group, units in plan.groups.items():
-        layer = plan.layer_of(group)
-        # the stem is never searched: all tasks share it
-        groups = None if tree is None else [0] * len(tasks) if layer == STEM else tree.routes[layer]
-        request = MaskRequest(group, len(units), tasks, keep_ratio, seed, options, groups)
-        layers[group] = draw_mask(name, request)
-    return MaskTable(tuple(tasks), layers, name, seed, keep_ratio)
-
-
-def _replaced(part: nn.Module, name: str, module: nn.Module) -> nn.Module:
-    """The part with a submodule exchanged; the part itself may be it."""
-    if not name:
-        return module
-    part.set_submodule(name, module)
-    return part
 
 
 def _layout(x: Tensor) -> torch.memory_format:

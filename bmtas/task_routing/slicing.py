@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from bmtas.task_routing.channels import Site
+from bmtas.task_routing.units import Site
 
 
 def slice_module(

@@ -155,11 +155,12 @@ TOGETHER = {
         'sharing/merge sharing/ops sharing/passes sharing/penalty sharing/places'
     ),
     'sharing/test_gates.py': 'sharing/deltas sharing/support',
-    'sharing/test_stages.py': 'sharing/arguments sharing/share sharing/share_cli',
+    'sharing/test_stages.py': ('sharing/arguments sharing/section sharing/share sharing/share_cli'),
     'task_routing/test_masks.py': 'task_routing/mask_table',
-    'task_routing/test_plan.py': 'task_routing/channels',
+    'task_routing/test_plan.py': 'task_routing/channels task_routing/units',
     'task_routing/test_routed.py': (
-        'task_routing/compact task_routing/cost task_routing/norms task_routing/slicing'
+        'task_routing/compact task_routing/cost task_routing/masking task_routing/norms '
+        'task_routing/slicing'
     ),
     'task_routing/test_runs.py': (
         'task_routing/extract task_routing/extract_cli task_routing/hooks '

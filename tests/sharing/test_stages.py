@@ -89,7 +89,7 @@ def assert_same(first, second):
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
 def test_every_stage_of_every_config_runs_one_batch(path):
-    from bmtas.sharing.stages import stage_config, stages_of
+    from bmtas.sharing.section import stage_config, stages_of
 
     cfg = load_config(path)
     cfg.model.encoder.backbone.update(dim=16, depth=2, heads=2, patch=8)
@@ -239,7 +239,7 @@ def check_calibration_and_export(config, folder, capsys):
     torch.save(dict(meta={}, state_dict={}, encoder={}), folder / 'supergraph.pth')
     words = (config, folder / 'supergraph.pth', '--rows', 0.5, '--out', file)
     assert call(calibrate, *words, '--work-dir', folder / 'c') == 2
-    assert 'it is no network of this config; take network.pth' in capsys.readouterr().err
+    assert 'supergraph.pth does not fit the model of' in capsys.readouterr().err
     words = (config, network, '--rows', 0.5, '--images', 4, '--out', file)
     assert call(calibrate, *words, '--work-dir', folder / 'c') == 0
     rows = ('--cfg-options', 'model.encoder.rows=True')
@@ -433,14 +433,14 @@ def test_stages_by_hand_and_their_wrong_starts(tmp_path, capsys):
     ],
 )
 def test_faulty_sections(tmp_path, change, message):
-    from bmtas.sharing.stages import stage_config
+    from bmtas.sharing.section import stage_config
 
     with pytest.raises(ValueError, match=message):
         stage_config(load_config(write_config(tmp_path), change), 'gates', 'normals')
 
 
 def test_low_rank_has_no_gates_and_its_rank_must_fit(tmp_path):
-    from bmtas.sharing.stages import stage_config, stages_of
+    from bmtas.sharing.section import stage_config, stages_of
 
     config = write_config(tmp_path, 'vit_lowrank_shapescenes')
     assert stages_of(load_config(config), 'edge') == ['support', 'align']
@@ -461,7 +461,7 @@ def run_rank(rank, world_size, port, config, work_dir, batch):
         )
     torch.set_num_threads(1)
     from bmtas.engine.train import run_training
-    from bmtas.sharing.stages import stage_config
+    from bmtas.sharing.section import stage_config
 
     cfg = load_config(config, {'train_dataloader.batch_size': batch}, work_dir=work_dir)
     own = stage_config(cfg, 'gates', 'normals')
@@ -497,7 +497,7 @@ def test_two_processes_learn_the_same_gates_as_one(tmp_path):
 
 @pytest.mark.parametrize('name', ['vitb_pascal', 'vitb_nyud'])
 def test_ref_configs_have_what_the_public_code_does_behind_flags(name):
-    from bmtas.sharing.stages import section_of, stage_config
+    from bmtas.sharing.section import section_of, stage_config
 
     mended, ref = (load_config(ROOT / f'configs/sharing/{n}.py') for n in (name, f'{name}_ref'))
     on = {key: ref.model.encoder[key] for key in ('threshold_on', 'align_on', 'thresholds')}

@@ -7,8 +7,9 @@ from torch import nn
 
 from bmtas.models.backbones import LayeredBackbone
 from bmtas.task_routing import RoutedEncoder
-from bmtas.task_routing.channels import Tracer, Units, Value
+from bmtas.task_routing.channels import Tracer
 from bmtas.task_routing.plan import plan_channels
+from bmtas.task_routing.units import Units, Value
 
 
 def plan(arch, **options):
