@@ -17,13 +17,13 @@ from typing import Any
 from bmtas import __version__
 from bmtas.plug_ins import summary
 
-from .base import Options, ToolParser, add_config_arguments, add_run_arguments, run_tool
+from .base import ToolParser, add_config_arguments, add_overrides, add_run_arguments, run_tool
 
 __all__ = [
     'COMMANDS',
-    'Options',
     'ToolParser',
     'add_config_arguments',
+    'add_overrides',
     'add_run_arguments',
     'help_text',
     'main',

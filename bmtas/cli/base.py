@@ -47,11 +47,8 @@ _REMEDIES = (
 """Words in an error of a library, and what to do about it."""
 
 
-# imported by torch on the way; without a GPU it warns
-logging.getLogger('torch.utils.cpp_extension').setLevel(logging.ERROR)
-
-
 CONFIG_HELP = 'config file, or a name that bmtas configs lists'
+QUANTITIES = ('madds', 'params', 'activations', 'latency')
 
 
 class ToolParser(argparse.ArgumentParser):
@@ -102,11 +99,14 @@ class Options(argparse.Action):
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what every tool that reads a config takes."""
-    parser.add_argument(
-        'config', metavar='CONFIG', help='config file, or a name that bmtas configs lists'
-    )
+    parser.add_argument('config', metavar='CONFIG', help=CONFIG_HELP)
     parser.add_argument('--work-dir', metavar='DIR', help='folder of the run')
     parser.add_argument('--data-root', metavar='DIR', help='folder of the data set')
+    add_overrides(parser)
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from bmtas.cli.base import CONFIG_HELP, Options, ToolParser
+from bmtas.cli.base import CONFIG_HELP, ToolParser, add_overrides
 
 
 def parse_args(argv: Sequence[str] | None) -> Any:
@@ -23,9 +23,7 @@ def parse_args(argv: Sequence[str] | None) -> Any:
     parser.add_argument('--threads', type=int, default=1, metavar='N', help='default 1')
     parser.add_argument('--onnx', action='store_true', help='also with ONNX Runtime')
     parser.add_argument('--json', action='store_true', help='print JSON')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override the config'
-    )
+    add_overrides(parser)
     return parser.parse_args(argv)
 
 

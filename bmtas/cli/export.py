@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bmtas.cli.base import Options, ToolParser
+from bmtas.cli.base import ToolParser, add_overrides
 
 
 def parse_args(argv: Sequence[str] | None) -> Any:
@@ -43,9 +43,7 @@ def parse_args(argv: Sequence[str] | None) -> Any:
         'scores of both files on N test images',
     )
     parser.add_argument('--batch-size', type=int, default=1, metavar='N', help='images in a batch')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override the config'
-    )
+    add_overrides(parser)
     return parser.parse_args(argv)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bmtas.cli.base import Options, ToolParser
+from bmtas.cli.base import ToolParser, add_overrides
 
 
 def parse_args(argv: Sequence[str] | None) -> Any:
@@ -29,9 +29,7 @@ def parse_args(argv: Sequence[str] | None) -> Any:
         '--side-by-side', action='store_true', help='also photo and colours of all tasks in a row'
     )
     parser.add_argument('--device', help='cpu, cuda, ...; by default a GPU if there is one')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override the config'
-    )
+    add_overrides(parser)
     return parser.parse_args(argv)
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from bmtas.cli.base import Options, ToolParser
+from bmtas.cli.base import CONFIG_HELP, QUANTITIES, ToolParser, add_overrides
 
 HEADER = ('config', 'tasks', 'input', 'cost', 'params (M)')
 
@@ -18,12 +18,7 @@ def parse_args(argv: Sequence[str] | None):
         description='Cost of the network of a config, part by part. A search config without '
         '--branching gives the costs of one copy of each layer.',
     )
-    parser.add_argument(
-        'config',
-        metavar='CONFIG',
-        nargs='?',
-        help='config file, or a name that bmtas configs lists',
-    )
+    parser.add_argument('config', metavar='CONFIG', nargs='?', help=CONFIG_HELP)
     parser.add_argument('--branching', metavar='FILE', help='tree written by bmtas search')
     parser.add_argument(
         '--convention',
@@ -33,7 +28,7 @@ def parse_args(argv: Sequence[str] | None):
     )
     parser.add_argument(
         '--quantity',
-        choices=('madds', 'params', 'activations', 'latency'),
+        choices=QUANTITIES,
         help='activations: bytes that training keeps per image. Default: the config, or madds',
     )
     parser.add_argument(
@@ -47,13 +42,7 @@ def parse_args(argv: Sequence[str] | None):
         metavar='CONFIG',
         help='compare these configs, or all of configs/, in a Markdown table',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=Options,
-        metavar='KEY=VALUE',
-        help='override any key of the config: a.b=c',
-    )
+    add_overrides(parser)
     args = parser.parse_args(argv)
     if args.config is None and args.table is None:
         parser.error('CONFIG or --table is needed')

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bmtas.cli.base import ToolParser, add_config_arguments, add_job_arguments, add_run_arguments
+from bmtas.cli.base import (
+    QUANTITIES,
+    ToolParser,
+    add_config_arguments,
+    add_job_arguments,
+    add_run_arguments,
+)
 
-QUANTITIES = ('madds', 'params', 'activations', 'latency')
 RESUME = 'start again with --resume to go on'
 
 

@@ -40,7 +40,7 @@ def parse_args(argv: Sequence[str] | None):
     parser.add_argument('--work-dir', metavar='DIR', help='default: work_dirs/sweeps/METHOD/CONFIG')
     parser.add_argument('--data-root', metavar='DIR', help='folder of the data set')
     parser.add_argument('--baseline', metavar='FILE', help='results.json of single-task networks')
-    parser.add_argument('--amp', action='store_true', help='train in bfloat16')
+    parser.add_argument('--amp', action='store_true', help='search, train and test in bfloat16')
     add_job_arguments(parser)
     parser.add_argument('--dry-run', action='store_true', help='list the points and stop')
     parser.add_argument('--point', metavar='DIR', help='run the point of this folder (for jobs)')

@@ -26,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             'job_environment',
             'make_executor',
         ],
+        'identity': ['first_difference', 'identity_of'],
         'jobs': ['run_jobs'],
         'load': ['load_model', 'trained_model'],
         'log_losses': ['LogLosses', 'SmoothedLogs', 'elasticities_of'],
@@ -44,6 +45,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             'step_weights',
             'summed_losses',
         ],
-        'work_dir': ['RUN', 'WorkDir', 'first_difference', 'identity_of'],
+        'work_dir': ['RUN', 'WorkDir'],
     },
 )

@@ -16,54 +16,15 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from torch import Tensor, nn
 
-from bmtas.typed import accepted_arguments, check_arguments
-
-SUM_LIKE = ('Sum', 'UW', 'DWA', 'IMTLL')
-"""Methods whose weights add up to about T, like a plain sum of losses. Only for these is it right
-to divide the learning rate of a shared block by the number of its tasks."""
-
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {'CAGrad': dict(c=0.4)}
-"""Arguments that torchjd asks for, from the methods' papers."""
-
-
-def find_method(name: str) -> type:
-    """The class of torchjd with this name, a scalarizer or an aggregator.
-
-    Raises:
-        ValueError: torchjd is not installed, or has no such method.
-    """
-    try:
-        from torchjd import aggregation, scalarization
-    except ImportError:
-        raise ValueError(
-            f'train_cfg.balancing: {name} needs the library torchjd; pip install ".[balancing]"'
-        ) from None
-    known = {}
-    for room, base in ((scalarization, 'Scalarizer'), (aggregation, 'Aggregator')):
-        for cls in vars(room).values():
-            if inspect.isclass(cls) and issubclass(cls, getattr(room, base)):
-                # names in both rooms (Sum, Mean, Random, Constant) are scalarizers: same sum, one
-                # backward pass
-                known.setdefault(cls.__name__, cls)
-    if name not in known or inspect.isabstract(known[name]):
-        names = sorted(key for key, cls in known.items() if not inspect.isabstract(cls))
-        raise ValueError(
-            f'train_cfg.balancing.method: torchjd has no method {name!r}; choose from '
-            f'{", ".join(names)}'
-        )
-    return known[name]
-
-
-def check_method(method: str, lr: float = 0.01, **kwargs: Any) -> type:
-    """The class of a method that has these arguments.
-
-    Raises:
-        ValueError: Unknown method or argument.
-    """
-    cls = find_method(method)
-    accepted = {'lr': float, **(accepted_arguments(cls) or {})}
-    check_arguments(dict(kwargs, lr=lr), accepted, 'train_cfg.balancing', method)
-    return cls
+from bmtas.engine.balancing_methods import (
+    DEFAULTS,
+    SUM_LIKE,
+    check_method,
+    inner_optimizers,
+    is_scalarizer,
+    memory,
+    steps_itself,
+)
 
 
 class Balancer:
@@ -105,9 +66,9 @@ class Balancer:
         except (ImportError, TypeError) as error:
             raise ValueError(f'train_cfg.balancing: {method}: {error}') from None
         self.name = method
-        self.is_aggregator = not _is_scalarizer(cls)
+        self.is_aggregator = not is_scalarizer(cls)
         self.last_losses = torch.ones(num_tasks, device=device)
-        own = [p for p in self.method.parameters() if not _steps_itself(self.method)]
+        own = [p for p in self.method.parameters() if not steps_itself(self.method)]
         self.optimizer = torch.optim.Adam(own, lr=lr) if own else None
 
     @property
@@ -190,8 +151,8 @@ class Balancer:
         state = dict(
             method=self.method.state_dict(),
             last_losses=self.last_losses,
-            memory=_memory(self.method),
-            inner=[optimizer.state_dict() for optimizer in _inner_optimizers(self.method)],
+            memory=memory(self.method),
+            inner=[optimizer.state_dict() for optimizer in inner_optimizers(self.method)],
         )
         if self.optimizer is not None:
             state['optimizer'] = self.optimizer.state_dict()
@@ -202,52 +163,17 @@ class Balancer:
         self.last_losses = state['last_losses'].to(self.last_losses)
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state['optimizer'])
-        if state['inner'] and not _inner_optimizers(self.method):
+        if state['inner'] and not inner_optimizers(self.method):
             # FAMO makes its optimizer in its first update
             self.method(torch.ones_like(self.last_losses))
             self.method.update(torch.ones_like(self.last_losses))
-        for optimizer, inner in zip(_inner_optimizers(self.method), state['inner']):
+        for optimizer, inner in zip(inner_optimizers(self.method), state['inner']):
             optimizer.load_state_dict(inner)
         self.method.load_state_dict(state['method'])
         modules = dict(self.method.named_modules())
         for name, values in state['memory'].items():
             for key, value in values.items():
                 setattr(modules[name], key, value)
-
-
-def _memory(method: nn.Module) -> dict[str, dict[str, Any]]:
-    """Plain attributes by module: what a method keeps beside parameters and buffers.
-
-    torchjd's methods have no state of their own to save (DWA's losses of the last two passes).
-    """
-    known = vars(nn.Module())
-    found = {}
-    for name, module in method.named_modules():
-        values = {k: v for k, v in vars(module).items() if k not in known and _is_plain(v)}
-        if values:
-            found[name] = values
-    return found
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, (bool, int, float, Tensor))
-
-
-def _inner_optimizers(method: nn.Module) -> list[torch.optim.Optimizer]:
-    return [v for v in vars(method).values() if isinstance(v, torch.optim.Optimizer)]
-
-
-def _is_scalarizer(cls: type) -> bool:
-    from torchjd.scalarization import Scalarizer
-
-    return issubclass(cls, Scalarizer)
-
-
-def _steps_itself(method: nn.Module) -> bool:
-    """Whether the method moves its parameters by itself, from losses before and after a step."""
-    return hasattr(method, 'update')
 
 
 def _or_zeros(gradient: Tensor | None, parameter: nn.Parameter) -> Tensor:

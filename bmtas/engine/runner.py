@@ -26,10 +26,10 @@ from bmtas.engine.checkpoint import (
     BACKEND,
     PlainCheckpointHook,
     find_resumable,
-    load_fitting,
     read_checkpoint,
 )
 from bmtas.engine.dist import convert_sync_batchnorm, unwrap
+from bmtas.engine.fit import load_fitting
 from bmtas.engine.work_dir import WorkDir
 from bmtas.files import writing_below
 from bmtas.registry import LOOPS

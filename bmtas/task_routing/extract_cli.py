@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bmtas.cli import Options, ToolParser
+from bmtas.cli import ToolParser, add_overrides
 
 
 def parse_args(argv: Sequence[str] | None) -> object:
@@ -19,9 +19,7 @@ def parse_args(argv: Sequence[str] | None) -> object:
     parser.add_argument('--tasks', nargs='+', required=True, metavar='TASK', help='tasks to keep')
     parser.add_argument('--fold', action='store_true', help='fold batch norms into convolutions')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE', help='override the config'
-    )
+    add_overrides(parser)
     return parser.parse_args(argv)
 
 

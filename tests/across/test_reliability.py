@@ -11,8 +11,10 @@ import torch
 from mmengine.hooks import Hook
 from run_states import Interrupt, assert_equal, final_state
 
-from bmtas.engine.checkpoint import checkpoint_files, checkpoints_of, load_fitting
-from bmtas.engine.work_dir import RUN, VERSION, WorkDir, first_difference, identity_of
+from bmtas.engine.checkpoint import checkpoint_files, checkpoints_of
+from bmtas.engine.fit import load_fitting
+from bmtas.engine.identity import first_difference, identity_of
+from bmtas.engine.work_dir import RUN, VERSION, WorkDir
 from bmtas.folder_lock import FolderLock
 from bmtas.sealed import load_state
 

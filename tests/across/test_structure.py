@@ -87,7 +87,9 @@ TOGETHER = {
     'across/test_mixed_tasks.py': 'kinds/image models/heads/pooled_linear models/losses/category',
     'across/test_new_kind.py': 'kinds/maps',
     'across/test_parameter_counts.py': 'models/heads/deeplabv3plus',
-    'across/test_reliability.py': 'engine/finite engine/stop engine/work_dir engine/runner',
+    'across/test_reliability.py': (
+        'engine/finite engine/fit engine/identity engine/stop engine/work_dir engine/runner'
+    ),
     'across/test_resume.py': 'engine/loops/base engine/loops/train_loop',
     'across/test_run_tools.py': 'cli/search cli/train cli/test engine/test engine/train progress',
     'apis/test_bench.py': 'cli/bench',
@@ -97,7 +99,7 @@ TOGETHER = {
     'apis/test_inference.py': 'apis/sources cli/infer visualization/overlays engine/load',
     'apis/test_program.py': 'apis/folders apis/runs apis/setup',
     'apis/test_reports.py': 'cli/report',
-    'apis/test_sweep.py': 'cli/sweep',
+    'apis/test_sweep.py': 'apis/grid cli/sweep',
     'branching/test_enumeration.py': 'branching/at_cost branching/partitions',
     'branching/test_beam.py': 'branching/clustering',
     'branching/test_tree.py': 'branching/tree_io',
@@ -112,6 +114,7 @@ TOGETHER = {
     'engine/test_config.py': (
         'engine/build engine/building engine/config_check engine/config_file engine/config_keys'
     ),
+    'engine/test_balancing.py': 'engine/balancing_methods',
     'engine/test_jobs.py': 'engine/clusters engine/executors',
     'evaluation/boundaries/test_files.py': (
         'evaluation/boundaries/benchmark evaluation/boundaries/pool'

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bmtas.apis import sweep
-from bmtas.apis.sweep import Point, make_points, parse_grid, run_point, stages
+from bmtas.apis.grid import make_points, parse_grid
+from bmtas.apis.sweep import Point, run_point, stages
 from bmtas.cli.base import run_tool
 from bmtas.cli.sweep import main as command
 from bmtas.folder_lock import FolderLock

@@ -19,7 +19,7 @@ from killed import log_of, run
 from run_states import assert_equal, comparable, final_state
 from tiny import SEARCH, TRAIN, write_config
 
-from bmtas.apis.sweep import make_points
+from bmtas.apis.grid import make_points
 from bmtas.engine.checkpoint import checkpoint_files
 from bmtas.files import read_json
 from bmtas.sealed import load_state

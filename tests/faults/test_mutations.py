@@ -24,8 +24,9 @@ from bmtas.branching import BranchingTree
 from bmtas.datasets.files import read_array, read_split
 from bmtas.engine.checkpoint import find_resumable
 from bmtas.engine.config import load_config
+from bmtas.engine.identity import identity_of, pack
 from bmtas.engine.train import run_training
-from bmtas.engine.work_dir import VERSION, WorkDir, identity_of, pack
+from bmtas.engine.work_dir import VERSION, WorkDir
 from bmtas.evaluation import load_results
 from bmtas.files import write_json
 from bmtas.ncp.codes import NetworkCode

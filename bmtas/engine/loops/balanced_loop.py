@@ -11,7 +11,8 @@ from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from bmtas.engine.balancing import Balancer, BalancerStateHook, check_method, kept_buffers
+from bmtas.engine.balancing import Balancer, BalancerStateHook, kept_buffers
+from bmtas.engine.balancing_methods import check_method
 from bmtas.engine.dist import unwrap
 from bmtas.engine.log_losses import LogLosses, on_log_scale
 from bmtas.engine.loops.base import accumulates
