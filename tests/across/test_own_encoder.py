@@ -101,7 +101,7 @@ custom_imports = dict(imports=['own_encoders'])
 model = dict(encoder=dict(_delete_=True, type='{type}'), head=dict(low_proj=8, width=8))
 _plain = dict(batch_size=2, num_workers=0, persistent_workers=False)
 train_dataloader = dict(dataset=dict(length=4, antialias=1), **_plain)
-val_dataloader = dict(dataset=dict(length=2, antialias=1), **_plain)
+val_dataloader = dict(dataset=dict(length=3, antialias=1), **_plain)
 test_dataloader = dict(dataset=dict(length=2, antialias=1), **_plain)
 train_cfg = dict(max_iters=2)
 {extra}

@@ -121,7 +121,7 @@ def tiny(tmp_path_factory):
         ),
         ('model.encoder', 'routes', {'a': 1}, 'routes: config is missing; give the table'),
         ('train_dataloader.dataset', 'pipeline', [{}], 'pipeline.0: lacks the key type'),
-        ('train_dataloader.dataset', 'size', 7, 'size must be 32 to 1024'),
+        ('train_dataloader.dataset', 'size', 7, 'size: must lie in 32 to 1024, got 7'),
         ('train_dataloader.dataset.pipeline.0', 'prob', 2, r'prob.*must be in \[0, 1\]'),
         ('default_hooks.logger', 'interval_exp_name', -1, 'interval_exp_name: .*greater than 0'),
         ('visualizer.vis_backends.0', 'config_save_file', 'x', 'LocalVisBackend takes save_dir'),

@@ -29,7 +29,7 @@ from bmtas.engine.train import run_training
 from bmtas.engine.work_dir import VERSION, WorkDir
 from bmtas.evaluation import load_results
 from bmtas.files import write_json
-from bmtas.ncp.codes import NetworkCode
+from bmtas.ncp.codes import NetworkCode, read_code
 from bmtas.ncp.data import RecordTable
 from bmtas.resources import Costs, ResourceTable
 from bmtas.sealed import load_state, save_state
@@ -159,7 +159,7 @@ def code(path):
 
 
 def check_code(path):
-    assert all(isinstance(value, int) for value in NetworkCode.from_file(path))
+    assert all(isinstance(value, int) for value in read_code(path, NetworkCode.parse))
 
 
 def records(path):
