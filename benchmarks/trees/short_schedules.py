@@ -4,7 +4,8 @@
 
 Gains on held-out samples after a share of the updates, once read off the usual schedule and once at
 the end of a schedule of that length, against the gains at the end of the usual one: on held-out
-samples with the same seed, and on test samples with the other seeds. Means over seeds and tables.
+samples with the same seed, and on test samples with the other seeds. Means over seeds and tables,
+on the trees that were trained with both schedules.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from bmtas.search.surrogate import rank_given
 def correlations(trial: Trial) -> Iterator[tuple[str, float, float]]:
     """Name of the losses, correlation with the same seed's full ones, with the truth."""
     full, costs = trial.gains(), trial.table.costs
-    kinds = {'whole': trial.losses()}
-    for share in trial.signals['shares'] if trial.signals else ():
+    kinds, short = {'whole': trial.losses()}, trial.signal('short')
+    for number, share in enumerate(trial.signals['shares'] if trial.signals else ()):
         kinds[f'{share:g} read off'] = trial.losses(share)
-        if trial.short(share) is not None:
-            kinds[f'{share:g} own schedule'] = trial.short(share)
+        if short is not None:
+            kinds[f'{share:g} own schedule'] = short[number]
+    known = np.all([np.isfinite(losses).all(1) for losses in kinds.values()], 0)
     for name, losses in kinds.items():
-        gains = -100 * losses.mean(1)
-        yield name, rank_given(gains, full, costs), rank_given(gains, trial.truth, costs)
+        gains = -100 * losses[known].mean(1)
+        against = full[known], trial.truth[known]
+        yield name, *(rank_given(gains, other, costs[known]) for other in against)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ RESULTS = ROOT / 'benchmarks' / 'trees' / 'results'
 
 @pytest.mark.parametrize(
     'names',
-    [('others_easy', 'others_hard'), ('shapescenes_2_seeds',), ('shapescenes_3_seeds',)],
+    [('others_easy', 'others_hard'), ('shapescenes',)],
 )
 def test_the_page_shows_the_committed_results(names):
     from tables import markdown
