@@ -26,6 +26,7 @@ from scenes import TASKS, Network, costs, losses, metrics, predict, scenes
 from torch import Tensor, nn
 
 from bmtas.branching import BranchingTree, enumerate_trees
+from bmtas.search.tree_table import save_arrays
 
 LAYERS, TRAINING_SCENES = 4, 800
 UPDATES, BATCH, RATE, DECAY, POWER = 300, 16, 0.01, 0.0001, 0.9
@@ -149,7 +150,8 @@ def read_rows(path: Path) -> list[dict]:
 def pack(folder: Path, out: Path, updates: int = UPDATES) -> None:
     """Write the trainings of a length as a ``TreeTable`` with some further columns.
 
-    Shorter ones go to a file of signals beside it, see ``planted_signals.py``.
+    Probes of the same seeds that stand in the file stay. Shorter ones go to a file of signals
+    beside it, see ``planted_signals.py``.
     """
     everything = read_rows(folder / 'rows.jsonl')
     rows = [row for row in everything if row['updates'] == updates]
@@ -163,8 +165,11 @@ def pack(folder: Path, out: Path, updates: int = UPDATES) -> None:
     for row in rows:
         for key, column in columns.items():
             column[row['tree'], seeds.index(row['seed'])] = row[key]
-    np.savez_compressed(
+    known = dict(np.load(out)) if out.is_file() else dict(seeds=[])
+    same = list(known['seeds']) == seeds
+    save_arrays(
         out,
+        **{key: known[key] for key in ('probe_routes', 'probes') if same and key in known},
         tasks=list(TASKS),
         routes=np.array([tree.routes for tree in trees], np.int8),
         layer_costs=layers,

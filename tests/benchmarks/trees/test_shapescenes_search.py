@@ -148,3 +148,6 @@ def test_everything_is_done_once_and_the_strategies_play_with_it(script, tmp_pat
     trials = compare.trials_of(table, budgets=2)
     assert np.isfinite(TreeTable.load(table).probes).all()
     assert all(trial.searches_of('log losses') is not None for trial in trials)
+    probes = TreeTable.load(table).probes
+    table_script.pack(tmp_path, table, updates=8)  # once more, e.g. with more rows
+    np.testing.assert_array_equal(TreeTable.load(table).probes, probes)
