@@ -25,24 +25,26 @@ def test_round_trip(sealed):
     assert zipfile.ZipFile(sealed[0]).testzip() is None
 
 
-def test_every_flipped_bit_is_found(sealed):
-    path = sealed[0]
+def flipped(path, step):
+    """Rewrite a file with one bit flipped, at every ``step``-th byte in turn; gives the places."""
     good = path.read_bytes()
-    for place in range(0, len(good), 7):
+    for place in range(0, len(good), step):
         bad = bytearray(good)
         bad[place] ^= 1 << place % 8
         path.write_bytes(bad)
+        yield place
+
+
+def test_every_flipped_bit_is_found(sealed):
+    path = sealed[0]
+    for _ in flipped(path, 7):
         with pytest.raises(ValueError, match=r'checkpoint .*a\.pth cannot be loaded'):
             load_state(path)
 
 
 def test_flipped_bits_in_files_of_others_change_no_weight(sealed):
     path = sealed[1]
-    good = path.read_bytes()
-    for place in range(0, len(good), 11):
-        bad = bytearray(good)
-        bad[place] ^= 1 << place % 8
-        path.write_bytes(bad)
+    for place in flipped(path, 11):
         try:
             state = load_state(path)
         except ValueError:

@@ -123,7 +123,7 @@ def _with_frames(
     if odd:
         raise ValueError(
             f'image {results.get("img_id")!r} of {results["img"].shape[:2]} has a frame of '
-            f'{odd[0][:2]}; all frames of a clip must be of one size'
+            f'{odd[0][:2]}; all frames of a clip must be of one size, bmtas check names the files'
         )
     alone = {key: value for key, value in results.items() if key != 'frames'}
     twins = [transform(dict(alone, img=frame), copy.deepcopy(rng)) for frame in frames]

@@ -227,11 +227,16 @@ def add_delta(model: Any, path: str | Path, base: str | None = None) -> None:
     for key in ('delta', 'from_layer'):
         here, there = model.encoder.checkpoint_state()[key], header['encoder'][key]
         if here != there:
-            raise ValueError(f'delta file {path}: {key} is {there}, the network has {here}')
+            raise ValueError(
+                f'delta file {path}: {key} is {there}, the network has {here}; give both the same'
+            )
     own = _owned_by(header['task'])
     wanted = {k: v for k, v in model.state_dict().items() if k.startswith(own)}
     wrong = [k for k, v in wanted.items() if k not in state or state[k].shape != v.shape]
     wrong += [k for k in state if k not in wanted]
     if wrong:
-        raise ValueError(f'delta file {path}: {wrong[0]} does not fit the network')
+        raise ValueError(
+            f'delta file {path}: {wrong[0]} does not fit the network; take the table of tasks '
+            'that it was trained with'
+        )
     model.load_state_dict(state, strict=False)

@@ -158,7 +158,7 @@ TOGETHER = {
         'sharing/merge sharing/ops sharing/passes sharing/penalty sharing/places'
     ),
     'sharing/test_gates.py': 'sharing/deltas sharing/support',
-    'sharing/test_stages.py': ('sharing/arguments sharing/section sharing/share sharing/share_cli'),
+    'sharing/test_stages.py': ('sharing/arguments sharing/share sharing/share_cli'),
     'task_routing/test_masks.py': 'task_routing/mask_table',
     'task_routing/test_plan.py': 'task_routing/channels task_routing/units',
     'task_routing/test_routed.py': (

@@ -6,12 +6,12 @@ import multiprocessing
 import os
 import re
 import socket
-from pathlib import Path
 
 import pytest
 import torch
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.visualization import Visualizer
+from sharing_configs import ROOT, write_config
 
 from bmtas import plug_ins
 from bmtas.cli.base import run_tool
@@ -20,32 +20,8 @@ from bmtas.engine.config import load_config
 from bmtas.registry import MODELS
 from bmtas.resources import without_weights
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted((ROOT / 'configs' / 'sharing').glob('*.py'))
 STAGES = ('base', 'gates', 'support', 'align')
-
-TINY = f"""
-_base_ = ['{ROOT}/configs/sharing/NAME.py']
-input_size = (32, 32)
-_data = dict(dataset=dict(size=32), num_workers=0, persistent_workers=False)
-train_dataloader = dict(dataset=dict(size=32, length=8), num_workers=0, persistent_workers=False)
-train_dataloader['batch_size'] = 2
-val_dataloader = dict(dataset=dict(size=32, length=4), num_workers=0, persistent_workers=False)
-test_dataloader = dict(dataset=dict(size=32, length=4), num_workers=0, persistent_workers=False)
-train_cfg = dict(max_iters=3)
-val_cfg = None
-default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2), logger=dict(interval=1))
-model = dict(
-    encoder=dict(backbone=dict(dim=16, depth=2, heads=2)), head=dict(embed_dim=64, depth=1)
-)
-_three = dict(train_cfg=dict(max_iters=3))
-sharing = dict(stages=dict(support=_three, align=_three EXTRA))
-"""
-EXTRA = dict(
-    vit_shapescenes=', gates=_three',
-    vit_lowrank_shapescenes='',
-    vit_clips_shapescenes=', temporal=_three',
-)
 
 
 @pytest.fixture(autouse=True)
@@ -56,12 +32,6 @@ def quick(monkeypatch):
 
     for module in (plug_ins, build, __import__('bmtas.cli.base').cli.base):
         monkeypatch.setattr(module, 'plug_in_arguments', lambda: [arguments])
-
-
-def write_config(folder, name='vit_shapescenes'):
-    path = folder / f'{name}.py'
-    path.write_text(TINY.replace('NAME', name).replace('EXTRA', EXTRA[name]))
-    return path
 
 
 def call(main, *words):
@@ -194,6 +164,10 @@ def test_deltas_of_another_run_are_added(tmp_path, capsys):
         assert hashes(ours) == before
     assert share(config, ours, '--add', normals, normals) == 2
     assert "a second delta of task 'normals'" in capsys.readouterr().err
+    other_table = ('--cfg-options', 'tasks.depth.head.embed_dim=32')
+    assert share(config, ours, '--add', depth, *other_table) == 2
+    error = capsys.readouterr().err
+    assert 'depth.delta' in error and 'take the table of tasks that it was trained with' in error
     assert share(config, ours, '--add', normals, depth) == 0
     found = json.loads((ours / 'results.json').read_text())
     assert found['tasks'] == ['semseg', 'normals', 'depth', 'edge']
@@ -420,35 +394,6 @@ def test_stages_by_hand_and_their_wrong_starts(tmp_path, capsys):
     assert kept == round(0.05 * total)
 
 
-@pytest.mark.parametrize(
-    'change, message',
-    [
-        ({'sharing.base_task': 'semsegg'}, "base_task: no task 'semsegg'; did you mean 'semseg'"),
-        ({'sharing.density': 1.5}, 'sharing.density: must lie in 0 to 1'),
-        ({'sharing.density': 0.0}, r'sharing.density: must be in .0, 1., got 0.0'),
-        ({'sharing.stages.gate': {}}, "no stage 'gate'; did you mean 'gates'"),
-        ({'sharing.densty': 0.1}, "sharing.densty: unknown key; did you mean 'density'"),
-        ({'sharing.stages.gates.encoder.gate_wight': 1}, "did you mean 'gate_weight'"),
-        ({'sharing.stages.gates.by_task': {'norm': {}}}, "by_task: there is no task 'norm'"),
-    ],
-)
-def test_faulty_sections(tmp_path, change, message):
-    from bmtas.sharing.section import stage_config
-
-    with pytest.raises(ValueError, match=message):
-        stage_config(load_config(write_config(tmp_path), change), 'gates', 'normals')
-
-
-def test_low_rank_has_no_gates_and_its_rank_must_fit(tmp_path):
-    from bmtas.sharing.section import stage_config, stages_of
-
-    config = write_config(tmp_path, 'vit_lowrank_shapescenes')
-    assert stages_of(load_config(config), 'edge') == ['support', 'align']
-    own = stage_config(load_config(config, {'model.encoder.delta.rank': 99}), 'support', 'edge')
-    with pytest.raises(ValueError, match='delta.rank: 99 must be 1 to 16'):
-        MODELS.build(own.model)
-
-
 def run_rank(rank, world_size, port, config, work_dir, batch):
     """One process of a gate stage that starts from the backbone's weights."""
     if world_size > 1:
@@ -493,19 +438,3 @@ def test_two_processes_learn_the_same_gates_as_one(tmp_path):
         torch.testing.assert_close(states[1][name], value, rtol=1e-3, atol=2e-4)
         moved += name.endswith('.alpha') and not torch.all(value == 5.0)
     assert moved
-
-
-@pytest.mark.parametrize('name', ['vitb_pascal', 'vitb_nyud'])
-def test_ref_configs_have_what_the_public_code_does_behind_flags(name):
-    from bmtas.sharing.section import section_of, stage_config
-
-    mended, ref = (load_config(ROOT / f'configs/sharing/{n}.py') for n in (name, f'{name}_ref'))
-    on = {key: ref.model.encoder[key] for key in ('threshold_on', 'align_on', 'thresholds')}
-    assert on == dict(threshold_on='output', align_on='output', thresholds=0.15)
-    assert not any(key in mended.model.encoder for key in on)
-    assert section_of(ref)['support'] == 'draw' and 'support' not in section_of(mended)
-    gates = stage_config(ref, 'gates', 'normals')
-    assert gates.model.encoder.gate_form == 'sum'
-    assert gates.optim_wrapper.paramwise_cfg == dict(gate_lr=0.1, gate_decay=0.01)
-    own = stage_config(mended, 'gates', 'normals').optim_wrapper.get('paramwise_cfg') or {}
-    assert 'gate_decay' not in own and section_of(mended)['density'] == 0.05
