@@ -181,11 +181,15 @@ def draw(result: dict[str, dict], path: Path) -> None:
 
     figure, axes = plt.subplots(figsize=(9, 5), layout='constrained')
     rows = {name: row for name, row in result.items() if row['units']}
-    for number, (name, row) in enumerate(rows.items()):
+    families = {DEFAULT: '*', 'surrogate': 's', 'BMTAS': '^', '': 'D'}
+    used = dict.fromkeys(families, 0)  # colours, which differ within a family
+    for name, row in rows.items():
         if not name.startswith('best of'):
-            marker = 's' if name.startswith('surrogate') else 'D'
-            color = plt.get_cmap('tab20')(number % 20)
-            axes.plot(row['units'], row['regret'], marker, color=color, label=name)
+            family = next(start for start in families if name.startswith(start))
+            color, size = plt.get_cmap('tab20')(used[family] % 20), 14 if family == DEFAULT else 7
+            used[family] += 1
+            point = row['units'], row['regret']
+            axes.plot(*point, families[family], color=color, markersize=size, label=name)
     bar = [row for name, row in rows.items() if name.startswith('best of')]
     if bar:
         points = [(row['units'], row['regret']) for row in bar]
