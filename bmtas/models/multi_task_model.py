@@ -201,7 +201,7 @@ def stack_labels(task: Task, samples: Samples, logits: Tensor) -> Tensor:
     """
     if len(samples) != len(logits):
         raise ValueError(f'model: {len(logits)} images but {len(samples)} samples')
-    blank = task.kind.blank(logits.shape[-2:]).to(logits.device)
+    blank = task.kind.blank(logits.shape[-2:])
     shape = tuple(blank.shape)
     maps = []
     for sample in samples:
@@ -211,5 +211,6 @@ def stack_labels(task: Task, samples: Samples, logits: Tensor) -> Tensor:
                 f'label {task.label!r} of image {sample.get("img_id", "?")!r} has shape '
                 f'{tuple(label.shape)}, task {task.name!r} ({task.kind}) needs {shape}'
             )
-        maps.append(blank if label is None else label)
-    return torch.stack(maps) if maps else blank.new_empty(0, *shape)
+        # a copy to a GPU waits for it, so only what is needed travels
+        maps.append(blank.to(logits.device) if label is None else label)
+    return torch.stack(maps) if maps else blank.to(logits.device).new_empty(0, *shape)

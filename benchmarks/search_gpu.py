@@ -1,0 +1,411 @@
+"""Updates of the search on a GPU: layouts, bfloat16, CUDA graphs, compiled; grouped candidates.
+
+    python benchmarks/search_gpu.py [--batch 16] [--size 256] [--rounds 10] [--variants amp ...]
+    python benchmarks/search_gpu.py --grouped
+
+MobileNetV2, the 5 tasks of PASCAL-Context, random images. Every way of running is measured in the
+same process: the updates of ``search_step.py``, and one training step of the T separate networks.
+Times are medians of the rounds, the loader's batch copied to the GPU included; memory is the
+allocator's peak of a soft weight update. ``graphs`` captures warm-up and soft updates and the
+single-task steps, whose work is the same every time; straight-through samples run other candidates
+in every update and are not captured. Before anything is timed, captured updates are checked: their
+weights must be those of the same updates in eager mode.
+
+``--grouped`` compares the K candidates of every layer with one widened layer whose last
+convolution has K groups, forward and backward.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapperDict
+from rich.console import Console
+from rich.table import Table
+from search_step import BASES, optimizer, random_batch, seconds
+from torch import nn
+
+from bmtas.engine import step_weights, summed_losses
+from bmtas.models import MultiTaskModel
+from bmtas.models.backbones import build_backbone
+from bmtas.registry import MODELS
+from bmtas.search.gradient import alpha_update, split_parameters, warmup_update, weight_update
+from bmtas.search.gradient.updates import clear_gradients, frozen
+from bmtas.tasks import build_tasks
+
+Step = Callable[[], Any]
+VARIANTS = {
+    'eager': {},
+    'eager, NCHW': dict(channels_last=False),
+    'amp': dict(amp=True),
+    'amp, NCHW': dict(amp=True, channels_last=False),
+    'amp, cudnn.benchmark': dict(amp=True, search_kernels=True),
+    'graphs': dict(graphs=True),
+    'amp, graphs': dict(amp=True, graphs=True),
+    'amp, NCHW, graphs': dict(amp=True, channels_last=False, graphs=True),
+    'amp, compiled layers': dict(amp=True, compiled=True),
+}
+UPDATES = ('warm-up', 'alpha, soft', 'weights, soft', 'alpha, hard', 'weights, hard')
+SINGLE = 'T single nets'
+
+
+class Bench:
+    """The updates of one way of running.
+
+    Args:
+        args: Command line.
+        channels_last: Layout of images and weights.
+        amp: Autocast to bfloat16.
+        graphs: Replay captured updates where the work is the same every time.
+        compiled: ``torch.compile`` for every candidate and every layer of the separate networks.
+        search_kernels: ``torch.backends.cudnn.benchmark``.
+    """
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        channels_last: bool = True,
+        amp: bool = False,
+        graphs: bool = False,
+        compiled: bool = False,
+        search_kernels: bool = False,
+    ) -> None:
+        torch.backends.cudnn.benchmark = search_kernels
+        self.args, self.amp, self.graphs, self.compiled = args, amp, graphs, compiled
+        self.layout = channels_last
+        self.tasks = build_tasks(Config.fromfile(BASES / 'datasets' / 'pascal.py').tasks)
+        self.names = [task.name for task in self.tasks]
+        batch = random_batch(self.tasks, args.size, args.batch)
+        batch['inputs'] = torch.stack(batch['inputs'])
+        self.batch = batch
+
+    def model(self, encoder: str) -> MultiTaskModel:
+        """MobileNetV2 from random weights, the same for every variant."""
+        torch.manual_seed(0)
+        cfg = Config.fromfile(BASES / 'models' / f'mobilenetv2_{encoder}.py').model
+        cfg.encoder.backbone.weights = None
+        cfg = dict(cfg, tasks=self.tasks, channels_last=self.layout)
+        model = MODELS.build(cfg).to(self.args.device)
+        if self.compiled:
+            layers = [m for n, m in model.encoder.named_modules() if _is_layer(n)]
+            for layer in layers:
+                layer.compile()
+        return model
+
+    def single(self) -> Step:
+        """One training step of a separate network for each of the tasks."""
+        model = self.model('single')
+        wrapper = optimizer(list(model.parameters()), self.amp)
+
+        def core(data: Mapping[str, Any]) -> None:
+            for name in self.names:
+                with wrapper.optim_context(model):
+                    total, _ = summed_losses(model, data, tasks=[name])
+                wrapper.backward(total)
+            wrapper.step()
+            wrapper.zero_grad()
+
+        return self._step(model, core)
+
+    def search(self) -> dict[str, Step]:
+        """Every kind of update of one supergraph."""
+        model = self.model('supergraph')
+        weights, alpha = split_parameters(model)
+        wrappers = OptimWrapperDict(
+            weights=optimizer(weights, self.amp), alpha=optimizer(alpha, self.amp)
+        )
+        generator = torch.Generator().manual_seed(0)
+
+        def sample(hard: bool) -> torch.Tensor:
+            return model.encoder.sample_weights(1.0, generator, hard)
+
+        steps = {
+            'warm-up': lambda: warmup_update(model, self.batch, wrappers),
+            'alpha, soft': lambda: alpha_update(model, self.batch, wrappers, sample(False)),
+            'weights, soft': lambda: weight_update(model, self.batch, wrappers, sample(False)),
+            'alpha, hard': lambda: alpha_update(model, self.batch, wrappers, sample(True)),
+            'weights, hard': lambda: weight_update(model, self.batch, wrappers, sample(True)),
+        }
+        return steps | self.captured(model, wrappers) if self.graphs else steps
+
+    def captured(self, model: MultiTaskModel, wrappers: OptimWrapperDict) -> dict[str, Step]:
+        """Warm-up and soft updates as graphs."""
+        encoder = model.encoder
+        own = encoder.warmup_weights()
+        needed = {True: encoder._needed(own)}
+        needed[False] = encoder._needed(torch.ones_like(own))
+
+        def weights_core(warm: bool) -> Callable[[Mapping[str, Any]], None]:
+            def core(data: Mapping[str, Any]) -> None:
+                # what runs is known, so that nothing waits for the GPU
+                encoder._needed = lambda weights: needed[warm]
+                mixing = own if warm else encoder.sample_weights(1.0).detach()
+                for name in self.names:
+                    clear_gradients(wrappers)
+                    step_weights(model, wrappers['weights'], data, [name], weights=mixing)
+                clear_gradients(wrappers)
+                del encoder._needed
+
+            return core
+
+        def alpha_core(data: Mapping[str, Any]) -> None:
+            encoder._needed = lambda weights: needed[False]
+            weights = encoder.sample_weights(1.0)
+            mixing = weights.detach().requires_grad_()
+            clear_gradients(wrappers)
+            with frozen(split_parameters(model)[0]), encoder.same_images():
+                for name in self.names:
+                    with wrappers['alpha'].optim_context(model):
+                        total, _ = summed_losses(model, data, tasks=[name], weights=mixing)
+                    wrappers['alpha'].backward(total)
+            weights.backward(mixing.grad)
+            wrappers['alpha'].step()
+            clear_gradients(wrappers)
+            del encoder._needed
+
+        return {
+            'warm-up': self._step(model, weights_core(True)),
+            'alpha, soft': self._step(model, alpha_core),
+            'weights, soft': self._step(model, weights_core(False)),
+        }
+
+    def _step(self, model: MultiTaskModel, core: Callable[[Mapping[str, Any]], None]) -> Step:
+        """Preprocessing and the update, captured or not."""
+        if not self.graphs:
+            return lambda: core(model.data_preprocessor(self.batch, True))
+        static = model.data_preprocessor(self.batch, True)
+        replay = capture(lambda: core(static))
+
+        def step() -> None:
+            fresh = model.data_preprocessor(self.batch, True)
+            static['inputs'].copy_(fresh['inputs'])
+            for old, new in zip(static['data_samples'], fresh['data_samples']):
+                for name in old.labels:
+                    old.labels.get(name).copy_(new.labels.get(name))
+            replay()
+
+        return step
+
+
+def _is_layer(name: str) -> bool:
+    """Whether a module of an encoder is a candidate or a task's copy of a layer."""
+    parts = name.split('.')
+    return len(parts) == 3 and parts[0] == 'layers'
+
+
+def capture(step: Step) -> Step:
+    """A CUDA graph of a step."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def check_capture(args: argparse.Namespace) -> float:
+    """Largest relative difference of weights after a warm-up update, captured against eager."""
+    bench = Bench(args, graphs=True)
+    model = bench.model('supergraph')
+    weights, alpha = split_parameters(model)
+    wrappers = OptimWrapperDict(weights=optimizer(weights, False), alpha=optimizer(alpha, False))
+    start = copy.deepcopy(model.state_dict())
+    captured = bench.captured(model, wrappers)['warm-up']
+
+    def after(step: Step) -> list[torch.Tensor]:
+        model.load_state_dict(start)
+        for state in wrappers['weights'].optimizer.state.values():
+            state['momentum_buffer'].zero_()  # in place: the graph knows its address
+        step()
+        return [parameter.detach().clone() for parameter in weights]
+
+    eager = after(lambda: warmup_update(model, bench.batch, wrappers))
+    pairs = zip(eager, after(captured))
+    return max(float((a - b).norm() / a.norm().clamp_min(1e-6)) for a, b in pairs)
+
+
+def measure(args: argparse.Namespace, variant: str) -> tuple[dict[str, float], float]:
+    """Median seconds by update, and the peak of a soft weight update in GiB."""
+    bench = Bench(args, **VARIANTS[variant])
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated()
+    steps = bench.search()
+    torch.cuda.reset_peak_memory_stats()
+    steps['weights, soft'](), steps['weights, soft']()
+    peak = torch.cuda.max_memory_allocated() - before
+    steps[SINGLE] = bench.single()
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for round_ in range(args.rounds + 2):
+        for name, step in steps.items():
+            elapsed = seconds(step, args.device)
+            if round_ > 1:  # the first rounds allocate, choose kernels and compile
+                times[name].append(elapsed)
+    return {name: statistics.median(values) for name, values in times.items()}, peak / 2**30
+
+
+def report(args: argparse.Namespace, found: Mapping[str, tuple[dict[str, float], float]]) -> Table:
+    """Milliseconds, in brackets the ratio to the T single-task steps run the same way."""
+    title = f'{torch.cuda.get_device_name()}, torch {torch.__version__}, batch {args.batch}, '
+    table = Table('ms', *UPDATES, SINGLE, 'GiB', title=f'{title}{args.size}x{args.size}')
+    for variant, (times, peak) in found.items():
+        cells = [f'{1e3 * times[n]:.0f} ({times[n] / times[SINGLE]:.2f})' for n in UPDATES]
+        table.add_row(variant, *cells, f'{1e3 * times[SINGLE]:.0f}', f'{peak:.1f}')
+    return table
+
+
+class Grouped(nn.Module):
+    """K inverted residuals of one input as one: widened, the last convolution in K groups."""
+
+    def __init__(self, layer: nn.Module, copies: int) -> None:
+        super().__init__()
+        parts: list[nn.Module] = []
+        convs = [m for m in layer.modules() if isinstance(m, nn.Conv2d)]
+        for index, conv in enumerate(convs):
+            last, depthwise = index == len(convs) - 1, conv.groups > 1
+            same_input = index == 0 and not depthwise
+            width = conv.in_channels * (1 if same_input else copies)
+            groups = conv.groups * copies if depthwise else 1 if same_input else copies
+            parts += [
+                nn.Conv2d(
+                    width,
+                    conv.out_channels * copies,
+                    conv.kernel_size,
+                    conv.stride,
+                    conv.padding,
+                    conv.dilation,
+                    groups,
+                    bias=False,
+                ),
+                nn.BatchNorm2d(conv.out_channels * copies),
+                *([] if last else [nn.ReLU6(inplace=True)]),
+            ]
+        self.copies = copies
+        # a depthwise convolution at the input wants a copy of it for every candidate
+        self.repeats = copies if convs[0].groups > 1 else 1
+        self.body = nn.Sequential(*parts)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """(N, C, H, W) -> K outputs."""
+        return self.body(x.repeat(1, self.repeats, 1, 1)).chunk(self.copies, dim=1)
+
+
+class Separate(nn.Module):
+    """K inverted residuals, one after the other."""
+
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """(N, C, H, W) -> K outputs."""
+        return tuple(layer(x) for layer in self.layers)
+
+
+def grouped(args: argparse.Namespace) -> Table:
+    """Speed of one grouped layer against K separate ones, summed over the layers."""
+    title = f'one grouped layer for {len(Bench(args).tasks)} candidates, all layers of MobileNetV2'
+    table = Table('way', 'separate ms', 'grouped ms', 'speed', title=title)
+    cfg = Config.fromfile(BASES / 'models' / 'mobilenetv2_supergraph.py').model.encoder.backbone
+    cfg.weights = None
+    backbone = build_backbone(cfg)
+    copies = len(Bench(args).tasks)
+    for amp in (False, True):
+        for layout in (torch.channels_last, torch.contiguous_format):
+            for graphs in (False, True):
+                totals = [0.0, 0.0]
+                x = torch.rand(args.batch, 3, args.size, args.size)
+                with torch.no_grad():
+                    x = backbone.copy_stem()(x)
+                for index in range(backbone.num_layers - 1):  # all but the R-ASPP
+                    layer = backbone.copy_layer(index)
+                    ways = [
+                        Separate(copy.deepcopy(layer) for _ in range(copies)),
+                        Grouped(layer, copies),
+                    ]
+                    for number, module in enumerate(ways):
+                        totals[number] += layer_seconds(module, x, amp, layout, graphs, args)
+                    with torch.no_grad():
+                        x = layer(x)
+                last = layout is torch.channels_last
+                words = ['bfloat16' if amp else 'float32', 'NHWC' if last else 'NCHW']
+                way = ', '.join([*words, *(['graph'] if graphs else [])])
+                shown = [f'{1e3 * total:.1f}' for total in totals]
+                table.add_row(way, *shown, f'{totals[0] / totals[1]:.2f}')
+    return table
+
+
+def layer_seconds(
+    module: nn.Module,
+    x: torch.Tensor,
+    amp: bool,
+    layout: torch.memory_format,
+    graphs: bool,
+    args: argparse.Namespace,
+) -> float:
+    """Median seconds of one pass forward and backward."""
+    module = module.to(args.device, memory_format=layout)
+    x = x.to(args.device, memory_format=layout).requires_grad_()
+
+    def step() -> None:
+        module.zero_grad(set_to_none=True)
+        x.grad = None
+        context = torch.autocast('cuda', torch.bfloat16) if amp else nullcontext()
+        with context:
+            total = sum(out.float().square().mean() for out in module(x))
+        total.backward()
+
+    run = capture(step) if graphs else step
+    for _ in range(3):
+        run()
+    return statistics.median(seconds(run, args.device) for _ in range(args.rounds))
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Ways of running the updates of a search.')
+    parser.add_argument('--batch', type=int, default=16, help='images')
+    parser.add_argument('--size', type=int, default=256, help='pixels')
+    parser.add_argument('--rounds', type=int, default=10, help='rounds, of which medians count')
+    parser.add_argument('--variants', nargs='+', choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument('--grouped', action='store_true', help='K candidates as one grouped layer')
+    args = parser.parse_args()
+    args.device = 'cuda'
+    return args
+
+
+def main() -> int:
+    args = parse_args()
+    console = Console(width=130)
+    if not torch.cuda.is_available():
+        console.print('search_gpu.py: torch finds no GPU; search_step.py measures on a CPU')
+        return 2
+    if args.grouped:
+        console.print(grouped(args))
+        return 0
+    if any(VARIANTS[name].get('graphs') for name in args.variants):
+        difference = check_capture(args)
+        console.print(f'captured against eager update: weights differ by {difference:.1e} at most')
+        if difference > 1e-2:
+            return 1
+    found = {}
+    for variant in args.variants:
+        found[variant] = measure(args, variant)
+        console.print(report(args, {variant: found[variant]}))
+        torch.cuda.empty_cache()
+    console.print(report(args, found))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
