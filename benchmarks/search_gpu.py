@@ -1,4 +1,4 @@
-"""Updates of the search on a GPU: layouts, bfloat16, CUDA graphs, compiled; grouped candidates.
+"""Updates of the search on a GPU: layouts, bfloat16, CUDA graphs; grouped candidates.
 
     python benchmarks/search_gpu.py [--batch 16] [--size 256] [--rounds 10] [--variants amp ...]
     python benchmarks/search_gpu.py --grouped
@@ -51,7 +51,6 @@ VARIANTS = {
     'graphs': dict(graphs=True),
     'amp, graphs': dict(amp=True, graphs=True),
     'amp, NCHW, graphs': dict(amp=True, channels_last=False, graphs=True),
-    'amp, compiled layers': dict(amp=True, compiled=True),
 }
 UPDATES = ('warm-up', 'alpha, soft', 'weights, soft', 'alpha, hard', 'weights, hard')
 SINGLE = 'T single nets'
@@ -65,7 +64,6 @@ class Bench:
         channels_last: Layout of images and weights.
         amp: Autocast to bfloat16.
         graphs: Replay captured updates where the work is the same every time.
-        compiled: ``torch.compile`` for every candidate and every layer of the separate networks.
         search_kernels: ``torch.backends.cudnn.benchmark``.
     """
 
@@ -75,11 +73,10 @@ class Bench:
         channels_last: bool = True,
         amp: bool = False,
         graphs: bool = False,
-        compiled: bool = False,
         search_kernels: bool = False,
     ) -> None:
         torch.backends.cudnn.benchmark = search_kernels
-        self.args, self.amp, self.graphs, self.compiled = args, amp, graphs, compiled
+        self.args, self.amp, self.graphs = args, amp, graphs
         self.layout = channels_last
         self.tasks = build_tasks(Config.fromfile(BASES / 'datasets' / 'pascal.py').tasks)
         self.names = [task.name for task in self.tasks]
@@ -93,12 +90,7 @@ class Bench:
         cfg = Config.fromfile(BASES / 'models' / f'mobilenetv2_{encoder}.py').model
         cfg.encoder.backbone.weights = None
         cfg = dict(cfg, tasks=self.tasks, channels_last=self.layout)
-        model = MODELS.build(cfg).to(self.args.device)
-        if self.compiled:
-            layers = [m for n, m in model.encoder.named_modules() if _is_layer(n)]
-            for layer in layers:
-                layer.compile()
-        return model
+        return MODELS.build(cfg).to(self.args.device)
 
     def single(self) -> Step:
         """One training step of a separate network for each of the tasks."""
@@ -195,12 +187,6 @@ class Bench:
         return step
 
 
-def _is_layer(name: str) -> bool:
-    """Whether a module of an encoder is a candidate or a task's copy of a layer."""
-    parts = name.split('.')
-    return len(parts) == 3 and parts[0] == 'layers'
-
-
 def capture(step: Step) -> Step:
     """A CUDA graph of a step."""
     stream = torch.cuda.Stream()
@@ -215,8 +201,11 @@ def capture(step: Step) -> Step:
     return graph.replay
 
 
-def check_capture(args: argparse.Namespace) -> float:
-    """Largest relative difference of weights after a warm-up update, captured against eager."""
+def check_capture(args: argparse.Namespace) -> tuple[float, float]:
+    """Relative difference of what a warm-up update does to the weights, captured against eager.
+
+    And that of two eager ones, which kernels that add in an order of their own leave.
+    """
     bench = Bench(args, graphs=True)
     model = bench.model('supergraph')
     weights, alpha = split_parameters(model)
@@ -224,16 +213,27 @@ def check_capture(args: argparse.Namespace) -> float:
     start = copy.deepcopy(model.state_dict())
     captured = bench.captured(model, wrappers)['warm-up']
 
-    def after(step: Step) -> list[torch.Tensor]:
+    def change(step: Step) -> torch.Tensor:
         model.load_state_dict(start)
         for state in wrappers['weights'].optimizer.state.values():
             state['momentum_buffer'].zero_()  # in place: the graph knows its address
+        before = vector(weights)
         step()
-        return [parameter.detach().clone() for parameter in weights]
+        return vector(weights) - before
 
-    eager = after(lambda: warmup_update(model, bench.batch, wrappers))
-    pairs = zip(eager, after(captured))
-    return max(float((a - b).norm() / a.norm().clamp_min(1e-6)) for a, b in pairs)
+    # all weights together: the gradients of some are noise, e.g. of a shift before a norm
+    eager, again, graph = (
+        change(step)
+        for step in [lambda: warmup_update(model, bench.batch, wrappers)] * 2 + [captured]
+    )
+    return float((eager - graph).norm() / eager.norm()), float(
+        (eager - again).norm() / eager.norm()
+    )
+
+
+def vector(parameters: Iterable[nn.Parameter]) -> torch.Tensor:
+    """All values in one row, whatever the layout."""
+    return torch.cat([parameter.detach().flatten() for parameter in parameters])
 
 
 def measure(args: argparse.Namespace, variant: str) -> tuple[dict[str, float], float]:
@@ -250,7 +250,7 @@ def measure(args: argparse.Namespace, variant: str) -> tuple[dict[str, float], f
     for round_ in range(args.rounds + 2):
         for name, step in steps.items():
             elapsed = seconds(step, args.device)
-            if round_ > 1:  # the first rounds allocate, choose kernels and compile
+            if round_ > 1:  # the first rounds allocate and choose kernels
                 times[name].append(elapsed)
     return {name: statistics.median(values) for name, values in times.items()}, peak / 2**30
 
@@ -394,10 +394,10 @@ def main() -> int:
         console.print(grouped(args))
         return 0
     if any(VARIANTS[name].get('graphs') for name in args.variants):
-        difference = check_capture(args)
-        console.print(f'captured against eager update: weights differ by {difference:.1e} at most')
-        if difference > 1e-2:
-            return 1
+        difference, noise = check_capture(args)
+        console.print(f'captured against eager update: {difference:.1e}, two eager: {noise:.1e}')
+        if difference > max(1e-2, 3 * noise):
+            console.print('the captured update is another one: do not use its times')
     found = {}
     for variant in args.variants:
         found[variant] = measure(args, variant)

@@ -77,6 +77,17 @@ def test_a_file_made_by_hand_passes():
         written()[:-9],
         written(do_compression=True)[:-3],
     ],
+    ids=[
+        'unknown_type',
+        'short',
+        'large',
+        'negative',
+        'class',
+        'no_flags',
+        'cut',
+        'end',
+        'compressed',
+    ],
 )
 def test_damaged_files_are_refused(damaged):
     with pytest.raises(ValueError):

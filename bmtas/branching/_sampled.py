@@ -27,16 +27,16 @@ def sampled_costs(
         probs: (L, T, K) float64.
         costs: (L,) or (L, K) float64.
         num_samples: Draws per task.
-        generator: Source of randomness.
+        generator: Source of randomness; the draws are made on its device.
 
     Returns:
         (L,) float64. Only the gradient of a sum over layers is meant to be taken.
     """
     num_layers, num_tasks, num_candidates = probs.shape
-    draws = torch.multinomial(
-        probs.detach().reshape(-1, num_candidates), num_samples, True, generator=generator
-    )
-    draws = draws.T.reshape(num_samples, num_layers, num_tasks)
+    rows = probs.detach().reshape(-1, num_candidates)
+    rows = rows.to(rows.device if generator is None else generator.device)
+    draws = torch.multinomial(rows, num_samples, True, generator=generator)
+    draws = draws.T.reshape(num_samples, num_layers, num_tasks).to(probs.device)
     # same[j, n, t, s]: probability that task s draws in layer j what task t drew in sample n
     layer = torch.arange(num_layers, device=probs.device)[:, None, None]
     same = probs.transpose(1, 2)[layer, draws.transpose(0, 1)]
