@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing.util  # registers what joins the children at exit, which must come later
 import signal
 import threading
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
+from torch.utils.data import DataLoader
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, name)
@@ -63,9 +66,29 @@ class DeafWorker:
 
     def __init__(self, inner: Callable[[int], None] | None = None) -> None:
         self.inner = inner
+        atexit.unregister(kill_workers)
+        atexit.register(kill_workers)
 
     def __call__(self, worker_id: int) -> None:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         if self.inner is not None:
             self.inner(worker_id)
+
+
+def end_workers(loader: DataLoader) -> None:
+    """End the workers that a loader keeps for its next pass; they are started again by that one."""
+    loader._iterator = None
+
+
+def kill_workers() -> None:
+    """Kill the workers that are left at exit.
+
+    Python asks daemonic children to end and waits for them, and deaf ones would never do so.
+    """
+    children = [child for child in multiprocessing.active_children() if child.daemon]
+    if children:
+        # torch takes the end of a worker for a failure
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for child in children:
+        child.kill()

@@ -88,7 +88,7 @@ TOGETHER = {
     'across/test_new_kind.py': 'kinds/maps',
     'across/test_parameter_counts.py': 'models/heads/deeplabv3plus',
     'across/test_reliability.py': (
-        'engine/finite engine/fit engine/identity engine/stop engine/work_dir engine/runner'
+        'engine/finite engine/fit engine/identity engine/work_dir engine/runner'
     ),
     'across/test_resume.py': 'engine/loops/base engine/loops/train_loop',
     'across/test_run_tools.py': 'cli/search cli/train cli/test engine/test engine/train progress',

@@ -16,7 +16,7 @@ from bmtas.datasets import PositionSampler
 from bmtas.engine.dist import average_statistics, unwrap
 from bmtas.engine.finite import GradientGuard, check_finite
 from bmtas.engine.seeding import seed_update
-from bmtas.engine.stop import DeafWorker, StopRequest
+from bmtas.engine.stop import DeafWorker, StopRequest, end_workers
 from bmtas.typed import Count, Natural
 
 VALIDATED = 'validated'
@@ -60,7 +60,7 @@ class UpdateLoop(BaseLoop):
         # a checkpoint between two steps would lose the gradients added up so far
         self._step = accumulates(runner.optim_wrapper)
         self.stop_training = False  # set by mmengine's EarlyStoppingHook
-        self._iterators: dict[int, Iterator] = {}
+        self._readers: dict[int, tuple[DataLoader, Iterator]] = {}
         if hasattr(self.dataloader.dataset, 'metainfo'):
             runner.visualizer.dataset_meta = dict(self.dataloader.dataset.metainfo)
 
@@ -104,11 +104,11 @@ class UpdateLoop(BaseLoop):
     def next_batch(self) -> Mapping[str, Any]:
         """The batch of the current update."""
         loader = self.loader_of(self._iter)
-        if id(loader) not in self._iterators:
+        if id(loader) not in self._readers:
             batch_size = loader.batch_size * get_world_size()
             loader.sampler.start = self.batch_step(self._iter) * batch_size
-            self._iterators[id(loader)] = iter(loader)
-        return next(self._iterators[id(loader)])
+            self._readers[id(loader)] = loader, iter(loader)
+        return next(self._readers[id(loader)][1])
 
     def run(self) -> Any:
         """Launch the run.
@@ -118,8 +118,13 @@ class UpdateLoop(BaseLoop):
                 number of the signal.
             ValueError: A loss, a gradient or a weight is not finite any more.
         """
+        try:
+            return self._run()
+        finally:
+            self._end_workers()
+
+    def _run(self) -> Any:
         runner = self.runner
-        self._iterators.clear()
         guard = GradientGuard(runner.optim_wrapper)
         runner.call_hook('before_train')
         runner.call_hook('before_train_epoch')
@@ -138,8 +143,12 @@ class UpdateLoop(BaseLoop):
         check_finite(unwrap(runner.model), self._iter)
         runner.call_hook('after_train_epoch')
         runner.call_hook('after_train')
-        self._iterators.clear()
         return runner.model
+
+    def _end_workers(self) -> None:
+        for loader, _ in self._readers.values():
+            end_workers(loader)
+        self._readers.clear()
 
     def run_update(self, batch: Mapping[str, Any], guard: GradientGuard) -> None:
         """One update with the hooks around it."""
@@ -185,7 +194,6 @@ class UpdateLoop(BaseLoop):
             saved = f'{file} is written; the same command with --resume goes on'
         if is_main_process():
             runner.logger.error(f'stopped by {name} after {self._iter} updates: {saved}')
-        self._iterators.clear()  # ends the workers
         raise SystemExit(128 + signum)
 
 
