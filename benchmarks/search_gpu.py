@@ -237,7 +237,7 @@ def vector(parameters: Iterable[nn.Parameter]) -> torch.Tensor:
 
 
 def measure(args: argparse.Namespace, variant: str) -> tuple[dict[str, float], float]:
-    """Median seconds by update, and the peak of a soft weight update in GiB."""
+    """Median seconds by update, and the peak of a soft weight update in GiB, 0 if captured."""
     bench = Bench(args, **VARIANTS[variant])
     torch.cuda.empty_cache()
     before = torch.cuda.memory_allocated()
@@ -252,6 +252,8 @@ def measure(args: argparse.Namespace, variant: str) -> tuple[dict[str, float], f
             elapsed = seconds(step, args.device)
             if round_ > 1:  # the first rounds allocate and choose kernels
                 times[name].append(elapsed)
+    if bench.graphs:
+        peak = 0  # a replay allocates nothing, its memory was set aside by the capture
     return {name: statistics.median(values) for name, values in times.items()}, peak / 2**30
 
 
@@ -261,7 +263,8 @@ def report(args: argparse.Namespace, found: Mapping[str, tuple[dict[str, float],
     table = Table('ms', *UPDATES, SINGLE, 'GiB', title=f'{title}{args.size}x{args.size}')
     for variant, (times, peak) in found.items():
         cells = [f'{1e3 * times[n]:.0f} ({times[n] / times[SINGLE]:.2f})' for n in UPDATES]
-        table.add_row(variant, *cells, f'{1e3 * times[SINGLE]:.0f}', f'{peak:.1f}')
+        shown = f'{peak:.1f}' if peak else ''
+        table.add_row(variant, *cells, f'{1e3 * times[SINGLE]:.0f}', shown)
     return table
 
 
@@ -292,13 +295,15 @@ class Grouped(nn.Module):
                 *([] if last else [nn.ReLU6(inplace=True)]),
             ]
         self.copies = copies
+        self.residual = layer.use_res_connect
         # a depthwise convolution at the input wants a copy of it for every candidate
         self.repeats = copies if convs[0].groups > 1 else 1
         self.body = nn.Sequential(*parts)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """(N, C, H, W) -> K outputs."""
-        return self.body(x.repeat(1, self.repeats, 1, 1)).chunk(self.copies, dim=1)
+        outputs = self.body(x.repeat(1, self.repeats, 1, 1)).chunk(self.copies, dim=1)
+        return tuple(x + output for output in outputs) if self.residual else outputs
 
 
 class Separate(nn.Module):
