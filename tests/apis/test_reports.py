@@ -68,7 +68,8 @@ def runs(tmp_path):
     (tmp_path / 'alpha.json').write_text(json.dumps(dict(alpha=[[[0, 0], [0, 1]]] * 2)))
     rows = [history(0, [[0, 1], [0, 1]], 0.3), history(50, [[0, 0], [0, 1]], 0.2)]
     lines(tmp_path / 'history.jsonl', rows)
-    trees = [dict(cost=1e9, score=0.4), dict(cost=2e9, score=0.1)]
+    trees = [dict(cost=1e9, score=0.4, deviation=0.1, config=[[0, 0], [0, 0]])]
+    trees.append(dict(cost=2e9, score=0.1, deviation=0.0, config=tree.routes.tolist()))
     front = dict(unit='MAdds', score='risk', trees=trees)
     (tmp_path / 'front.json').write_text(json.dumps(front))
     command = dict(time='2030-01-01 00:00:00', command="bmtas search 'a b.py'", environment={})
@@ -119,6 +120,9 @@ def test_the_front_is_that_of_the_search(runs):
     front = next(c for c in search_of(runs)['charts'] if c['title'].startswith('Front'))
     assert front['series'][0]['x'] == [1, 2] and front['series'][0]['y'] == [0.4, 0.1]
     assert (front['ylabel'], front['xlabel']) == ('risk', 'GMAdds')
+    above, below, found = front['series'][1:]
+    assert above['y'] == pytest.approx([0.5, 0.1]) and below['y'] == pytest.approx([0.3, 0.1])
+    assert (found['name'], found['x'], found['y']) == ('found', [2], [0.1])
 
 
 def test_short_runs_have_no_empty_axes(runs):

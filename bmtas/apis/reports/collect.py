@@ -77,7 +77,7 @@ def search_of(folder: Path) -> dict[str, Any]:
         steps=steps,
         has_alpha=any(step.get('alpha') for step in steps),
         summary=f'{tree.num_tasks} tasks, {sum(tree.num_groups)} copies of {len(layers)} layers',
-        charts=[c for c in (*_search_charts(rows, tree.tasks, label), _front(folder)) if c],
+        charts=[c for c in (*_search_charts(rows, tree.tasks, label), _front(folder, tree)) if c],
         pictures=_other_pictures(folder),
         unit='',
         bars=[],
@@ -139,17 +139,29 @@ def _search_charts(rows: Sequence[Mapping], tasks: Sequence[str], unit: str) -> 
     ]
 
 
-def _front(folder: Path) -> dict[str, Any] | None:
+def _front(folder: Path, tree: BranchingTree) -> dict[str, Any] | None:
+    """Score against cost with a band of one deviation, and the tree that the search took."""
     path = folder / FRONT
     if not path.is_file():
         return None
     content = read_json(path, 'front')
     with meant_as('front', path):
         unit = unit_named(content['unit'])
-        points = sorted((e['cost'] / unit.scale, float(e['score'])) for e in content['trees'])
         check_value(content['score'], str, 'score')
-    line = series('trees', '#4477aa', points)
-    return chart('Front: the best tree for every budget', [line], content['score'], unit.label)
+        rows = sorted(content['trees'], key=lambda row: row['cost'])
+        costs = [row['cost'] / unit.scale for row in rows]
+        scores = [float(row['score']) for row in rows]
+        unsure = [float(row.get('deviation', 0)) for row in rows]
+        found = [i for i, r in enumerate(rows) if r['config'] == tree.routes.tolist()]
+    lines = [series('trees', '#4477aa', list(zip(costs, scores)))]
+    if any(unsure):
+        for sign, name in ((1, 'one deviation above'), (-1, 'below')):
+            edge = [score + sign * spread for score, spread in zip(scores, unsure)]
+            lines.append(series(name, '#b4c6da', list(zip(costs, edge))))
+    drawn = chart('Front: the best tree for every budget', lines, content['score'], unit.label)
+    if drawn and found:
+        drawn['series'].append(series('found', '#cc3311', [(costs[found[0]], scores[found[0]])]))
+    return drawn
 
 
 def _other_pictures(folder: Path) -> list[dict[str, str]]:
