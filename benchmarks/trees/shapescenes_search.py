@@ -6,7 +6,8 @@ does what DIR/searches.jsonl does not hold yet, one line for each, so that it ca
 started at any time; then it writes the searches to the file of searches beside the table, the
 supergraphs' scores to its file of signals, and the probes' losses into the table itself.
 
-The searches follow ``planted_search.py`` with the data, batches, rate and length of the table's
+Variants of which all seeds and prices are there are written. The searches follow
+``planted_search.py`` with the data, batches, rate and length of the table's
 trainings: as many weight updates, a quarter as many of alpha. A supergraph of random trees is
 trained for three times as long; probes start from a half-trained Shared network, weights and
 moments, and train for a quarter.
@@ -40,26 +41,42 @@ from bmtas.search.surrogate import probe_trees
 from bmtas.search.tree_table import save_arrays
 
 WARMUP = 40
-VARIANTS = {'as it is': Variant(warmup=WARMUP), 'log losses': Variant(warmup=WARMUP, logs=True)}
+VARIANTS = {
+    'as it is': Variant(warmup=WARMUP),
+    'log losses': Variant(warmup=WARMUP, logs=True),
+    "the paper's cost": Variant(cost='paper', warmup=WARMUP),
+    'no warm-up': Variant(warmup=0),
+    'log losses, twice as long': Variant(warmup=WARMUP, logs=True),
+}
+LONGER = {'log losses, twice as long': 2}
 
 
-def units_of(variant: Variant, updates: int = UPDATES) -> float:
+def length_of(variant: str, updates: int) -> int:
+    """Weight updates of a variant's search, from those of a training."""
+    return updates * LONGER.get(variant, 1)
+
+
+def units_of(variant: str, updates: int = UPDATES) -> float:
     """Price of one search in trainings of Shared, see ``planted_search.Variant.units``."""
-    soft = updates * (1 + ALPHA_PHASE / WEIGHT_PHASE) * len(NAMES) ** 2
-    return (soft + variant.warmup * len(NAMES)) / updates
+    length = length_of(variant, updates)
+    soft = length * (1 + ALPHA_PHASE / WEIGHT_PHASE) * len(NAMES) ** 2
+    return (soft + VARIANTS[variant].warmup * len(NAMES)) / updates
 
 
-def missing(path: Path, seeds: Sequence[int], updates: int) -> list[dict]:
+def missing(
+    path: Path, seeds: Sequence[int], updates: int, variants: Sequence[str] = tuple(VARIANTS)
+) -> list[dict]:
     """Jobs without a row: what they are."""
-    jobs = [
-        dict(kind='search', variant=variant, price=price, seed=seed, updates=updates)
+    jobs = [dict(kind=k, seed=s, updates=updates) for k in ('supergraph', 'probes') for s in seeds]
+    jobs += [
+        dict(kind='search', variant=v, price=price, seed=seed, updates=length_of(v, updates))
+        for v in variants
         for seed in seeds
-        for variant in VARIANTS
         for price in LAMBDAS
     ]
-    jobs += [dict(kind=k, seed=s, updates=updates) for k in ('supergraph', 'probes') for s in seeds]
-    known = [{key: row.get(key) for key in jobs[0]} for row in read_rows(path)]
-    return [job for job in jobs if {key: job.get(key) for key in jobs[0]} not in known]
+    names = ('kind', 'variant', 'price', 'seed', 'updates')
+    known = [[row.get(name) for name in names] for row in read_rows(path)]
+    return [job for job in jobs if [job.get(name) for name in names] not in known]
 
 
 def do(job: Mapping, data: Mapping[str, Split], trees: Sequence[BranchingTree]) -> dict:
@@ -76,7 +93,7 @@ def do(job: Mapping, data: Mapping[str, Split], trees: Sequence[BranchingTree]) 
 
 
 class Found:
-    """Rows of one length by what they are.
+    """Rows of one length by what they are; variants that lack a seed or a price are left out.
 
     Args:
         rows: All rows.
@@ -89,23 +106,29 @@ class Found:
         self.rows = {
             (row['kind'], row.get('variant'), row.get('price'), row['seed']): row
             for row in rows
-            if row['updates'] == updates
+            if row['updates'] == length_of(row.get('variant'), updates)
         }
+        self.variants = [
+            v
+            for v in VARIANTS
+            if all(('search', v, p, s) in self.rows for p in LAMBDAS for s in self.seeds)
+        ]
 
     def searches(self) -> dict[str, np.ndarray]:
         """The file of searches, see ``planted_search.search_all``."""
         cells = [
-            [[self.rows['search', v, p, s] for s in self.seeds] for p in LAMBDAS] for v in VARIANTS
+            [[self.rows['search', v, p, s] for s in self.seeds] for p in LAMBDAS]
+            for v in self.variants
         ]
         arrays = {
             key: np.array([[[one[key] for one in row] for row in block] for block in cells])
             for key in ('routes', 'shared')
         }
         return dict(
-            variants=list(VARIANTS),
+            variants=self.variants,
             lambdas=LAMBDAS,
             seeds=self.seeds,
-            units=[units_of(variant, self.updates) for variant in VARIANTS.values()],
+            units=[units_of(variant, self.updates) for variant in self.variants],
             routes=arrays['routes'].astype(np.int8),
             shared=arrays['shared'].astype(np.float32),
         )
@@ -141,11 +164,12 @@ def main() -> None:
     parser.add_argument('--table', type=Path, required=True)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
     parser.add_argument('--updates', type=int, default=UPDATES)
+    parser.add_argument('--variants', nargs='+', choices=list(VARIANTS), default=list(VARIANTS))
     args = parser.parse_args()
     torch.set_num_threads(1)
     path = args.dir / 'searches.jsonl'
     data, trees = scenes(args.dir / 'scenes.npz'), list(enumerate_trees(LAYERS, NAMES))
-    for job in missing(path, args.seeds, args.updates):
+    for job in missing(path, args.seeds, args.updates, args.variants):
         begin = time.process_time()
         row = dict(job, **do(job, data, trees))
         row['seconds'] = time.process_time() - begin

@@ -25,6 +25,7 @@ def script(monkeypatch):
     variants = {
         'as it is': script.Variant(warmup=2),
         'log losses': script.Variant('exact', 2, True),
+        'log losses, twice as long': script.Variant('exact', 2, True),
     }
     monkeypatch.setattr(script, 'LAMBDAS', (0.1, 1.0))
     for name, value in dict(WEIGHT_PHASE=4, ALPHA_PHASE=2).items():
@@ -134,7 +135,7 @@ def test_everything_is_done_once_and_the_strategies_play_with_it(script, tmp_pat
     monkeypatch.setattr('sys.argv', ['shapescenes_search.py', *options])
     script.main()
     rows = (tmp_path / 'searches.jsonl').read_text().splitlines()
-    assert len(rows) == 2 * (2 * 2 + 2)
+    assert len(rows) == 2 * (2 * 3 + 2)
     (tmp_path / 'searches.jsonl').write_text('\n'.join(rows[:-1]) + '\n')
     before = compare._beside(table, 'signals')['supergraph']
     script.main()
@@ -143,8 +144,8 @@ def test_everything_is_done_once_and_the_strategies_play_with_it(script, tmp_pat
     np.testing.assert_array_equal(compare._beside(table, 'signals')['supergraph'], before)
     assert before.shape == (2, 5, 4)
     found = compare._beside(table, 'searches')
-    assert found['routes'].shape == (2, 2, 2, 4, 4)
-    assert found['units'].tolist() == pytest.approx([16 * 1.5 + 2 * 4 / 8] * 2)
+    assert found['routes'].shape == (3, 2, 2, 4, 4)
+    assert found['units'].tolist() == pytest.approx([24 + 1, 24 + 1, 48 + 1])
     trials = compare.trials_of(table, budgets=2)
     assert np.isfinite(TreeTable.load(table).probes).all()
     assert all(trial.searches_of('log losses') is not None for trial in trials)
