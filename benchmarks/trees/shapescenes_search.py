@@ -48,6 +48,7 @@ VARIANTS = {
     'no warm-up': Variant(warmup=0),
     'log losses, twice as long': Variant(warmup=WARMUP, logs=True),
 }
+KINDS = ('search', 'supergraph', 'probes')
 LONGER = {'log losses, twice as long': 2}
 
 
@@ -63,14 +64,14 @@ def units_of(variant: str, updates: int = UPDATES) -> float:
     return (soft + VARIANTS[variant].warmup * len(NAMES)) / updates
 
 
-def missing(
-    path: Path, seeds: Sequence[int], updates: int, variants: Sequence[str] = tuple(VARIANTS)
-) -> list[dict]:
+def missing(path: Path, args: argparse.Namespace) -> list[dict]:
     """Jobs without a row: what they are."""
-    jobs = [dict(kind=k, seed=s, updates=updates) for k in ('supergraph', 'probes') for s in seeds]
+    seeds, updates, kinds = args.seeds, args.updates, set(args.kinds)
+    jobs = [dict(kind=k, seed=s, updates=updates) for k in KINDS[1:] if k in kinds for s in seeds]
     jobs += [
         dict(kind='search', variant=v, price=price, seed=seed, updates=length_of(v, updates))
-        for v in variants
+        for v in args.variants
+        if 'search' in kinds
         for seed in seeds
         for price in LAMBDAS
     ]
@@ -138,24 +139,27 @@ class Found:
         return np.array([self.rows[kind, None, None, seed][key] for seed in self.seeds], np.float32)
 
 
-def write_beside(found: Found, table: Path) -> None:
-    """The searches and the signals beside a table, and the probes into it."""
-    path = table.with_suffix('.signals.npz')
-    known = dict(np.load(path)) if path.is_file() else dict(seeds=np.array(found.seeds))
-    if known['seeds'].tolist() != found.seeds:
-        raise SystemExit(f'{path} has the seeds {known["seeds"].tolist()}; give the same')
-    known['supergraph'] = found.of_seeds('supergraph', 'losses')
-    known['supergraph_units'] = found.of_seeds('supergraph', 'units')
-    save_arrays(path, **known)
-    save_arrays(table.with_suffix('.searches.npz'), **found.searches())
-    content = dict(np.load(table))
-    measured = found.of_seeds('probes', 'losses')  # (S, P, T)
-    probes = np.full((measured.shape[1], len(content['seeds']), len(NAMES)), np.nan, np.float32)
-    places = [content['seeds'].tolist().index(seed) for seed in found.seeds]
-    probes[:, places] = measured.transpose(1, 0, 2)
-    routes = [*probe_trees(LAYERS, len(NAMES)), BranchingTree.shared(LAYERS, NAMES).routes]
-    content.update(probes=probes, probe_routes=np.array(routes, np.int8))
-    save_arrays(table, **content)
+def write_beside(found: Found, table: Path, kinds: Sequence[str]) -> None:
+    """The searches and the supergraphs' scores beside a table, and the probes into it."""
+    if 'search' in kinds:
+        save_arrays(table.with_suffix('.searches.npz'), **found.searches())
+    if 'supergraph' in kinds:
+        path = table.with_suffix('.signals.npz')
+        known = dict(np.load(path)) if path.is_file() else dict(seeds=np.array(found.seeds))
+        if known['seeds'].tolist() != found.seeds:
+            raise SystemExit(f'{path} has the seeds {known["seeds"].tolist()}; give the same')
+        known['supergraph'] = found.of_seeds('supergraph', 'losses')
+        known['supergraph_units'] = found.of_seeds('supergraph', 'units')
+        save_arrays(path, **known)
+    if 'probes' in kinds:
+        content = dict(np.load(table))
+        measured = found.of_seeds('probes', 'losses')  # (S, P, T)
+        probes = np.full((measured.shape[1], len(content['seeds']), len(NAMES)), np.nan, np.float32)
+        places = [content['seeds'].tolist().index(seed) for seed in found.seeds]
+        probes[:, places] = measured.transpose(1, 0, 2)
+        routes = [*probe_trees(LAYERS, len(NAMES)), BranchingTree.shared(LAYERS, NAMES).routes]
+        content.update(probes=probes, probe_routes=np.array(routes, np.int8))
+        save_arrays(table, **content)
 
 
 def main() -> None:
@@ -165,18 +169,19 @@ def main() -> None:
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
     parser.add_argument('--updates', type=int, default=UPDATES)
     parser.add_argument('--variants', nargs='+', choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument('--kinds', nargs='+', choices=KINDS, default=list(KINDS))
     args = parser.parse_args()
     torch.set_num_threads(1)
     path = args.dir / 'searches.jsonl'
     data, trees = scenes(args.dir / 'scenes.npz'), list(enumerate_trees(LAYERS, NAMES))
-    for job in missing(path, args.seeds, args.updates, args.variants):
+    for job in missing(path, args):
         begin = time.process_time()
         row = dict(job, **do(job, data, trees))
         row['seconds'] = time.process_time() - begin
         with path.open('a') as file:
             file.write(json.dumps(row) + '\n')
         print(*job.values(), f'{row["seconds"]:.1f} s', flush=True)
-    write_beside(Found(read_rows(path), args.seeds, args.updates), args.table)
+    write_beside(Found(read_rows(path), args.seeds, args.updates), args.table, args.kinds)
 
 
 if __name__ == '__main__':
