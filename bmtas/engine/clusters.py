@@ -7,22 +7,33 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from bmtas.engine.executors import Job, Running, job_environment
+from bmtas.engine.executors import Job, Running, job_environment, signal_or_code
 from bmtas.files import make_folder
+
+ENDED = 'exit_code.txt'
+"""In a job's folder, what its commands ended with on a machine of the cluster."""
 
 
 class _HandedOver:
-    """A job that a cluster's scheduler has taken; it has ended when it is finished."""
+    """A job that a cluster's scheduler has taken; it has ended when its exit code is on disk.
+
+    One that the scheduler kills outright leaves none and is waited for.
+    """
 
     cpu_s = None
 
-    def __init__(self, job: Job, wait: bool) -> None:
-        self._job, self.handed_over = job, not wait
+    def __init__(self, job: Job, ended: Path, wait: bool) -> None:
+        self._job, self._ended, self.handed_over = job, ended, not wait
 
     def code(self) -> int | None:
-        return 0 if self.handed_over or self._job.finished() else None
+        if self.handed_over or self._job.finished():
+            return 0
+        text = self._ended.read_text().strip() if self._ended.is_file() else ''
+        # an empty file is one that is being written
+        return signal_or_code(int(text)) if text else None
 
     def stop(self) -> None:
         """It is the scheduler's now."""
@@ -64,9 +75,13 @@ class Template:
         Raises:
             ValueError: The scheduler's command cannot be started, or fails.
         """
-        values = (job.script(), job.name, str(job.folder))
+        ended = make_folder(job.folder).resolve() / ENDED
+        ended.unlink(missing_ok=True)
+        # the trap: a shell that is told to end waits for the run, which writes a checkpoint first
+        note = f'code=$?; echo $code > {shlex.quote(str(ended))}; exit $code'
+        script = f'trap : TERM USR1; {job.script()}; {note}'
+        values = (script, job.name, str(job.folder))
         line = self.template.format(**dict(zip(self.fields, map(shlex.quote, values))))
-        make_folder(job.folder)
         try:
             done = subprocess.run(
                 shlex.split(line),
@@ -83,7 +98,7 @@ class Template:
         if done.returncode:
             raise ValueError(f'{job.name}: the launcher failed: {done.stderr.strip() or line}')
         self.log(f'  {done.stdout.strip()}')
-        return _HandedOver(job, self.wait)
+        return _HandedOver(job, ended, self.wait)
 
 
 class _Task:

@@ -83,6 +83,11 @@ def job_environment() -> dict[str, str]:
     return dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, path)))
 
 
+def signal_or_code(code: int) -> int:
+    """An exit code, negative for a signal; above 128 it is the shell's word for one."""
+    return 128 - code if code > 128 else code
+
+
 class _Process:
     """A shell with the commands, in a process group of its own."""
 
@@ -108,9 +113,7 @@ class _Process:
         if self._process.returncode is None:
             pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
             if pid:
-                code = os.waitstatus_to_exitcode(status)
-                # above 128 it is the shell's word for a signal
-                self._process.returncode = 128 - code if code > 128 else code
+                self._process.returncode = signal_or_code(os.waitstatus_to_exitcode(status))
                 self.cpu_s = usage.ru_utime + usage.ru_stime
         return self._process.returncode
 

@@ -135,7 +135,7 @@ def _reason(job: Job, code: int) -> str:
     errors = [line for line in lines if line.startswith('error: ')]
     how = f'killed by signal {-code}' if code < 0 else f'ended with code {code}'
     said = f': {errors[-1].removeprefix("error: ")}' if errors else ''
-    return f'{job.name}: {how}{said}; see {path}'
+    return f'{job.name}: {how}{said}; see {path if lines else job.folder}'
 
 
 def _clock(seconds: float) -> str:

@@ -178,21 +178,25 @@ def test_here_calls_and_reports_errors(tmp_path):
     assert outcomes['d'].failure.startswith('d: ended without a result')
 
 
-def test_template(make, tmp_path):
+@pytest.fixture
+def template(tmp_path):
     """What a cluster's scheduler does: it takes the command and runs it some time."""
-    taken = tmp_path / 'taken'
     code = (
         'import subprocess, sys; '
-        f'open({str(taken)!r}, "a").write(sys.argv[2] + "\\n"); '
-        'subprocess.Popen(["/bin/sh", "-c", sys.argv[1]]); print("job 7")'
+        f'open({str(tmp_path / "taken")!r}, "a").write(sys.argv[2] + "\\n"); '
+        'subprocess.Popen(["/bin/sh", "-c", sys.argv[1]], stderr=-3); print("job 7")'
     )
-    template = f'{shlex.join(script(code))} {{command}} {{name}}'
-    said = []
+    return f'{shlex.join(script(code))} {{command}} {{name}}'
+
+
+def test_template(make, template, tmp_path):
+    taken, said = tmp_path / 'taken', []
     outcomes = run_jobs(
         [make('a'), make('b', 'a')], Template(template, log=said.append), said.append, 0.01
     )
     assert not any(outcome.failure for outcome in outcomes.values())
     assert order(tmp_path) == ['a', 'b'] == taken.read_text().split() and '  job 7' in said
+    assert (tmp_path / 'a' / 'exit_code.txt').read_text() == '0\n'
     for bad, message in (
         ('sbatch {name}', 'must contain {command}'),
         ('sbatch {command} {gpu}', "unknown field 'gpu'"),
@@ -206,6 +210,22 @@ def test_template(make, tmp_path):
     ):
         outcomes = run_jobs([make('x')], Template(line), said.append, 0.01)
         assert message in outcomes['x'].failure
+
+
+def test_jobs_that_fail_on_a_cluster(make, template, tmp_path):
+    """One ends with an error; one is told to end once, which is what a time limit does."""
+    told = tmp_path / 'told'
+    once = (
+        f'import os, signal, pathlib; told = pathlib.Path({str(told)!r})\n'
+        'if not told.exists(): told.touch(); os.kill(os.getpid(), signal.SIGTERM)\n'
+        f'open({str(tmp_path / "b.done")!r}, "w")'
+    )
+    jobs = [make('a', code='import sys; sys.exit(3)'), make('b', code=once), make('c', 'a')]
+    said = []
+    outcomes = run_jobs(jobs, Template(template, log=said.append), said.append, 0.01)
+    assert outcomes['a'].failure == f'a: ended with code 3; see {tmp_path / "a"}'
+    assert 'a failed' in outcomes['c'].failure and not outcomes['b'].failure
+    assert 'b: killed by signal 15, started again' in said
 
 
 def test_mistakes():
