@@ -11,6 +11,7 @@ from mmengine.runner import TestLoop
 from bmtas.engine import position_seed, unwrap
 from bmtas.engine.loops import PositionTrainLoop
 from bmtas.registry import LOOPS
+from bmtas.sharing.encoder import DeltaEncoder
 from bmtas.sharing.meter import Meter
 
 NOISE = 20
@@ -37,7 +38,19 @@ class SharingTestLoop(TestLoop):
     """A test in which a DeltaEncoder counts its work; arguments as in mmengine's TestLoop.
 
     Sets ``measured`` of the model: the meter of all processes and a normalised image.
+
+    Raises:
+        ValueError: Another encoder.
     """
+
+    def __init__(self, runner: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(runner, *args, **kwargs)
+        encoder = unwrap(runner.model).encoder
+        if not isinstance(encoder, DeltaEncoder):
+            raise ValueError(
+                'test_cfg.type: SharingTestLoop counts the work of a DeltaEncoder, model.encoder '
+                f'is a {type(encoder).__name__}; take TestLoop'
+            )
 
     def run(self) -> dict[str, float]:
         """Launch the test."""

@@ -9,7 +9,9 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 from sharing_toys import randomise
+from tiny import TRAIN, write_config
 
+from bmtas.cli import main
 from bmtas.engine import unwrap
 from bmtas.engine.build import build_runner
 from bmtas.engine.config import load_config
@@ -66,3 +68,15 @@ def test_two_processes_count_what_one_counts(tmp_path, name):
     for found, counted in others:
         assert found == pytest.approx(scores, nan_ok=True)
         assert counted == counts
+
+
+def test_another_encoder_is_refused(capsys, tmp_path):
+    config = write_config(tmp_path / 'a.py', 'shared', 'retrain_short', TRAIN)
+    run = tmp_path / 'run'
+    assert main(['train', str(config), '--work-dir', str(run)]) == 0
+    words = ['test', str(config), str(run / 'iter_8.pth'), '--cfg-options']
+    words += ['test_cfg.type=SharingTestLoop', 'custom_imports.imports=[bmtas.sharing]']
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert 'SharingTestLoop counts the work of a DeltaEncoder, model.encoder is a' in error
+    assert error.rstrip().endswith('take TestLoop')
