@@ -8,6 +8,7 @@ import pytest
 import scipy.io
 import scipy.sparse
 
+from bmtas import mat_files
 from bmtas.mat_files import check_mat, load_mat
 
 CONTENT = dict(
@@ -115,3 +116,15 @@ def test_places_of_a_sparse_matrix_lie_inside():
     check_mat(data)
     with pytest.raises(ValueError, match='outside of its shape'):
         check_mat(data.replace(rows, struct.pack('<3i', 0, 1, 9), 1))
+
+
+def test_a_content_is_checked_once(tmp_path, monkeypatch):
+    """What a file holds decides, not its name: a file that changes is checked again."""
+    seen = []
+    monkeypatch.setattr(mat_files, 'check_mat', lambda content: seen.append(len(content)))
+    path = tmp_path / 'a.mat'
+    one, two = (written({'own': np.array([value, 47, 11])}) for value in (1, 2))
+    for content, value in ((one, 1), (one, 1), (two, 2)):
+        path.write_bytes(content)
+        assert load_mat(path)['own'][0, 0] == value
+    assert len(seen) == 2
