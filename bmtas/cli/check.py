@@ -30,7 +30,7 @@ def print_summary(console, dataset, summary) -> None:
 
     heights, widths = zip(*summary.sizes) if summary.sizes else ((0,), (0,))
     table = Table(
-        title=f'{dataset.split_path}: {summary.images} images, height {text(heights)}, '
+        title=f'{dataset.where}: {summary.images} images, height {text(heights)}, '
         f'width {text(widths)}',
         title_justify='left',
     )
@@ -39,7 +39,7 @@ def print_summary(console, dataset, summary) -> None:
     for name, label in summary.labels.items():
         table.add_row(
             name,
-            str(dataset.readers[name].kind),
+            str(dataset.kinds[name]),
             str(label['images']),
             f'{label["low"]:.4g}..{label["high"]:.4g}',
             f'{100 * label["share"] / label["images"]:.1f} %',
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     from rich.console import Console
 
-    from bmtas.datasets import MultiTaskFolder, check_disjoint, dataset_configs
+    from bmtas.datasets import MultiTaskDataset, check_disjoint, dataset_configs
     from bmtas.engine import load_config
     from bmtas.registry import DATASETS
 
@@ -82,13 +82,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         except (FileNotFoundError, ValueError) as error:
             problems.append(str(error))
             continue
-        if isinstance(dataset, MultiTaskFolder):
-            datasets[f'{dataset.data_root} {dataset.split}'] = dataset
+        if isinstance(dataset, MultiTaskDataset):
+            datasets.setdefault(dataset.where, dataset)
     if not datasets and not problems:
-        raise ValueError(f'{args.config}: its data sets read no files, there is nothing to check')
+        raise ValueError(
+            f'{args.config}: its data sets have no data_root, there is nothing to check'
+        )
     for dataset in datasets.values():
         problems += check(dataset, args.workers, console)
-    problems += check_disjoint(datasets)
+    problems += check_disjoint(list(datasets.values()))
     for line in problems:
         console.print(line, highlight=False, markup=False)
     if args.report:

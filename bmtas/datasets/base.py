@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,14 @@ class MultiTaskDataset(Dataset):
 
     metainfo: Mapping[str, Any] = {}
 
+    expected_sizes: Mapping[str, int] = {}
+    """Number of images in each split of a published data set."""
+
+    split = ''
+
+    how_to_get = 'fetch it again, or point --data-root at it'
+    """What to do when data is not there; ends the error messages."""
+
     def __init__(
         self,
         labels: Sequence[str],
@@ -88,6 +98,32 @@ class MultiTaskDataset(Dataset):
     def image_names(self) -> Sequence[str]:
         """What tells the images apart that lie on a disk, in order; none where they are made."""
         return ()
+
+    @property
+    def where(self) -> str:
+        """What messages about the whole split call it."""
+        return f'{type(self).__name__}, split {self.split!r}'
+
+    def size_problems(self, sizes: Collection[tuple[int, int]]) -> list[str]:
+        """What is wrong with the sizes (H, W) of a split's images; any size suits by default."""
+        return []
+
+    def wanted_files(self) -> dict[Path, dict[str, None]]:
+        """Folder -> names of the files that the split needs, in order; none by default."""
+        return {}
+
+    def missing_files(self) -> dict[Path, list[str]]:
+        """Folder -> names of the files that the split needs and that are not there.
+
+        Every folder is listed once, so this takes a fraction of a second even for 10,000 images.
+        """
+        missing = {}
+        for folder, names in self.wanted_files().items():
+            present = set(os.listdir(folder)) if folder.is_dir() else set()
+            absent = [name for name in names if name not in present]
+            if absent:
+                missing[folder] = absent
+        return missing
 
     def _agree(self, name: str, kind: Kind, told: Kind) -> None:
         if type(kind) is not type(told) or kind.channels != told.channels:

@@ -37,6 +37,8 @@ class CelebA(ImageFilesDataset):
         ValueError: Files of different lengths, or a value other than -1 and 1.
     """
 
+    expected_sizes = dict(train=162_770, val=19_867, test=19_962)
+
     def __init__(
         self,
         data_root: str,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch.utils.data import DataLoader
 
+from bmtas.kinds import Kind
+
+from .base import MultiTaskDataset
 from .folder import MultiTaskFolder, size_problem
 
 
@@ -38,8 +42,28 @@ def _problem(path: Path, error: Exception) -> str:
     return f'{path}: cannot be read ({type(error).__name__}: {error})'
 
 
-def check_sample(dataset: MultiTaskFolder, index: int) -> SampleReport:
-    """Read the image and each label of one id; problems are collected, not raised."""
+def check_sample(dataset: MultiTaskDataset, index: int) -> SampleReport:
+    """Read an image and each of its labels; problems are collected, not raised."""
+    if isinstance(dataset, MultiTaskFolder):
+        return _check_files(dataset, index)
+    place = Path(f'{dataset.where}: image {index}')
+    report = SampleReport(str(index))
+    try:
+        sample = dataset.load(index)
+    except Exception as error:
+        report.problems.append(_problem(place, error))
+        return report
+    path = Path(sample['img_path'] or place)
+    report.img_id, report.size = sample['img_id'], sample['img'].shape[:2]
+    report.problems += _constant(path, sample['img'])
+    for name, array in sample['labels'].items():
+        kind = dataset.kinds[name]
+        _add_label(report, name, kind, array, path, path)
+    return report
+
+
+def _check_files(dataset: MultiTaskFolder, index: int) -> SampleReport:
+    """The same where each label has files of its own, which are read one by one."""
     img_id = dataset.ids[index]
     report = SampleReport(img_id)
     path = dataset.img_path(img_id)
@@ -60,12 +84,7 @@ def check_sample(dataset: MultiTaskFolder, index: int) -> SampleReport:
         if array is None:
             continue
         where = reader.paths(dataset.data_root, img_id)[0]
-        dense = reader.kind.dense
-        if dense and report.size is not None and array.shape[:2] != report.size:
-            report.problems.append(size_problem(where, name, array.shape, path, report.size))
-        low, high, _ = report.labels[name] = reader.kind.summary(array)
-        if text := reader.kind.suspicion(low, high, split=False):
-            report.problems.append(f'{where}: {text}')
+        _add_label(report, name, reader.kind, array, where, path)
     report.problems = list(dict.fromkeys(report.problems))  # two labels may share a file
     return report
 
@@ -79,57 +98,74 @@ def _check_image(
     except Exception as error:
         report.problems.append(_problem(path, error))
         return None
-    if image.min() == image.max():
-        report.problems.append(f'{path}: every pixel is {image.min()}, nothing can be seen')
+    report.problems += _constant(path, image)
     return image.shape[:2]
 
 
-def iterate_reports(dataset: MultiTaskFolder, workers: int = 0) -> Iterator[SampleReport]:
+def _constant(path: Path, image: np.ndarray) -> list[str]:
+    """The problem with an image of one value."""
+    if image.min() < image.max():
+        return []
+    return [f'{path}: every pixel is {image.min()}, nothing can be seen']
+
+
+def _add_label(
+    report: SampleReport, name: str, kind: Kind, array: np.ndarray, where: Path, path: Path
+) -> None:
+    """Add a label, found in the file ``where``, of the image at ``path``."""
+    if kind.dense and report.size is not None and array.shape[:2] != report.size:
+        report.problems.append(size_problem(where, name, array.shape, path, report.size))
+    low, high, _ = report.labels[name] = kind.summary(array)
+    if text := kind.suspicion(low, high, split=False):
+        report.problems.append(f'{where}: {text}')
+
+
+def iterate_reports(dataset: MultiTaskDataset, workers: int = 0) -> Iterator[SampleReport]:
     """Reports of all samples in order, read by ``workers`` processes (0: this one)."""
     read = partial(check_sample, dataset)
     yield from DataLoader(range(len(dataset)), None, num_workers=workers, collate_fn=read)
 
 
-def check_size(dataset: MultiTaskFolder) -> list[str]:
+def check_size(dataset: MultiTaskDataset) -> list[str]:
     """Problems with the number of ids of a published split."""
     expected = dataset.expected_sizes.get(dataset.split)
     if expected is None or expected == len(dataset):
         return []
     return [
-        f'{dataset.split_path}: {len(dataset)} ids, the {dataset.split} split of '
+        f'{dataset.where}: {len(dataset)} images, the {dataset.split} split of '
         f'{type(dataset).__name__} has {expected}'
     ]
 
 
-def check_whole(dataset: MultiTaskFolder, summary: DataSummary) -> list[str]:
+def check_whole(dataset: MultiTaskDataset, summary: DataSummary) -> list[str]:
     """Problems that show only over a whole split: sizes of images, labels that never vary."""
-    problems = [f'{dataset.split_path}: {text}' for text in dataset.size_problems(summary.sizes)]
+    problems = [f'{dataset.where}: {text}' for text in dataset.size_problems(summary.sizes)]
     for name, label in summary.labels.items():
+        kind = dataset.kinds[name]
         if label['unlabelled'] == label['images']:
+            what = 'no labelled pixel' if kind.dense else 'no value'
             problems.append(
-                f'{dataset.split_path}: label {name!r} has no labelled pixel in any of '
+                f'{dataset.where}: label {name!r} has {what} in any of '
                 f'{label["images"]} images; check how it is decoded (ignore, remap, scale)'
             )
             continue
-        kind = dataset.readers[name].kind
         if text := kind.suspicion(label['low'], label['high'], split=True):
             text = text.replace(';', f' in {label["images"]} images;')
-            problems.append(f'{dataset.split_path}: label {name!r} {text}')
+            problems.append(f'{dataset.where}: label {name!r} {text}')
     return problems
 
 
-def check_disjoint(datasets: Mapping[str, MultiTaskFolder]) -> list[str]:
+def check_disjoint(datasets: Iterable[MultiTaskDataset]) -> list[str]:
     """Problems with ids that occur in two splits of one folder."""
     problems = []
-    splits = list(datasets.values())
-    for i, first in enumerate(splits):
-        for second in splits[i + 1 :]:
-            common = sorted(set(first.ids) & set(second.ids))
-            if first.data_root == second.data_root and common:
-                problems.append(
-                    f'{first.split_path}: {len(common)} ids are also in split '
-                    f'{second.split!r}, e.g. {common[0]}'
-                )
+    splits = [dataset for dataset in datasets if isinstance(dataset, MultiTaskFolder)]
+    for first, second in combinations(splits, 2):
+        common = sorted(set(first.ids) & set(second.ids))
+        if first.data_root == second.data_root and common:
+            problems.append(
+                f'{first.split_path}: {len(common)} ids are also in split '
+                f'{second.split!r}, e.g. {common[0]}'
+            )
     return problems
 
 

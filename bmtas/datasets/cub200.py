@@ -44,6 +44,8 @@ class CUB200(ImageFilesDataset):
         ValueError: Files that do not belong together.
     """
 
+    expected_sizes = dict(train=5_395, val=599, trainval=5_994, test=5_794)
+
     def __init__(
         self,
         data_root: str,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +49,6 @@ class MultiTaskFolder(MultiTaskDataset):
         FileNotFoundError: The folder or the split file is missing.
         ValueError: Empty split, repeated ids, unknown label.
     """
-
-    expected_sizes: Mapping[str, int] = {}
-    """Number of ids in each split of a published data set."""
 
     published = ''
     """Name of a published data set for bmtas prepare."""
@@ -121,9 +117,10 @@ class MultiTaskFolder(MultiTaskDataset):
             f'{shlex.quote(str(self.data_root))}`, or point --data-root at it'
         )
 
-    def size_problems(self, sizes: Collection[tuple[int, int]]) -> list[str]:
-        """What is wrong with the sizes (H, W) of a split's images; any size suits a folder."""
-        return []
+    @property
+    def where(self) -> str:
+        """The split file."""
+        return str(self.split_path)
 
     def build_readers(self, label_files: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Label key -> reader with ``kind``, ``optional``, ``paths`` and ``read`` of (root, id)."""
@@ -184,19 +181,6 @@ class MultiTaskFolder(MultiTaskDataset):
             for path in paths:
                 wanted[path.parent][path.name] = None
         return dict(wanted)
-
-    def missing_files(self) -> dict[Path, list[str]]:
-        """Folder -> names of the files that the split needs and that are not there.
-
-        Every folder is listed once, so this takes a fraction of a second even for 10,000 images.
-        """
-        missing = {}
-        for folder, names in self.wanted_files().items():
-            present = set(os.listdir(folder)) if folder.is_dir() else set()
-            absent = [name for name in names if name not in present]
-            if absent:
-                missing[folder] = absent
-        return missing
 
 
 def told_kinds(

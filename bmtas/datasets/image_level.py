@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,11 @@ class ImageFilesDataset(ImageLevelDataset):
     def __len__(self) -> int:
         return len(self.files)
 
+    @property
+    def where(self) -> str:
+        """The folder and the split."""
+        return f'{self.folder}, split {self.split!r}'
+
     def image_names(self) -> Sequence[str]:
         """Names of the files."""
         return self.files
@@ -85,6 +91,14 @@ class ImageFilesDataset(ImageLevelDataset):
     def image(self, index: int) -> tuple[np.ndarray, str, str]:
         path = self.folder / self.files[index]
         return read_image(path), path.stem, str(path)
+
+    def wanted_files(self) -> dict[Path, dict[str, None]]:
+        """Folder -> names of the images, in order."""
+        wanted: dict[Path, dict[str, None]] = {}
+        for file in self.files:
+            folder, name = os.path.split(file)
+            wanted.setdefault(self.folder / folder, {})[name] = None
+        return wanted
 
 
 def warn_constant(table: Mapping[str, np.ndarray], source: str | Path) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from bmtas.registry import DATASETS
 
+from .base import MultiTaskDataset
+from .folder import MultiTaskFolder
 from .label_file import OPTIONAL
 
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -43,7 +45,7 @@ def _placed_configs(
         yield from walk((cfg.get(key) or {}).get('dataset'), f'{key}.dataset')
 
 
-def describe_missing(dataset: Any) -> str:
+def describe_missing(dataset: MultiTaskDataset) -> str:
     """One line on the files that a split asks for and that are not there; '' if none is missing."""
     missing: Mapping[Path, Sequence[str]] = dataset.missing_files()
     if not missing:
@@ -52,17 +54,25 @@ def describe_missing(dataset: Any) -> str:
     wanted = len(dataset.wanted_files()[folder])
     more = f'; {len(missing) - 1} more folders are incomplete' if len(missing) > 1 else ''
     state = f'{wanted - len(names)} of them found' if folder.is_dir() else 'the folder is missing'
-    if 0 < len(names) < wanted and folder != dataset.img_path(dataset.ids[0]).parent:
-        more += f'; {OPTIONAL}'
-    path = folder / names[0]
-    others = sorted(path.parent.glob(f'{glob.escape(path.stem)}.*'))
-    if others:
-        what = 'img_suffix' if folder == dataset.img_path(dataset.ids[0]).parent else 'suffix'
-        more += f"; there is {others[0].name}, {what}='{others[0].suffix}' reads it"
+    if isinstance(dataset, MultiTaskFolder):
+        more += _suffix_hint(dataset, folder, names, wanted)
     return (
         f'{folder}: {wanted} files expected for split {dataset.split!r} of '
         f'{type(dataset).__name__}, {state}, e.g. no {names[0]}{more}; {dataset.how_to_get}'
     )
+
+
+def _suffix_hint(dataset: MultiTaskFolder, folder: Path, names: Sequence[str], wanted: int) -> str:
+    """What options of the config may read what is there."""
+    hint, images = '', folder == dataset.img_path(dataset.ids[0]).parent
+    if 0 < len(names) < wanted and not images:
+        hint += f'; {OPTIONAL}'
+    path = folder / names[0]
+    others = sorted(path.parent.glob(f'{glob.escape(path.stem)}.*'))
+    if others:
+        what = 'img_suffix' if images else 'suffix'
+        hint += f"; there is {others[0].name}, {what}='{others[0].suffix}' reads it"
+    return hint
 
 
 def check_datasets(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,8 @@ def parse_config(path: Path) -> Config:
 def _check_data_config(path: Path) -> None:
     """See that a YAML or JSON config and those that it inherits from are data and run nothing.
 
-    A base in Python must be one that comes with bmtas, and so must a module that is imported.
+    A base in Python must be one that comes with bmtas, and so must a module that is imported, if
+    the program has not imported it by itself.
     """
     if path.suffix not in ('.yaml', '.yml', '.json'):
         raise ValueError(f'config {path}: must be a .py, .yaml or .json file')
@@ -92,8 +94,8 @@ def _check_data_config(path: Path) -> None:
     imports = content.get('custom_imports') or {}
     modules = imports.get('imports', ()) if isinstance(imports, dict) else imports
     for module in [modules] if isinstance(modules, str) else modules:
-        if str(module).split('.')[0] != 'bmtas':
+        if str(module).split('.')[0] != 'bmtas' and module not in sys.modules:
             raise ValueError(
                 f'config {path}: custom_imports {module}: a data file may import modules of bmtas '
-                'only; write it as a .py file'
+                'only; import this one in Python before, or write the config as a .py file'
             )

@@ -1,6 +1,7 @@
 """Encoders that the package does not know: every tool takes them, no backbone class is asked."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
+from bmtas import apis
 from bmtas.cli import export, infer, resources, search, test, train
 from bmtas.cli.base import run_tool
 from bmtas.engine.config import load_config
 from bmtas.registry import MODELS
-from bmtas.resources import count_model, table_from_cfg
+from bmtas.resources import count_model, table_from_cfg, without_weights
 
 SHIPPED = Path(__file__).resolve().parents[2] / 'configs'
 MODULE = '''
@@ -203,3 +205,16 @@ def test_affinities_are_those_of_ones_own_encoder(config, tmp_path, capsys):
     assert run_tool(search.main, [str(path), '--work-dir', str(tmp_path / 'strides')]) == 2
     error = capsys.readouterr().err
     assert "has no branch_strides; use search.branch_cost='resource'" in error
+
+
+def test_a_saved_network_of_an_own_encoder_needs_its_module_imported(config, tmp_path, monkeypatch):
+    cfg = load_config(config('shared', 'TwoExits'))
+    model = MODELS.build(without_weights(cfg.model))
+    folder = apis.save(tmp_path / 'kept', cfg, model)
+    monkeypatch.delitem(sys.modules, 'own_encoders')
+    with pytest.raises(ValueError, match='custom_imports own_encoders.*import this one in Python'):
+        apis.load(folder)
+    assert 'own_encoders' not in sys.modules
+    monkeypatch.setitem(sys.modules, 'own_encoders', object())
+    loaded = apis.load(folder, device='cpu')[1]
+    assert all(map(torch.equal, loaded.state_dict().values(), model.state_dict().values()))

@@ -126,8 +126,8 @@ def test_check_knows_the_size_of_published_splits(tmp_path, capsys):
     config = str(ROOT / 'configs' / '_base_' / 'datasets' / 'nyud.py')
     assert tool('check')([config, '--data-root', str(root), '--workers', '0']) == 1
     out = capsys.readouterr().out
-    assert '1 ids, the train split of NYUD has 795' in out
-    assert '1 ids, the val split of NYUD has 654' in out
+    assert '1 images, the train split of NYUD has 795' in out
+    assert '1 images, the val split of NYUD has 654' in out
     assert 'train.txt: images are 5x6, those of the archives 425x560 or 480x640' in out
     assert "val.txt: label 'semseg' has no labelled pixel in any of 1 images" in out
     assert "val.txt: label 'edge' is 0 everywhere in 1 images; check its threshold" in out
@@ -142,6 +142,40 @@ def test_check_goes_on_after_any_error(folder, monkeypatch, capsys):
     assert run_check(folder) == 1
     out = capsys.readouterr().out
     assert 'a.png: cannot be read (OverflowError: a surprise)' in out and '8 problems' in out
+
+
+def test_check_of_labels_of_whole_images(tmp_path, capsys):
+    (tmp_path / 'img_align_celeba').mkdir()
+    names = [f'{n:06d}.jpg' for n in range(1, 7)]
+    rng = np.random.default_rng(0)
+    for name in names:
+        picture = rng.integers(0, 255, (8, 6, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(tmp_path / 'img_align_celeba' / name)
+    rows = [f'{name} {" 1" if n % 2 else "-1"} 1' for n, name in enumerate(names)]
+    (tmp_path / 'list_attr_celeba.txt').write_text('\n'.join(['6', 'Young Smiling', *rows]))
+    parts = [f'{name} {n // 2}' for n, name in enumerate(names)]
+    (tmp_path / 'list_eval_partition.txt').write_text('\n'.join(parts))
+    loaders = [
+        f"{name}_dataloader = dict(batch_size=1, dataset=dict(type='CelebA', split='{name}',"
+        " data_root='nowhere', pipeline=[dict(type='PackSample')]))"
+        for name in ('train', 'val', 'test')
+    ]
+    config = tmp_path / 'config.py'
+    config.write_text(
+        "tasks = [dict(name='Young', kind='category', num_classes=2)]\n" + '\n'.join(loaders) + '\n'
+    )
+    command = [str(config), '--data-root', str(tmp_path), '--workers', '0']
+    assert tool('check')(command) == 1
+    out = capsys.readouterr().out
+    assert out.count('2 images, height 8..8, width 6..6') == 3
+    assert "img_align_celeba, split 'val': 2 images, the val split of CelebA has 19867" in out
+    assert '3 problems' in out
+    (tmp_path / 'img_align_celeba' / names[0]).write_bytes(b'no image')
+    (tmp_path / 'img_align_celeba' / names[5]).unlink()
+    assert tool('check')(command) == 1
+    out = capsys.readouterr().out
+    assert '000001.jpg: cannot be read' in out and '000006.jpg: image not found' in out
+    assert '5 problems' in out
 
 
 @pytest.mark.data

@@ -1,8 +1,10 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from bmtas.datasets import CelebA
+from bmtas.datasets import CelebA, check_datasets
 
 
 def write_image(path, value, size=(10, 8)):
@@ -62,3 +64,15 @@ def test_celeba_files_that_do_not_belong_together(celeba, file, change, message)
     path.write_text(change(path.read_text()))
     with pytest.raises(ValueError, match=f'{file}.*{message}'):
         CelebA(str(celeba[0]))
+
+
+def test_missing_images_are_named_before_anything_is_built(celeba):
+    root = celeba[0]
+    cfg = dict(train_dataloader=dict(dataset=dict(type='CelebA', data_root=str(root))))
+    assert check_datasets(cfg) == {'train_dataloader.dataset': [f'00000{n}.jpg' for n in (1, 3, 5)]}
+    (root / 'img_align_celeba' / '000003.jpg').unlink()
+    with pytest.raises(FileNotFoundError, match='3 files expected .* 2 of them found.*000003.jpg'):
+        check_datasets(cfg)
+    shutil.rmtree(root / 'img_align_celeba')
+    with pytest.raises(FileNotFoundError, match='the folder is missing.*--data-root'):
+        check_datasets(cfg)
