@@ -35,8 +35,9 @@ class _HandedOver:
         # an empty file is one that is being written
         return signal_or_code(int(text)) if text else None
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         """It is the scheduler's now."""
+        return False
 
 
 class Template:
@@ -117,8 +118,9 @@ class _Task:
         except self._ray.exceptions.RayError:
             return -signal.SIGKILL  # the worker died more often than Ray starts it again
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         self._ray.cancel(self._task, force=True)
+        return True
 
 
 class RayCluster:

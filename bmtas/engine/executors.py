@@ -60,8 +60,8 @@ class Running(Protocol):
     def code(self) -> int | None:
         """Its exit code, negative for a signal; None while it runs."""
 
-    def stop(self) -> None:
-        """End it."""
+    def stop(self) -> bool:
+        """Tell it to end; whether it will."""
 
 
 class Executor(Protocol):
@@ -99,9 +99,10 @@ class _Process:
         with open(make_folder(job.folder) / job.log, 'a') as log:
             log.write(f'\n$ {script}\n')
             log.flush()
-            # kept: a Popen that nobody has is waited for by the next one that is made
+            # kept: a Popen that nobody has is waited for by the next one that is made;
+            # the trap: a shell that is told to end waits for the run, which writes a checkpoint
             self._process = subprocess.Popen(
-                ['/bin/sh', '-c', script],
+                ['/bin/sh', '-c', f'trap : TERM; {script}'],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
@@ -117,9 +118,10 @@ class _Process:
                 self.cpu_s = usage.ru_utime + usage.ru_stime
         return self._process.returncode
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         if self.code() is None:
             os.killpg(self._process.pid, signal.SIGTERM)
+        return True
 
 
 class _Called:
@@ -130,8 +132,8 @@ class _Called:
     def code(self) -> int | None:
         return 0
 
-    def stop(self) -> None:
-        """It has ended."""
+    def stop(self) -> bool:
+        return True
 
 
 class Here:

@@ -6,11 +6,18 @@ stopped, so that a job whose process was killed is simply started again.
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from bmtas.engine.executors import Executor, Job, Running
+
+GRACE_S = 30
+"""How long running jobs are waited for that have been told to end: they write a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -46,24 +53,54 @@ def run_jobs(
 
     Returns:
         How each job ended that was run or should have been.
+
+    Raises:
+        SystemExit: A signal asked this process to end; the running jobs were ended before.
     """
     board = _Board(jobs, log)
     try:
-        while board.waiting or board.running:
-            for job in board.ready(executor.slots):
-                board.start(job, executor)
-            if not board.running and not board.ready(executor.slots):
-                break
-            if not board.collect(executor, restarts):
-                time.sleep(pause)
+        with _signals_raise(log):
+            _run_all(board, executor, pause, restarts)
     except BaseException:
-        for _, running, _ in board.running.values():
-            running.stop()
+        ending = [running for _, running, _ in board.running.values() if running.stop()]
+        until = time.monotonic() + GRACE_S
+        while any(run.code() is None for run in ending) and time.monotonic() < until:
+            time.sleep(pause)
         raise
     for job in board.waiting:
         names = ', '.join(name for name in job.after if name not in board.done)
         board.outcomes[job.name] = Outcome(f'{job.name}: not begun, {names} failed')
     return board.outcomes
+
+
+@contextmanager
+def _signals_raise(log: Callable[[str], None]) -> Iterator[None]:
+    """Signals that would end this process and leave its jobs alone raise SystemExit instead."""
+
+    def leave(signum: int, frame: Any) -> None:
+        log(f'stopped by {signal.Signals(signum).name}: the running jobs are ended')
+        raise SystemExit(128 + signum)
+
+    found = [getattr(signal, name, None) for name in ('SIGTERM', 'SIGHUP', 'SIGUSR1')]
+    here = threading.current_thread() is threading.main_thread()
+    plain = [n for n in found if here and n is not None and signal.getsignal(n) is signal.SIG_DFL]
+    for number in plain:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number in plain:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _run_all(board: _Board, executor: Executor, pause: float, restarts: int) -> None:
+    while board.waiting or board.running:
+        for job in board.ready(executor.slots):
+            board.start(job, executor)
+        if not board.running and not board.ready(executor.slots):
+            break
+        if not board.collect(executor, restarts):
+            time.sleep(pause)
 
 
 class _Board:

@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -137,6 +138,40 @@ def test_an_interrupt_ends_the_running_jobs(make, tmp_path):
     else:
         os.kill(pid, signal.SIGKILL)
         pytest.fail('the job outlived the interrupt')
+
+
+SCHEDULER = """
+import sys
+from pathlib import Path
+from bmtas.engine import Job, make_executor, run_jobs
+folder = Path(sys.argv[1])
+job = Job('a', folder, lambda: [[sys.executable, '-c', sys.argv[2]]], lambda: False)
+run_jobs([job], make_executor(2))
+"""
+SAVES = """
+import pathlib, signal, time
+def save(*_):
+    time.sleep(0.5)
+    pathlib.Path({saved!r}).touch()
+    raise SystemExit(143)
+signal.signal(signal.SIGTERM, save)
+pathlib.Path({ready!r}).touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_to_the_scheduler_ends_the_jobs_which_may_save_first(tmp_path, number):
+    saved, ready = tmp_path / 'saved', tmp_path / 'ready'
+    code = SAVES.format(saved=str(saved), ready=str(ready))
+    words = [sys.executable, '-u', '-c', SCHEDULER, str(tmp_path), code]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as scheduler:
+        while not ready.is_file() and scheduler.poll() is None:
+            time.sleep(0.02)
+        scheduler.send_signal(number)
+        said = scheduler.communicate(timeout=60)[0]
+    assert scheduler.returncode == 128 + number and saved.is_file()
+    assert said == f'stopped by {number.name}: the running jobs are ended\n'
 
 
 class _Stopping(Processes):
