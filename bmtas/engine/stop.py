@@ -14,9 +14,12 @@ from mmengine.dist import all_reduce, get_world_size
 from torch.utils.data import DataLoader
 
 SIGNALS = tuple(
-    getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, name)
+    getattr(signal, name)
+    for name in ('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1')
+    if hasattr(signal, name)
 )
-"""Ctrl-C; what schedulers send before they end a job; what Slurm sends by ``--signal=USR1@60``."""
+"""Ctrl-C; what schedulers send before they end a job; what a terminal that is closed sends; what
+Slurm sends by ``--signal=USR1@60``."""
 
 AGREE = 10
 """Several processes agree on stopping every so many updates."""
@@ -34,7 +37,8 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            heard = [number for number in SIGNALS if not _nohup(number)]
+            self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -55,6 +59,11 @@ class StopRequest:
         found = torch.tensor(self.signum)
         all_reduce(found, 'max')
         return int(found)
+
+
+def _nohup(number: int) -> bool:
+    """Whether this is the signal that ``nohup`` asks to ignore."""
+    return number == getattr(signal, 'SIGHUP', 0) and signal.getsignal(number) is signal.SIG_IGN
 
 
 class DeafWorker:

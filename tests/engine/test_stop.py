@@ -1,12 +1,16 @@
-"""Workers that do not listen to signals end all the same."""
+"""Which signals a run notes; workers that do not listen to them end all the same."""
 
 import multiprocessing
+import os
+import signal
 import subprocess
 import sys
 
+import pytest
 from tiny import TRAIN, write_config
 
 from bmtas.engine import load_config, run_training
+from bmtas.engine.stop import StopRequest
 
 LEFT_AT_EXIT = """
 import torch
@@ -39,3 +43,17 @@ def test_workers_end_with_the_loop(tmp_path):
     runner = run_training(cfg)
     assert {child.pid for child in multiprocessing.active_children()} <= before
     assert runner.train_loop.iter == 2  # alive, and its loader with it
+
+
+@pytest.mark.parametrize(
+    ('handler', 'noted'), [(signal.SIG_DFL, signal.SIGHUP), (signal.SIG_IGN, 0)]
+)
+def test_a_closed_terminal_is_noted_unless_nohup_is_used(handler, noted):
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        with StopRequest() as request:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert request.at(1) == noted
+        assert signal.getsignal(signal.SIGHUP) is handler
+    finally:
+        signal.signal(signal.SIGHUP, before)
