@@ -179,8 +179,9 @@ def draw(result: dict[str, dict], path: Path) -> None:
     matplotlib.use('Agg')
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(9, 5), layout='constrained')
     rows = {name: row for name, row in result.items() if row['units']}
+    height = max(5, 0.16 * len(rows))  # of the legend
+    figure, axes = plt.subplots(figsize=(9, height), layout='constrained')
     families = {DEFAULT: '*', 'surrogate': 's', 'BMTAS': '^', '': 'D'}
     used = dict.fromkeys(families, 0)  # colours, which differ within a family
     for name, row in rows.items():

@@ -11,7 +11,7 @@ RESULTS = ROOT / 'benchmarks' / 'trees' / 'results'
 
 @pytest.mark.parametrize(
     'names',
-    [('others_easy', 'others_hard'), ('shapescenes',)],
+    [('others_easy', 'others_hard'), ('noisy',), ('five',), ('planted_all',), ('shapescenes',)],
 )
 def test_the_page_shows_the_committed_results(names):
     from tables import markdown
