@@ -146,9 +146,9 @@ class _Board:
                 self.log(f'{name}: killed by signal {-code}, started again')
                 self.start(job, executor)
                 continue
-            failure = _reason(job, code) if code else ''
-            if not (failure or job.finished() or running.handed_over):
-                failure = f'{job.name}: ended without a result; see {job.folder / job.log}'
+            failure = ''
+            if code or not (job.finished() or running.handed_over):
+                failure = _reason(job, code)
             self._end(job, Outcome(failure, time.monotonic() - start, running.cpu_s))
         return len(self.running) < before
 
@@ -166,11 +166,12 @@ class _Board:
 
 
 def _reason(job: Job, code: int) -> str:
-    """Why a job failed: the last error in its log."""
+    """Why a job failed: the last error in its log, or that it left nothing."""
     path = job.folder / job.log
     lines = path.read_text(errors='replace').splitlines() if path.is_file() else []
-    errors = [line for line in lines if line.startswith('error: ')]
+    errors = [line for line in lines if code and line.startswith('error: ')]
     how = f'killed by signal {-code}' if code < 0 else f'ended with code {code}'
+    how = how if code else 'ended without a result'
     said = f': {errors[-1].removeprefix("error: ")}' if errors else ''
     return f'{job.name}: {how}{said}; see {path if lines else job.folder}'
 
