@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bmtas.cli.base import ToolParser
 
-SEARCH, RETRAIN = 'demo/search', 'demo/retrain'
+STRATEGIES = {'bmtas': 'demo/search', 'surrogate': 'demo/surrogate'}
+RETRAIN = 'demo/retrain'
 
 
 def parse_args(argv: Sequence[str] | None) -> Any:
@@ -28,21 +29,39 @@ def parse_args(argv: Sequence[str] | None) -> Any:
         help='do only 1/X of the updates; the network learns less',
     )
     parser.add_argument(
+        '--strategy',
+        choices=STRATEGIES,
+        default='bmtas',
+        help='bmtas: one supergraph; surrogate: 24 trainings, what won in the benchmark of trees, '
+        'nine times as long',
+    )
+    parser.add_argument(
+        '--jobs', type=int, default=1, metavar='N', help='trainings of the surrogate side by side'
+    )
+    parser.add_argument(
         '--overwrite', action='store_true', help='replace an earlier demo in the same folder'
     )
     return parser.parse_args(argv)
 
 
-def search(work_dir: Path, speed: float, overwrite: bool) -> None:
+def search(strategy: str, work_dir: Path, speed: float, overwrite: bool, jobs: int = 1) -> None:
     """Search a tree; leaves branching.json and its company in the work dir."""
-    from bmtas.engine import load_config
+    from bmtas.engine import load_config, make_executor
     from bmtas.search import run_search
 
-    cfg = load_config(SEARCH, work_dir=work_dir)
+    cfg = load_config(STRATEGIES[strategy], work_dir=work_dir)
     cfg.overwrite = overwrite
-    for key in ('warmup_updates', 'weight_updates', 'alpha_phase', 'weight_phase'):
-        cfg.search[key] = max(1, round(cfg.search[key] / speed))
-    run_search(cfg)
+    if strategy == 'surrogate':
+        _shorten(cfg.train_cfg, speed, 'max_iters')
+    else:
+        _shorten(cfg.search, speed, 'warmup_updates', 'weight_updates')
+        _shorten(cfg.search, speed, 'alpha_phase', 'weight_phase')
+    run_search(cfg, make_executor(jobs))
+
+
+def _shorten(table: MutableMapping[str, Any], speed: float, *keys: str) -> None:
+    for key in keys:
+        table[key] = max(1, round(table[key] / speed))
 
 
 def retrain(branching: Path, work_dir: Path, speed: float, overwrite: bool) -> Path:
@@ -51,7 +70,7 @@ def retrain(branching: Path, work_dir: Path, speed: float, overwrite: bool) -> P
 
     cfg = load_config(RETRAIN, work_dir=work_dir)
     cfg.overwrite = overwrite
-    cfg.train_cfg.max_iters = max(1, round(cfg.train_cfg.max_iters / speed))
+    _shorten(cfg.train_cfg, speed, 'max_iters')
     run_training(cfg, branching)
     return checkpoints_of(work_dir)[0]
 
@@ -99,7 +118,7 @@ def score_table(results: Mapping[str, Any], constant: Mapping[str, float]) -> An
 
 
 def cost_table(work_dir: Path, results: Mapping[str, Any]) -> Any:
-    """Cost of the found network, expected and final, beside the two extremes."""
+    """Cost of the found network, what a supergraph expected, and the two extremes."""
     from rich.table import Table
 
     from bmtas.branching import BranchingTree
@@ -108,7 +127,6 @@ def cost_table(work_dir: Path, results: Mapping[str, Any]) -> Any:
 
     resources = ResourceTable.from_file(work_dir / 'resources.json')
     tree = BranchingTree.from_file(work_dir / 'branching.json')
-    last = read_history(work_dir / HISTORY)[-1]
     table = Table(title='Cost of the whole network', title_justify='left')
     table.add_column('network')
     height, width = resources.input_size
@@ -123,7 +141,9 @@ def cost_table(work_dir: Path, results: Mapping[str, Any]) -> Any:
     tasks, layers = len(tree.tasks), tree.num_layers
     row('shared by all tasks', resources.shared, resources.params.total())
     row('branched: the tree that was found', results['madds'], results['params'])
-    row('branched: expected at the end of the search', last['cost_exact'] * cost.scale, None)
+    if (work_dir / HISTORY).is_file():
+        expected = read_history(work_dir / HISTORY)[-1]['cost_exact'] * cost.scale
+        row('branched: expected at the end of the search', expected, None)
     row('separate after the stem', resources.separate, resources.params.total([tasks] * layers))
     separate = resources.params.total([tasks] * layers, stems=tasks)
     row('separate networks', resources.single, separate)
@@ -145,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         console.rule(f'[bold]{text}[/bold] ({time.monotonic() - start:.0f} s)', align='left')
 
     announce('1/3 search a tree')
-    search(work_dir, args.speed, args.overwrite)
+    search(args.strategy, work_dir, args.speed, args.overwrite, args.jobs)
     announce('2/3 train the branched network')
     checkpoint = retrain(work_dir / 'branching.json', trained, args.speed, args.overwrite)
     announce('3/3 test it')

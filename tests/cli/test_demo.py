@@ -19,12 +19,12 @@ def text(table):
     return out.getvalue()
 
 
-def test_both_configs_have_the_same_four_tasks(demo):
+def test_all_configs_have_the_same_four_tasks(demo):
     from bmtas.engine.config import load_config
 
-    configs = [load_config(path) for path in (demo.SEARCH, demo.RETRAIN)]
+    configs = [load_config(path) for path in (*demo.STRATEGIES.values(), demo.RETRAIN)]
     names = [list(cfg.tasks) for cfg in configs]
-    assert names[0] == names[1] and len(names[0]) >= 4
+    assert names[0] == names[1] == names[2] and len(names[0]) >= 4
     assert configs[0].train_dataloader.num_workers == 0
 
 
@@ -60,3 +60,14 @@ def test_the_whole_demo(demo, tmp_path, capsys):
     for name in ('tree', 'alpha', 'curves'):
         assert (tmp_path / 'vis' / f'{name}.png').is_file()
     assert (tmp_path / 'branched' / 'vis' / 'predictions.png').is_file()
+
+
+@pytest.mark.slow
+def test_the_demo_with_what_won(demo, tmp_path, capsys):
+    from bmtas.cli.base import run_tool
+
+    words = ['--work-dir', str(tmp_path), '--speed', '150', '--strategy', 'surrogate']
+    assert run_tool(demo.main, words) == 0
+    shown = capsys.readouterr().out
+    assert 'separate networks' in shown and 'expected at the end' not in shown
+    assert (tmp_path / 'vis' / 'pairs.png').is_file() and (tmp_path / 'front.json').is_file()
