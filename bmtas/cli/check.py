@@ -69,7 +69,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     from rich.console import Console
 
-    from bmtas.datasets import MultiTaskDataset, check_disjoint, dataset_configs
+    from bmtas.datasets import (
+        MultiTaskDataset,
+        MultiTaskFolder,
+        check_disjoint,
+        dataset_configs,
+    )
     from bmtas.engine import load_config
     from bmtas.registry import DATASETS
 
@@ -83,7 +88,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             problems.append(str(error))
             continue
         if isinstance(dataset, MultiTaskDataset):
-            datasets.setdefault(dataset.where, dataset)
+            # a folder's split is read once, whatever else its configs differ in
+            folder = isinstance(dataset, MultiTaskFolder)
+            datasets[dataset.where if folder else repr(config)] = dataset
     if not datasets and not problems:
         raise ValueError(
             f'{args.config}: its data sets have no data_root, there is nothing to check'

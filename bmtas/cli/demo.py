@@ -155,6 +155,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if not args.speed > 0:
         raise ValueError(f'--speed must be positive, got {args.speed}')
+    if args.jobs != 1 and args.strategy != 'surrogate':
+        raise ValueError('--jobs: of --strategy surrogate alone, the search of bmtas is one run')
     from rich.console import Console
 
     console = Console()

@@ -102,7 +102,8 @@ class MultiTaskDataset(Dataset):
     @property
     def where(self) -> str:
         """What messages about the whole split call it."""
-        return f'{type(self).__name__}, split {self.split!r}'
+        name = type(self).__name__
+        return f'{name}, split {self.split!r}' if self.split else name
 
     def size_problems(self, sizes: Collection[tuple[int, int]]) -> list[str]:
         """What is wrong with the sizes (H, W) of a split's images; any size suits by default."""

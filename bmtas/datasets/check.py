@@ -50,15 +50,13 @@ def check_sample(dataset: MultiTaskDataset, index: int) -> SampleReport:
     report = SampleReport(str(index))
     try:
         sample = dataset.load(index)
+        path = Path(sample.get('img_path') or place)
+        report.img_id, report.size = sample['img_id'], sample['img'].shape[:2]
+        report.problems += _constant(path, sample['img'])
+        for name in dataset.kinds.keys() & sample['labels'].keys():
+            _add_label(report, name, dataset.kinds[name], sample['labels'][name], path, path)
     except Exception as error:
         report.problems.append(_problem(place, error))
-        return report
-    path = Path(sample['img_path'] or place)
-    report.img_id, report.size = sample['img_id'], sample['img'].shape[:2]
-    report.problems += _constant(path, sample['img'])
-    for name, array in sample['labels'].items():
-        kind = dataset.kinds[name]
-        _add_label(report, name, kind, array, path, path)
     return report
 
 

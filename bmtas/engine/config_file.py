@@ -94,7 +94,7 @@ def _check_data_config(path: Path) -> None:
     imports = content.get('custom_imports') or {}
     modules = imports.get('imports', ()) if isinstance(imports, dict) else imports
     for module in [modules] if isinstance(modules, str) else modules:
-        if str(module).split('.')[0] != 'bmtas' and module not in sys.modules:
+        if str(module).split('.')[0] != 'bmtas' and str(module) not in sys.modules:
             raise ValueError(
                 f'config {path}: custom_imports {module}: a data file may import modules of bmtas '
                 'only; import this one in Python before, or write the config as a .py file'

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bmtas.engine.executors import Executor, Job, Running
+from bmtas.engine.stop import SIGNALS
 
 GRACE_S = 30
 """How long running jobs are waited for that have been told to end: they write a checkpoint."""
@@ -81,9 +82,9 @@ def _signals_raise(log: Callable[[str], None]) -> Iterator[None]:
         log(f'stopped by {signal.Signals(signum).name}: the running jobs are ended')
         raise SystemExit(128 + signum)
 
-    found = [getattr(signal, name, None) for name in ('SIGTERM', 'SIGHUP', 'SIGUSR1')]
     here = threading.current_thread() is threading.main_thread()
-    plain = [n for n in found if here and n is not None and signal.getsignal(n) is signal.SIG_DFL]
+    # Ctrl-C raises already, and what nohup ignores stays ignored
+    plain = [n for n in SIGNALS if here and signal.getsignal(n) is signal.SIG_DFL]
     for number in plain:
         signal.signal(number, leave)
     try:

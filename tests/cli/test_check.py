@@ -178,6 +178,50 @@ def test_check_of_labels_of_whole_images(tmp_path, capsys):
     assert '5 problems' in out
 
 
+OWN = """
+import numpy as np
+from bmtas.datasets import MultiTaskDataset
+from bmtas.registry import DATASETS
+
+@DATASETS.register_module(force=True)
+class OwnScenes(MultiTaskDataset):
+    def __init__(self, data_root, first, **options):
+        self.first = first
+        super().__init__(**options)
+
+    def __len__(self):
+        return 2
+
+    def load(self, index):
+        number = self.first + index
+        depth = np.full((4, 6), 2.0, np.float32)
+        labels = dict(depth=depth[: 4 - (number == 3)], unused=0)
+        image = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
+        return dict(img=image, labels=labels, img_id=f'scene{number}', img_path=None)
+"""
+
+
+def test_check_reads_every_data_set_of_ones_own(tmp_path, monkeypatch, capsys):
+    """Two that differ in an option alone are two; a label that no task has is left out."""
+    (tmp_path / 'own_scenes.py').write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    lines = [
+        "custom_imports = dict(imports=['own_scenes'])",
+        "tasks = dict(depth=dict(kind='depth'))",
+    ]
+    for name, first in (('train', 0), ('val', 2), ('test', 2)):
+        lines.append(
+            f"{name}_dataloader = dict(batch_size=1, dataset=dict(type='OwnScenes', first={first},"
+            " data_root='here', pipeline=[dict(type='PackSample')]))"
+        )
+    config = tmp_path / 'config.py'
+    config.write_text('\n'.join(lines) + '\n')
+    assert tool('check')([str(config), '--workers', '0']) == 1
+    out = capsys.readouterr().out
+    assert out.count('OwnScenes: 2 images') == 2
+    assert "OwnScenes: image 1: label 'depth' is 3x6" in out and '1 problems' in out
+
+
 @pytest.mark.data
 def test_check_of_real_images(data_root, capsys):
     config = str(ROOT / 'configs' / '_base_' / 'datasets' / 'tabletop.py')

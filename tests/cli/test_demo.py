@@ -49,6 +49,13 @@ def test_bad_speed_is_one_line(demo, capsys):
     assert capsys.readouterr().err == 'error: --speed must be positive, got 0.0\n'
 
 
+def test_jobs_without_the_surrogate_are_refused(demo, capsys):
+    from bmtas.cli.base import run_tool
+
+    assert run_tool(demo.main, ['--jobs', '2']) == 2
+    assert '--jobs: of --strategy surrogate alone' in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_whole_demo(demo, tmp_path, capsys):
     from bmtas.cli.base import run_tool

@@ -214,6 +214,7 @@ def test_yaml_and_json_are_data(tmp_path):
         '_base_: code.py',
         'custom_imports: {imports: [antigravity]}',
         'custom_imports: antigravity',
+        'custom_imports: {imports: [[antigravity]]}',
         f'_base_: {base}\nmodel: {{type: os.mkdir, path: {tmp_path / "ran"}}}',
         '- 3',
         'a: [',
