@@ -5,11 +5,9 @@
 
 MobileNetV2, the 5 tasks of PASCAL-Context, random images. Every way of running is measured in the
 same process: the updates of ``search_step.py``, and one training step of the T separate networks.
-Times are medians of the rounds, the loader's batch copied to the GPU included; memory is the
-allocator's peak of a soft weight update. ``graphs`` captures warm-up and soft updates and the
-single-task steps, whose work is the same every time; straight-through samples run other candidates
-in every update and are not captured. Before anything is timed, captured updates are checked: their
-weights must be those of the same updates in eager mode.
+Times are medians of the rounds, the loader's batch copied to the GPU included; memory is the peak
+that the allocator reserved for a soft weight update. ``graphs`` is ``model.cuda_graphs``;
+straight-through samples run other candidates in every update and are not captured.
 
 ``--grouped`` compares the K candidates of every layer with one widened layer whose last
 convolution has K groups, forward and backward.
@@ -33,12 +31,11 @@ from rich.table import Table
 from search_step import BASES, optimizer, random_batch, seconds
 from torch import nn
 
-from bmtas.engine import step_weights, summed_losses
+from bmtas.engine import summed_losses
 from bmtas.models import MultiTaskModel
 from bmtas.models.backbones import build_backbone
 from bmtas.registry import MODELS
 from bmtas.search.gradient import alpha_update, split_parameters, warmup_update, weight_update
-from bmtas.search.gradient.updates import clear_gradients, frozen
 from bmtas.tasks import build_tasks
 
 Step = Callable[[], Any]
@@ -63,7 +60,7 @@ class Bench:
         args: Command line.
         channels_last: Layout of images and weights.
         amp: Autocast to bfloat16.
-        graphs: Replay captured updates where the work is the same every time.
+        graphs: ``model.cuda_graphs``.
         search_kernels: ``torch.backends.cudnn.benchmark``.
     """
 
@@ -89,7 +86,7 @@ class Bench:
         torch.manual_seed(0)
         cfg = Config.fromfile(BASES / 'models' / f'mobilenetv2_{encoder}.py').model
         cfg.encoder.backbone.weights = None
-        cfg = dict(cfg, tasks=self.tasks, channels_last=self.layout)
+        cfg = dict(cfg, tasks=self.tasks, channels_last=self.layout, cuda_graphs=self.graphs)
         return MODELS.build(cfg).to(self.args.device)
 
     def single(self) -> Step:
@@ -97,15 +94,13 @@ class Bench:
         model = self.model('single')
         wrapper = optimizer(list(model.parameters()), self.amp)
 
-        def core(data: Mapping[str, Any]) -> None:
-            for name in self.names:
-                with wrapper.optim_context(model):
-                    total, _ = summed_losses(model, data, tasks=[name])
-                wrapper.backward(total)
-            wrapper.step()
-            wrapper.zero_grad()
+        def step() -> None:
+            data = model.data_preprocessor(self.batch, True)
+            with wrapper.optim_context(model):
+                total, _ = summed_losses(model, data)
+            wrapper.update_params(total)
 
-        return self._step(model, core)
+        return step
 
     def search(self) -> dict[str, Step]:
         """Every kind of update of one supergraph."""
@@ -114,77 +109,18 @@ class Bench:
         wrappers = OptimWrapperDict(
             weights=optimizer(weights, self.amp), alpha=optimizer(alpha, self.amp)
         )
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator(self.args.device).manual_seed(0)
 
         def sample(hard: bool) -> torch.Tensor:
             return model.encoder.sample_weights(1.0, generator, hard)
 
-        steps = {
+        return {
             'warm-up': lambda: warmup_update(model, self.batch, wrappers),
             'alpha, soft': lambda: alpha_update(model, self.batch, wrappers, sample(False)),
             'weights, soft': lambda: weight_update(model, self.batch, wrappers, sample(False)),
             'alpha, hard': lambda: alpha_update(model, self.batch, wrappers, sample(True)),
             'weights, hard': lambda: weight_update(model, self.batch, wrappers, sample(True)),
         }
-        return steps | self.captured(model, wrappers) if self.graphs else steps
-
-    def captured(self, model: MultiTaskModel, wrappers: OptimWrapperDict) -> dict[str, Step]:
-        """Warm-up and soft updates as graphs."""
-        encoder = model.encoder
-        own = encoder.warmup_weights()
-        needed = {True: encoder._needed(own)}
-        needed[False] = encoder._needed(torch.ones_like(own))
-
-        def weights_core(warm: bool) -> Callable[[Mapping[str, Any]], None]:
-            def core(data: Mapping[str, Any]) -> None:
-                # what runs is known, so that nothing waits for the GPU
-                encoder._needed = lambda weights: needed[warm]
-                mixing = own if warm else encoder.sample_weights(1.0).detach()
-                for name in self.names:
-                    clear_gradients(wrappers)
-                    step_weights(model, wrappers['weights'], data, [name], weights=mixing)
-                clear_gradients(wrappers)
-                del encoder._needed
-
-            return core
-
-        def alpha_core(data: Mapping[str, Any]) -> None:
-            encoder._needed = lambda weights: needed[False]
-            weights = encoder.sample_weights(1.0)
-            mixing = weights.detach().requires_grad_()
-            clear_gradients(wrappers)
-            with frozen(split_parameters(model)[0]), encoder.same_images():
-                for name in self.names:
-                    with wrappers['alpha'].optim_context(model):
-                        total, _ = summed_losses(model, data, tasks=[name], weights=mixing)
-                    wrappers['alpha'].backward(total)
-            weights.backward(mixing.grad)
-            wrappers['alpha'].step()
-            clear_gradients(wrappers)
-            del encoder._needed
-
-        return {
-            'warm-up': self._step(model, weights_core(True)),
-            'alpha, soft': self._step(model, alpha_core),
-            'weights, soft': self._step(model, weights_core(False)),
-        }
-
-    def _step(self, model: MultiTaskModel, core: Callable[[Mapping[str, Any]], None]) -> Step:
-        """Preprocessing and the update, captured or not."""
-        if not self.graphs:
-            return lambda: core(model.data_preprocessor(self.batch, True))
-        static = model.data_preprocessor(self.batch, True)
-        replay = capture(lambda: core(static))
-
-        def step() -> None:
-            fresh = model.data_preprocessor(self.batch, True)
-            static['inputs'].copy_(fresh['inputs'])
-            for old, new in zip(static['data_samples'], fresh['data_samples']):
-                for name in old.labels:
-                    old.labels.get(name).copy_(new.labels.get(name))
-            replay()
-
-        return step
 
 
 def capture(step: Step) -> Step:
@@ -201,59 +137,23 @@ def capture(step: Step) -> Step:
     return graph.replay
 
 
-def check_capture(args: argparse.Namespace) -> tuple[float, float]:
-    """Relative difference of what a warm-up update does to the weights, captured against eager.
-
-    And that of two eager ones, which kernels that add in an order of their own leave.
-    """
-    bench = Bench(args, graphs=True)
-    model = bench.model('supergraph')
-    weights, alpha = split_parameters(model)
-    wrappers = OptimWrapperDict(weights=optimizer(weights, False), alpha=optimizer(alpha, False))
-    start = copy.deepcopy(model.state_dict())
-    captured = bench.captured(model, wrappers)['warm-up']
-
-    def change(step: Step) -> torch.Tensor:
-        model.load_state_dict(start)
-        for state in wrappers['weights'].optimizer.state.values():
-            state['momentum_buffer'].zero_()  # in place: the graph knows its address
-        before = vector(weights)
-        step()
-        return vector(weights) - before
-
-    # all weights together: the gradients of some are noise, e.g. of a shift before a norm
-    eager, again, graph = (
-        change(step)
-        for step in [lambda: warmup_update(model, bench.batch, wrappers)] * 2 + [captured]
-    )
-    return float((eager - graph).norm() / eager.norm()), float(
-        (eager - again).norm() / eager.norm()
-    )
-
-
-def vector(parameters: Iterable[nn.Parameter]) -> torch.Tensor:
-    """All values in one row, whatever the layout."""
-    return torch.cat([parameter.detach().flatten() for parameter in parameters])
-
-
 def measure(args: argparse.Namespace, variant: str) -> tuple[dict[str, float], float]:
     """Median seconds by update, and the peak of a soft weight update in GiB, 0 if captured."""
     bench = Bench(args, **VARIANTS[variant])
     torch.cuda.empty_cache()
-    before = torch.cuda.memory_allocated()
+    before = torch.cuda.memory_reserved()
     steps = bench.search()
     torch.cuda.reset_peak_memory_stats()
-    steps['weights, soft'](), steps['weights, soft']()
-    peak = torch.cuda.max_memory_allocated() - before
+    for _ in range(3):  # the third of a kind is the first replay
+        steps['weights, soft']()
+    peak = torch.cuda.max_memory_reserved() - before
     steps[SINGLE] = bench.single()
     times: dict[str, list[float]] = {name: [] for name in steps}
-    for round_ in range(args.rounds + 2):
+    for round_ in range(args.rounds + 3):
         for name, step in steps.items():
             elapsed = seconds(step, args.device)
-            if round_ > 1:  # the first rounds allocate and choose kernels
+            if round_ > 2:  # the first rounds allocate, choose kernels and capture
                 times[name].append(elapsed)
-    if bench.graphs:
-        peak = 0  # a replay allocates nothing, its memory was set aside by the capture
     return {name: statistics.median(values) for name, values in times.items()}, peak / 2**30
 
 
@@ -263,8 +163,7 @@ def report(args: argparse.Namespace, found: Mapping[str, tuple[dict[str, float],
     table = Table('ms', *UPDATES, SINGLE, 'GiB', title=f'{title}{args.size}x{args.size}')
     for variant, (times, peak) in found.items():
         cells = [f'{1e3 * times[n]:.0f} ({times[n] / times[SINGLE]:.2f})' for n in UPDATES]
-        shown = f'{peak:.1f}' if peak else ''
-        table.add_row(variant, *cells, f'{1e3 * times[SINGLE]:.0f}', shown)
+        table.add_row(variant, *cells, f'{1e3 * times[SINGLE]:.0f}', f'{peak:.1f}')
     return table
 
 
@@ -398,11 +297,6 @@ def main() -> int:
     if args.grouped:
         console.print(grouped(args))
         return 0
-    if any(VARIANTS[name].get('graphs') for name in args.variants):
-        difference, noise = check_capture(args)
-        console.print(f'captured against eager update: {difference:.1e}, two eager: {noise:.1e}')
-        if difference > max(1e-2, 3 * noise):
-            console.print('the captured update is another one: do not use its times')
     found = {}
     for variant in args.variants:
         found[variant] = measure(args, variant)

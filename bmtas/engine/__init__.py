@@ -8,7 +8,6 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        'balancing': ['kept_buffers'],
         'build': ['build_runner', 'check_data', 'config_from_args', 'require', 'resource_table'],
         'building': ['explained'],
         'checkpoint': ['checkpoints_of'],

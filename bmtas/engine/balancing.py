@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -193,18 +192,6 @@ def _global_mean(losses: Tensor) -> Tensor:
     if get_world_size() == 1:
         return losses
     return losses + (_mean_over_ranks(losses.detach().clone()) - losses.detach())
-
-
-@contextmanager
-def kept_buffers(model: nn.Module):
-    """Put back running statistics that a forward pass inside the context has moved."""
-    before = [buffer.clone() for buffer in model.buffers()]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in zip(model.buffers(), before):
-                buffer.copy_(value)
 
 
 class BalancerStateHook(Hook):

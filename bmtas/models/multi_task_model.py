@@ -10,7 +10,8 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from bmtas.files import nearest
-from bmtas.models.encoders import encoder_class
+from bmtas.models.cuda_graphs import CapturedPasses
+from bmtas.models.encoders import Encoder, encoder_class
 from bmtas.models.test_time import TestTime
 from bmtas.registry import MODELS
 from bmtas.tasks import MultiTaskSample, Task, TaskMaps, build_tasks
@@ -30,6 +31,8 @@ class MultiTaskModel(BaseModel):
         data_preprocessor: Config of the preprocessor.
         channels_last: Keep images and weights in the channels-last layout; dilated depth-wise
             convolutions on a CPU are many times slower without.
+        cuda_graphs: Replay training passes as CUDA graphs, see ``CapturedPasses``; on a CPU all
+            runs as ever.
 
     Attributes:
         tasks: Tuple of ``Task``.
@@ -37,6 +40,10 @@ class MultiTaskModel(BaseModel):
         heads: Heads by task name.
         losses: Losses by task name.
         test_time: Copies of an image over which ``predict`` averages; None for the image alone.
+        captured: Its ``CapturedPasses``; None without ``cuda_graphs``.
+
+    Raises:
+        ValueError: ``cuda_graphs`` with an encoder that has no ``work``.
     """
 
     def __init__(
@@ -46,6 +53,7 @@ class MultiTaskModel(BaseModel):
         head: Mapping[str, Any] | None = None,
         data_preprocessor: Mapping[str, Any] | None = None,
         channels_last: bool = True,
+        cuda_graphs: bool = False,
         init_cfg: Mapping[str, Any] | None = None,
     ) -> None:
         preprocessor = MODELS.build(dict(data_preprocessor or dict(type='MultiTaskPreprocessor')))
@@ -71,6 +79,12 @@ class MultiTaskModel(BaseModel):
         self.test_time: TestTime | None = None
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
+        if cuda_graphs and type(self.encoder).work is Encoder.work:
+            raise ValueError(
+                f'model.cuda_graphs: {type(self.encoder).__name__} does not say what a pass runs '
+                '(Encoder.work); leave it out'
+            )
+        self.captured = CapturedPasses(self) if cuda_graphs else None
 
     def forward(
         self,
@@ -95,7 +109,7 @@ class MultiTaskModel(BaseModel):
             ValueError: Unknown mode or task, no labels, or labels of another size.
         """
         if mode == 'tensor':
-            return self._logits(inputs, tasks, routing)
+            return self.logits(inputs, tasks, routing)
         if mode == 'loss':
             return self.loss(inputs, data_samples, tasks, **routing)
         if mode == 'predict':
@@ -116,7 +130,7 @@ class MultiTaskModel(BaseModel):
         """
         if data_samples is None:
             raise ValueError("mode 'loss' needs data_samples with labels")
-        logits = self._logits(inputs, tasks, routing)
+        logits = self._training_logits(inputs, tasks, routing)
         losses, rows = {}, routing.get('rows')
         for task in self.select(tasks):
             own = data_samples if rows is None else [data_samples[i] for i in rows[task.name]]
@@ -137,10 +151,10 @@ class MultiTaskModel(BaseModel):
     ) -> list[MultiTaskSample]:
         """Set ``predictions`` of the samples, new ones if there are none; see MultiTaskSample."""
         if self.test_time is None:
-            logits = self._logits(inputs, tasks, routing)
+            logits = self.logits(inputs, tasks, routing)
         else:
             logits = self.test_time.logits(
-                lambda images: self._logits(images, tasks, routing), inputs, self.select(tasks)
+                lambda images: self.logits(images, tasks, routing), inputs, self.select(tasks)
             )
         samples = [MultiTaskSample() for _ in inputs] if data_samples is None else data_samples
         for index, sample in enumerate(samples):
@@ -167,9 +181,20 @@ class MultiTaskModel(BaseModel):
             raise ValueError(f'model: unknown task {unknown[0]!r}; {hint}')
         return [by_name[name] for name in names]
 
-    def _logits(
+    def _training_logits(
         self, inputs: Tensor, tasks: Sequence[str] | None, routing: Mapping[str, Any]
     ) -> dict[str, Tensor]:
+        if self.captured is not None and self.training:
+            names = [task.name for task in self.select(tasks)]
+            replayed = self.captured.logits(inputs, names, routing)
+            if replayed is not None:
+                return replayed
+        return self.logits(inputs, tasks, routing)
+
+    def logits(
+        self, inputs: Tensor, tasks: Sequence[str] | None, routing: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """Logits by task at the size of the images; see ``forward``."""
         if inputs.dim() != 4 or inputs.shape[0] == 0:
             raise ValueError(f'model: inputs must be (N, 3, H, W), got {tuple(inputs.shape)}')
         selected = self.select(tasks)

@@ -12,13 +12,15 @@ An affinity does not know what sharing is worth. It is a prior of the regression
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from mmengine.hooks import Hook
 from torch import Tensor, nn
 
-from bmtas.engine import kept_buffers, unwrap
+from bmtas.engine import unwrap
+from bmtas.models import kept_buffers
 
 MIN_BATCH = 4
 
@@ -109,7 +111,8 @@ def _gradients(
 ) -> list[Tensor]:
     """For each location the gradients of the T log losses, (T, n)."""
     flat = [parameter for location in parameters for parameter in location]
-    with torch.enable_grad():
+    as_ever = model.captured.off() if model.captured else nullcontext()
+    with torch.enable_grad(), as_ever:
         losses = model(**model.data_preprocessor(batch, True), mode='loss')
         rows = []
         for task in model.tasks:

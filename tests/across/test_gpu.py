@@ -3,9 +3,11 @@
 The other tests see no GPU. Processes of their own see those that the test run was started with.
 """
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from bmtas.files import read_json
 @pytest.fixture(scope='module')
 def gpu():
     """Run a program that sees the GPUs; its output."""
-    env = dict(os.environ, PYTHONPATH=str(ROOT))
+    env = dict(os.environ, PYTHONPATH=f'{ROOT}{os.pathsep}{ROOT / "tests"}')
     if (shown := env.pop('BMTAS_TEST_GPUS')) == 'all':
         del env['CUDA_VISIBLE_DEVICES']
     else:
@@ -52,3 +54,27 @@ def test_from_search_to_inference(gpu, tmp_path, amp):
     gpu(*words, 'infer', trained, newest, tmp_path / 'photo.png', '--out-dir', tmp_path / 'out',
         '--device', 'cuda')  # fmt: skip
     assert np.asarray(Image.open(tmp_path / 'out' / 'semseg' / 'photo.png')).shape == (40, 56)
+
+
+def test_a_replayed_update_is_the_eager_one(gpu):
+    found = json.loads(gpu(Path(__file__).with_name('replayed_on_gpu.py')).splitlines()[-1])
+    for name, (noise, difference, turns) in found.items():
+        # bfloat16 rounds to 3 digits, and adds in another order every time
+        bound = 0.05 + 3 * noise if name == 'bfloat16' else 1e-6
+        assert difference < bound, (name, found[name])
+        assert turns >= 2 * 2, name  # each replay and its backward pass
+
+
+def test_a_search_and_a_training_with_graphs(gpu, tmp_path):
+    searched = write_config(tmp_path / 'search.py', 'supergraph', 'search_short', SEARCH)
+    trained = write_config(tmp_path / 'train.py', 'branched', 'retrain_short', TRAIN)
+    graphs = ('--cfg-options', 'model.cuda_graphs=True', 'train_dataloader.num_workers=2',
+              'train_dataloader.pin_memory=True')  # fmt: skip
+    words = ('-m', 'bmtas')
+    gpu(*words, 'search', searched, '--work-dir', tmp_path / 'search', '--amp', *graphs)
+    tree = tmp_path / 'search' / 'branching.json'
+    run = tmp_path / 'run'
+    gpu(*words, 'train', trained, '--branching', tree, '--work-dir', run, *graphs)
+    gpu(*words, 'test', trained, run / 'iter_8.pth', '--work-dir', run)
+    scores = read_json(run / 'results.json', 'results')
+    assert all(np.isfinite(value) for value in scores['scores'].values())

@@ -9,7 +9,8 @@ import torch
 from scipy.optimize import minimize, nnls
 from torch import nn
 
-from bmtas.engine.balancing import Balancer, kept_buffers
+from bmtas.engine.balancing import Balancer
+from bmtas.models import kept_buffers
 
 pytest.importorskip('torchjd')
 ALL = torch.tensor([True, True])

@@ -11,7 +11,7 @@ from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from bmtas.engine.balancing import Balancer, BalancerStateHook, kept_buffers
+from bmtas.engine.balancing import Balancer, BalancerStateHook
 from bmtas.engine.balancing_methods import check_method
 from bmtas.engine.dist import unwrap
 from bmtas.engine.log_losses import LogLosses, on_log_scale
@@ -19,6 +19,7 @@ from bmtas.engine.loops.base import accumulates
 from bmtas.engine.loops.train_loop import PositionTrainLoop
 from bmtas.engine.seeding import Purpose, position_seed
 from bmtas.engine.updates import active_tasks, reported
+from bmtas.models import kept_buffers
 from bmtas.registry import LOOPS
 from bmtas.typed import Count, Natural
 
@@ -62,6 +63,11 @@ class BalancedTrainLoop(PositionTrainLoop):
             raise ValueError(
                 f'optim_wrapper.accumulative_counts: must be 1 with {self.balancer.name}, which '
                 'combines the gradients of one batch'
+            )
+        if self.balancer.is_aggregator and model.captured:
+            raise ValueError(
+                f'model.cuda_graphs: must be False with {self.balancer.name}, which takes a '
+                'gradient of each task through one forward pass'
             )
         if self.elasticities is not None and not self.balancer.is_aggregator:
             raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
@@ -19,6 +19,8 @@ __all__ = ['STEM', 'Encoder', 'Features', 'Part', 'SearchableEncoder', 'encoder_
 
 Features = dict[str, tuple[Tensor, Tensor]]
 """For each task name: the deep feature and the low-level feature, both (N, C, H, W)."""
+Work = tuple[tuple[str, Hashable], ...]
+"""Names and values of arguments."""
 
 
 class Encoder(nn.Module, ABC):
@@ -81,6 +83,13 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, images: Tensor, tasks: Sequence[str], **routing: Any) -> Features:
         """Encode images (N, 3, H, W) for the named tasks, in their order."""
+
+    def work(self, tasks: Sequence[str], **routing: Any) -> Work | None:
+        """Arguments of ``forward`` that, with the tasks, settle which operations a pass runs.
+
+        Passes of equal work can be replayed (``model.cuda_graphs``); None if this one cannot.
+        """
+        return None
 
     @abstractmethod
     def parts(self) -> list[Part]:
@@ -182,6 +191,10 @@ class SearchableEncoder(Encoder):
         What does not depend on alpha may then be computed once.
         """
         return nullcontext()
+
+    def alike(self) -> nn.Module:
+        """What ``same_images`` computes once."""
+        return nn.ModuleList()
 
     @abstractmethod
     def warmup_weights(self) -> Tensor:

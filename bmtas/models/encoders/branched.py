@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bmtas.branching import BranchingTree
 from bmtas.models.backbones import LayeredBackbone, build_backbone
-from bmtas.models.encoders.base import STEM, Encoder, Features, Part
+from bmtas.models.encoders.base import STEM, Encoder, Features, Part, Work
 from bmtas.registry import MODELS
 
 
@@ -71,6 +71,10 @@ class BranchedEncoder(Encoder):
             if index == self.low_level_index:
                 low = current
         return {task: (current[task], low[task]) for task in tasks}
+
+    def work(self, tasks: Sequence[str]) -> Work:
+        """The same for the same tasks."""
+        return ()
 
     def parts(self) -> list[Part]:
         """The stem and every copy of a layer with the group behind it."""

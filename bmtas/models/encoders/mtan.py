@@ -12,7 +12,7 @@ from torchvision.models.resnet import Bottleneck
 
 from bmtas.models.backbones import LayeredBackbone, build_backbone
 from bmtas.models.blocks import activation_layer
-from bmtas.models.encoders.base import STEM, Encoder, Features, Part
+from bmtas.models.encoders.base import STEM, Encoder, Features, Part, Work
 from bmtas.registry import MODELS
 
 VARIANTS = ('full', 'bottleneck')
@@ -110,6 +110,10 @@ class MTANEncoder(Encoder):
         """Mask the stage's output for one task."""
         z = u if carry is None else torch.cat([u, _pool_to(carry, u)], dim=1)
         return self.attention[stage][task](_pool_to(z, p)) * p
+
+    def work(self, tasks: Sequence[str]) -> Work:
+        """The same for the same tasks."""
+        return ()
 
     def parts(self) -> list[Part]:
         """All share the backbone and the carries; each has its attention and context module."""

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from bmtas.models.backbones import LayeredBackbone, build_backbone
-from bmtas.models.encoders.base import STEM, Encoder, Features, Part
+from bmtas.models.encoders.base import STEM, Encoder, Features, Part, Work
 from bmtas.registry import MODELS
 
 
@@ -45,6 +45,10 @@ class SingleTaskEncoder(Encoder):
                     low = x
             features[task] = (x, low)
         return features
+
+    def work(self, tasks: Sequence[str]) -> Work:
+        """The same for the same tasks."""
+        return ()
 
     def parts(self) -> list[Part]:
         """Stem and layers, one task each."""

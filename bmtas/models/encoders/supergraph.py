@@ -13,12 +13,14 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from bmtas.models.backbones import LayeredBackbone, build_backbone, keeps_scale
-from bmtas.models.encoders.base import STEM, Features, Part, SearchableEncoder
+from bmtas.models.encoders.base import STEM, Features, Part, SearchableEncoder, Work
 from bmtas.models.encoders.routing import gumbel_softmax, mix
 from bmtas.registry import MODELS
 
 Outputs = dict[tuple[int, int], Tensor]
 """Of one layer, by the id of the input and the number of the candidate."""
+Needed = tuple[tuple[tuple[int, ...], ...], ...]
+"""Candidates that run, by layer and task."""
 
 
 @MODELS.register_module()
@@ -79,9 +81,14 @@ class SupergraphEncoder(SearchableEncoder):
         shape = (backbone.num_layers, len(self.tasks), self.num_candidates)
         self.alpha = nn.Parameter(torch.zeros(shape))
         self._kept: list[tuple[Tensor, Outputs]] | None = None
+        self._read: tuple[Tensor, int, Needed] | None = None
 
     def forward(
-        self, images: Tensor, tasks: Sequence[str], weights: Tensor | None = None
+        self,
+        images: Tensor,
+        tasks: Sequence[str],
+        weights: Tensor | None = None,
+        needed: Needed | None = None,
     ) -> Features:
         """Encode images for the named tasks.
 
@@ -91,6 +98,8 @@ class SupergraphEncoder(SearchableEncoder):
             weights: (L, T, K) mixing weights for all T tasks, see ``sample_weights`` and
                 ``warmup_weights``; None takes the largest logit of each row. Gradients reach
                 the logits through them.
+            needed: The candidates that run where that is known; reading it off the weights waits
+                for a GPU.
 
         Raises:
             ValueError: Weights of another shape, or a row of zeros.
@@ -98,7 +107,8 @@ class SupergraphEncoder(SearchableEncoder):
         rows = self.task_indices(tasks)
         if weights is None:
             weights = self._one_hot(self.routes())
-        needed = self._needed(weights)
+        if needed is None:
+            needed = self._needed(weights)
         x, first = self._start(images)
         current, low = [x] * len(rows), [x] * len(rows)
         for index, candidates in enumerate(self.layers):
@@ -119,6 +129,10 @@ class SupergraphEncoder(SearchableEncoder):
             yield
         finally:
             self._kept = None
+
+    def alike(self) -> nn.Module:
+        """The stem and the first layer's candidates."""
+        return nn.ModuleList([self.stem, self.layers[0]])
 
     def _start(self, images: Tensor) -> tuple[Tensor, Outputs]:
         """The stem's output and what the first layer has run for it so far."""
@@ -144,19 +158,37 @@ class SupergraphEncoder(SearchableEncoder):
         found = [outputs[id(x), k] for k in needed]
         if len(needed) == 1 and not weights.requires_grad:
             return found[0]
-        return mix(found, weights if len(needed) == len(weights) else weights[list(needed)])
+        if len(needed) < len(weights):
+            # not by an index, which would travel to the GPU
+            weights = torch.stack([weights[k] for k in needed])
+        return mix(found, weights)
 
-    def _needed(self, weights: Tensor) -> list[list[list[int]]]:
+    def work(self, tasks: Sequence[str], weights: Tensor | None = None) -> Work | None:
+        """The candidates of these tasks."""
+        if weights is None:
+            return None
+        needed, rows = self._needed(weights), self.task_indices(tasks)
+        own = tuple(tuple(x if i in rows else () for i, x in enumerate(y)) for y in needed)
+        return (('needed', own),)
+
+    def _needed(self, weights: Tensor) -> Needed:
         """Candidates with a non-zero weight, by layer and task."""
+        # the tasks of an update come in turn with the same weights, and reading waits for a GPU
+        if self._read and self._read[0] is weights and self._read[1] == weights._version:
+            return self._read[2]
         if weights.shape != self.alpha.shape:
             raise ValueError(
                 f'supergraph: weights are {tuple(weights.shape)}, '
                 f'expected (layers, tasks, candidates) = {tuple(self.alpha.shape)}'
             )
         used = (weights.detach() != 0).tolist()
-        needed = [[[k for k, use in enumerate(row) if use] for row in layer] for layer in used]
+        needed = tuple(
+            tuple(tuple(k for k, use in enumerate(row) if use) for row in layer) for layer in used
+        )
         if not all(row for layer in needed for row in layer):
             raise ValueError('supergraph: a task has no candidate with a weight in some layer')
+        if not weights.is_inference() and weights.grad_fn is None:  # which would be kept alive
+            self._read = weights, weights._version, needed
         return needed
 
     def sample_weights(

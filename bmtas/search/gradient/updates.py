@@ -6,8 +6,9 @@ takes one collated batch and returns values to log.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -16,7 +17,10 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
 from bmtas.engine import SmoothedLogs, active_tasks, reported, step_weights, summed_losses
+from bmtas.models import kept_buffers
 from bmtas.search.gradient.resource_loss import ResourceTerm
+
+Turn = AbstractContextManager[None]
 
 
 @contextmanager
@@ -68,11 +72,11 @@ def weight_update(
     """
     names = active_tasks(model.tasks, batch['data_samples'])
     data = model.data_preprocessor(batch, True)
-    values: dict[str, Tensor] = {}
+    values, weights = {}, weights.detach()
     for group in [names] if joint and names else [[name] for name in names]:
         clear_gradients(optimizers)
         wrapper = optimizers['weights']
-        values |= step_weights(model, wrapper, data, group, elasticities, weights=weights.detach())
+        values |= step_weights(model, wrapper, data, group, elasticities, weights=weights)
     clear_gradients(optimizers)
     return reported(values)
 
@@ -120,9 +124,9 @@ def alpha_update(
     mixing = weights.detach().requires_grad_()
     values: dict[str, Tensor] = {}
     clear_gradients(optimizers)
-    with frozen(split_parameters(model)[0]), model.encoder.same_images():
+    with frozen(split_parameters(model)[0]), _same_images(model, mixing) as turn:
         for name in names:
-            with wrapper.optim_context(model):
+            with turn(), wrapper.optim_context(model):
                 total, losses = summed_losses(model, data, tasks=[name], weights=mixing)
             if logs is not None:
                 total = total * logs.factor(name, losses[f'loss_{name}'])
@@ -142,3 +146,20 @@ def alpha_update(
         wrapper.step()
     clear_gradients(optimizers)
     return values
+
+
+@contextmanager
+def _same_images(model: nn.Module, weights: Tensor) -> Iterator[Callable[[], Turn]]:
+    """What is the same for all tasks runs once; gives the context of each task's forward pass.
+
+    A graph cannot hand it on to the next one. There it runs again for every task, and moves its
+    running statistics once all the same.
+    """
+    encoder, captured = model.encoder, model.captured
+    if captured is None or not bool((weights != 0).all()):
+        as_ever = captured.off() if captured else nullcontext()
+        with as_ever, encoder.same_images():
+            yield nullcontext
+        return
+    turns = itertools.count()
+    yield lambda: kept_buffers(encoder.alike()) if next(turns) else nullcontext()

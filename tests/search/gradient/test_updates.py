@@ -56,6 +56,7 @@ class ToyModel(BaseModel):
         super().__init__()
         self.tasks = TASKS
         self.encoder = ToyEncoder()
+        self.captured = None
 
     def forward(self, inputs, data_samples, mode, tasks, weights):
         losses = {}
