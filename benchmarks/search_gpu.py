@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -49,6 +50,7 @@ VARIANTS = {
     'amp, graphs': dict(amp=True, graphs=True),
     'amp, NCHW, graphs': dict(amp=True, channels_last=False, graphs=True),
 }
+CANDIDATES = 5  # one for each of the tasks
 UPDATES = ('warm-up', 'alpha, soft', 'weights, soft', 'alpha, hard', 'weights, hard')
 SINGLE = 'T single nets'
 
@@ -217,37 +219,34 @@ class Separate(nn.Module):
         return tuple(layer(x) for layer in self.layers)
 
 
-def grouped(args: argparse.Namespace) -> Table:
-    """Speed of one grouped layer against K separate ones, summed over the layers."""
-    title = f'one grouped layer for {len(Bench(args).tasks)} candidates, all layers of MobileNetV2'
-    table = Table('way', 'separate ms', 'grouped ms', 'speed', title=title)
+def grouped(args: argparse.Namespace) -> Iterator[tuple[str, float, float]]:
+    """Milliseconds of K separate layers and of one grouped one, summed over the layers, by way."""
     cfg = Config.fromfile(BASES / 'models' / 'mobilenetv2_supergraph.py').model.encoder.backbone
     cfg.weights = None
     backbone = build_backbone(cfg)
-    copies = len(Bench(args).tasks)
-    for amp in (False, True):
-        for layout in (torch.channels_last, torch.contiguous_format):
-            for graphs in (False, True):
-                totals = [0.0, 0.0]
-                x = torch.rand(args.batch, 3, args.size, args.size)
-                with torch.no_grad():
-                    x = backbone.copy_stem()(x)
-                for index in range(backbone.num_layers - 1):  # all but the R-ASPP
-                    layer = backbone.copy_layer(index)
-                    ways = [
-                        Separate(copy.deepcopy(layer) for _ in range(copies)),
-                        Grouped(layer, copies),
-                    ]
-                    for number, module in enumerate(ways):
-                        totals[number] += layer_seconds(module, x, amp, layout, graphs, args)
-                    with torch.no_grad():
-                        x = layer(x)
-                last = layout is torch.channels_last
-                words = ['bfloat16' if amp else 'float32', 'NHWC' if last else 'NCHW']
-                way = ', '.join([*words, *(['graph'] if graphs else [])])
-                shown = [f'{1e3 * total:.1f}' for total in totals]
-                table.add_row(way, *shown, f'{totals[0] / totals[1]:.2f}')
-    return table
+    inputs, x = [], torch.rand(args.batch, 3, args.size, args.size)
+    with torch.no_grad():
+        x = backbone.copy_stem()(x)
+        for index in range(backbone.num_layers - 1):  # all but the R-ASPP
+            inputs.append(x)
+            x = backbone.copy_layer(index)(x)
+    makes = (
+        lambda layer: Separate(copy.deepcopy(layer) for _ in range(CANDIDATES)),
+        lambda layer: Grouped(layer, CANDIDATES),
+    )
+    layouts = dict(NCHW=torch.contiguous_format, NHWC=torch.channels_last)
+    for amp, layout, graphs in itertools.product((False, True), layouts, (False, True)):
+        way = ', '.join(['bfloat16' if amp else 'float32', layout, *(['graph'] if graphs else [])])
+        totals = [
+            sum(
+                layer_seconds(
+                    make(backbone.copy_layer(index)), x, amp, layouts[layout], graphs, args
+                )
+                for index, x in enumerate(inputs)
+            )
+            for make in makes
+        ]
+        yield way, 1e3 * totals[0], 1e3 * totals[1]
 
 
 def layer_seconds(
@@ -295,7 +294,10 @@ def main() -> int:
         console.print('search_gpu.py: torch finds no GPU; search_step.py measures on a CPU')
         return 2
     if args.grouped:
-        console.print(grouped(args))
+        console.print(f'{CANDIDATES} candidates, all layers of MobileNetV2, forward and backward')
+        for way, separate, together in grouped(args):
+            speed = separate / together
+            console.print(f'{way}: {separate:.1f} ms, grouped {together:.1f} ms, speed {speed:.2f}')
         return 0
     found = {}
     for variant in args.variants:

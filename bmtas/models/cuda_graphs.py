@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ class CapturedPasses:
         self._parameters: list[nn.Parameter] = []
         self._buffers: list[Tensor] = []
         self._seen: set[Hashable] = set()
+        self._accumulators: dict[int, Any] = {}
         self._replays: dict[Hashable, Callable[..., tuple[Tensor, ...]]] = {}
         self._pool: Any = None
         self.turn = 0
@@ -100,6 +102,11 @@ class CapturedPasses:
         self, module: nn.Module, given: Sequence[Tensor]
     ) -> Callable[..., tuple[Tensor, ...]]:
         """Raises RuntimeError if something in the pass cannot be captured."""
+        # autograd adds a gradient up on the stream on which it first saw the weight
+        for index, parameter in enumerate(self._parameters):
+            if parameter.requires_grad and index not in self._accumulators:
+                node = parameter.view_as(parameter).grad_fn.next_functions[0][0]
+                self._accumulators[index] = node
         samples = tuple(x.detach().clone().requires_grad_(x.requires_grad) for x in given)
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
@@ -107,6 +114,7 @@ class CapturedPasses:
         try:
             # trial runs must not move statistics and random numbers
             with (
+                _no_garbage(),
                 kept_buffers(self.model),
                 torch.random.fork_rng([given[0].device]),
                 torch.autocast('cuda', precision[1], precision[0], cache_enabled=False),
@@ -117,10 +125,26 @@ class CapturedPasses:
         except RuntimeError as error:
             if 'out of memory' in str(error):
                 raise
+            cause: BaseException = error
+            while cause.__context__ is not None:  # that the capture ended in disorder comes last
+                cause = cause.__context__
             raise RuntimeError(
                 'model.cuda_graphs: a training pass of this model cannot be captured '
-                f'({str(error).splitlines()[0]}); leave cuda_graphs out'
+                f'({str(cause).splitlines()[0]}); leave cuda_graphs out'
             ) from error
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Frees nothing inside: memory of a GPU that is freed during a capture ends the capture."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Pass(nn.Module):

@@ -20,7 +20,8 @@ from bmtas.files import read_json
 @pytest.fixture(scope='module')
 def gpu():
     """Run a program that sees the GPUs; its output."""
-    env = dict(os.environ, PYTHONPATH=f'{ROOT}{os.pathsep}{ROOT / "tests"}')
+    places = [str(ROOT), str(ROOT / 'tests'), *filter(None, [os.environ.get('PYTHONPATH')])]
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join(places))
     if (shown := env.pop('BMTAS_TEST_GPUS')) == 'all':
         del env['CUDA_VISIBLE_DEVICES']
     else:

@@ -167,7 +167,10 @@ def test_a_copy_captures_its_own(calls):
 
 def test_what_cannot_be_captured(calls, monkeypatch):
     def refuse(*_, **__):
-        raise RuntimeError('operation not permitted when stream is capturing\nand so on')
+        try:
+            raise RuntimeError('operation not permitted when stream is capturing\nand so on')
+        finally:
+            raise RuntimeError('operation failed due to a previous error during capture')
 
     monkeypatch.setattr(torch.cuda, 'make_graphed_callables', refuse)
     with pytest.raises(RuntimeError, match=r'not permitted when stream is capturing\); leave'):
