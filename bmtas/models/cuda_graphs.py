@@ -19,6 +19,7 @@ from bmtas.models.encoders.base import Work
 MOST = 64
 """Kinds of passes that are captured; each keeps memory of its own."""
 Logits = dict[str, Tensor]
+Replay = Callable[..., tuple[Tensor, ...]]
 
 
 class CapturedPasses:
@@ -40,8 +41,7 @@ class CapturedPasses:
         self._parameters: list[nn.Parameter] = []
         self._buffers: list[Tensor] = []
         self._seen: set[Hashable] = set()
-        self._accumulators: dict[int, Any] = {}
-        self._replays: dict[Hashable, Callable[..., tuple[Tensor, ...]]] = {}
+        self._replays: dict[Hashable, Replay] = {}
         self._pool: Any = None
         self.turn = 0
         self.enabled = True
@@ -98,16 +98,8 @@ class CapturedPasses:
         state = tuple((x.data_ptr(), x.requires_grad) for x in (*self._parameters, *self._buffers))
         return (shapes, precision, hash(state), *rest)
 
-    def _capture(
-        self, module: nn.Module, given: Sequence[Tensor]
-    ) -> Callable[..., tuple[Tensor, ...]]:
+    def _capture(self, run: _Pass, given: Sequence[Tensor]) -> Replay:
         """Raises RuntimeError if something in the pass cannot be captured."""
-        # autograd adds a gradient up on the stream on which it first saw the weight
-        for index, parameter in enumerate(self._parameters):
-            if parameter.requires_grad and index not in self._accumulators:
-                node = parameter.view_as(parameter).grad_fn.next_functions[0][0]
-                self._accumulators[index] = node
-        samples = tuple(x.detach().clone().requires_grad_(x.requires_grad) for x in given)
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
         precision = torch.is_autocast_enabled('cuda'), torch.get_autocast_dtype('cuda')
@@ -119,8 +111,13 @@ class CapturedPasses:
                 torch.random.fork_rng([given[0].device]),
                 torch.autocast('cuda', precision[1], precision[0], cache_enabled=False),
             ):
-                return torch.cuda.make_graphed_callables(
-                    module, samples, allow_unused_input=True, pool=self._pool
+                trained = run.trained(given)
+                # copies of their own for autograd, which knows a weight by the stream on which it
+                # was seen first; their memory is that of the weights
+                copies = [x.detach().requires_grad_() for x in trained.values()]
+                inputs = [x.detach().clone().requires_grad_(x.requires_grad) for x in given]
+                graph = torch.cuda.make_graphed_callables(
+                    run.function(trained), (*inputs, *copies), pool=self._pool
                 )
         except RuntimeError as error:
             if 'out of memory' in str(error):
@@ -132,6 +129,8 @@ class CapturedPasses:
                 'model.cuda_graphs: a training pass of this model cannot be captured '
                 f'({str(cause).splitlines()[0]}); leave cuda_graphs out'
             ) from error
+        weights = tuple(trained.values())
+        return lambda *given: graph(*given, *weights)
 
 
 @contextmanager
@@ -160,6 +159,25 @@ class _Pass(nn.Module):
     def forward(self, inputs: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
         routing = dict(zip(self.names, given)) | dict(self.work)
         return tuple(self.model.logits(inputs, self.tasks, routing).values())
+
+    def trained(self, given: Sequence[Tensor]) -> dict[str, nn.Parameter]:
+        """The parameters that get a gradient, by name."""
+        candidates = {k: p for k, p in self.named_parameters() if p.requires_grad}
+        if not candidates:
+            return {}
+        total = sum(logits.sum() for logits in self(*given))
+        found = torch.autograd.grad(total, list(candidates.values()), allow_unused=True)
+        return {k: p for (k, p), grad in zip(candidates.items(), found) if grad is not None}
+
+    def function(self, names: Sequence[str]) -> Callable[..., tuple[Tensor, ...]]:
+        """A function of the inputs, and of the parameters of these names behind them."""
+        names, count = list(names), 1 + len(self.names)
+
+        def run(*tensors: Tensor) -> tuple[Tensor, ...]:
+            weights = dict(zip(names, tensors[count:]))
+            return torch.func.functional_call(self, weights, tensors[:count])
+
+        return run
 
 
 class _OneBackward(torch.autograd.Function):

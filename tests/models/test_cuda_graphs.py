@@ -20,16 +20,19 @@ def calls(monkeypatch):
     """A GPU that is none: 'capture' after three trial runs, as torch's, then calls as 'replay'."""
     log = []
 
-    def capture(module, samples, allow_unused_input, pool):
-        trained = [p for p in module.parameters() if p.requires_grad]
+    def capture(function, samples, pool):
         for _ in range(3):
-            total = sum(logits.sum() for logits in module(*samples))
-            torch.autograd.grad(total, trained, allow_unused=allow_unused_input)
+            total = sum(logits.sum() for logits in function(*samples))
+            torch.autograd.grad(total, [x for x in samples if x.requires_grad])
         log.append('capture')
 
         def replay(*given):
             log.append('replay')
-            return module(*given)
+            assert len(given) == len(samples)
+            # weights are where they were, whoever holds them
+            assert all(x.data_ptr() == y.data_ptr() for x, y in zip(given, samples) if y.is_leaf
+                       and isinstance(x, torch.nn.Parameter))  # fmt: skip
+            return function(*given)
 
         return replay
 
