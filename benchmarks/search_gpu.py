@@ -47,6 +47,7 @@ VARIANTS = {
     'amp, NCHW': dict(amp=True, channels_last=False),
     'amp, cudnn.benchmark': dict(amp=True, search_kernels=True),
     'graphs': dict(graphs=True),
+    'NCHW, graphs': dict(channels_last=False, graphs=True),
     'amp, graphs': dict(amp=True, graphs=True),
     'amp, NCHW, graphs': dict(amp=True, channels_last=False, graphs=True),
 }
