@@ -135,3 +135,7 @@ def check_config(cfg: Mapping[str, Any]) -> None:
                 if hook is not None and 'type' not in hook:
                     raise ValueError(f'default_hooks.{name}: {nearest(name, HOOKS)}')
         _walk(value, REGISTRY_OF_KEY.get(key), key)
+    if named.get('model', {}).get('cuda_graphs'):
+        for key in ('compile', 'activation_checkpointing'):
+            if named.get(key):
+                raise ValueError(f'model.cuda_graphs: cannot be combined with {key}; leave one out')

@@ -20,6 +20,7 @@ _MISSING = '(none)'
 _MAY_CHANGE = (
     *('work_dir', 'load_from', 'resume', 'overwrite', 'launcher', 'device', 'env_cfg', 'compile'),
     *('model_wrapper_cfg', 'find_unused_parameters', 'activation_checkpointing', 'custom_imports'),
+    'model.cuda_graphs',
     *('log_processor', 'log_level', 'visualizer', 'experiment_name', 'method', '*tasks.*.draw'),
     *('test_dataloader', 'test_cfg', 'test_evaluator', '*data_root', '*.cache', 'branching.source'),
     *('*_dataloader.num_workers', '*_dataloader.persistent_workers', '*_dataloader.pin_memory'),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -107,10 +108,13 @@ class CapturedPasses:
             # trial runs must not move statistics and random numbers
             with (
                 _no_garbage(),
+                warnings.catch_warnings(),
                 kept_buffers(self.model),
                 torch.random.fork_rng([given[0].device]),
                 torch.autocast('cuda', precision[1], precision[0], cache_enabled=False),
             ):
+                # trial runs and capture have a stream each in torch before 2.14
+                warnings.filterwarnings('ignore', "The AccumulateGrad node's stream")
                 trained = run.trained(given)
                 # copies of their own for autograd, which knows a weight by the stream on which it
                 # was seen first; their memory is that of the weights

@@ -10,7 +10,6 @@ from scipy.optimize import minimize, nnls
 from torch import nn
 
 from bmtas.engine.balancing import Balancer
-from bmtas.models import kept_buffers
 
 pytest.importorskip('torchjd')
 ALL = torch.tensor([True, True])
@@ -285,11 +284,3 @@ def test_missing_library_is_one_line(monkeypatch):
     monkeypatch.setattr(builtins, '__import__', without)
     with pytest.raises(ValueError, match=r'needs the library torchjd; pip install'):
         Balancer(2, 'UW')
-
-
-def test_kept_buffers():
-    net = nn.BatchNorm1d(2)
-    with kept_buffers(net):
-        net(torch.randn(8, 2))
-        assert net.num_batches_tracked == 1
-    assert net.num_batches_tracked == 0 and net.running_mean.tolist() == [0, 0]

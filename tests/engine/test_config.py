@@ -120,6 +120,8 @@ GOOD = f"_base_ = ['{ROOT}/configs/shared/mobilenetv2_shapescenes.py']\n"
         ({'resources.quantity': 'watts'}, "resources.quantity: unknown 'watts'"),
         ({'model.head.low_proj': 0}, 'model.head.low_proj: must be at least 1'),
         ({'custom_imports': 'no_module'}, '--cfg-options custom_imports: .*no_module'),
+        ({'model.cuda_graphs': True, 'compile': True}, 'model.cuda_graphs: .* with compile'),
+        ({'model.cuda_graphs': 'yes'}, 'model.cuda_graphs: must be True or False'),
         ({'train_dataloader.dataset.pipeline.0': 5}, 'pipeline.0 must be a dict, got 5'),
         ({'train_dataloader.dataset.pipeline.x.p': 5}, 'pipeline is a list of .*, give the number'),
     ],

@@ -154,6 +154,9 @@ def test_mistakes_are_named(train_config, run):
         run(train_config, 'b', 'train', wrong)
     wrong = {**balanced('MGDA'), 'optim_wrapper.accumulative_counts': 2}
     wrong['default_hooks.checkpoint.interval'] = 4
+    graphs = {**balanced('MGDA'), 'model.cuda_graphs': True}
+    with pytest.raises(ValueError, match='model.cuda_graphs: must be False with MGDA'):
+        run(train_config, 'graphs', 'train', graphs)
     with pytest.raises(ValueError, match='accumulative_counts: must be 1 with MGDA'):
         run(train_config, 'd', 'train', wrong)
     with pytest.raises(ValueError, match="train_cfg.balancing: must be a dict, got 'UW'"):
