@@ -19,19 +19,21 @@ from bmtas.models.encoders.base import Work
 
 MOST = 64
 """Kinds of passes that are captured; each keeps memory of its own."""
+REMEMBERED = 10_000
+"""Kinds of passes that are recognised."""
 Logits = dict[str, Tensor]
 Replay = Callable[..., tuple[Tensor, ...]]
 
 
 class CapturedPasses:
-    """Forward and backward passes of a model, replayed as graphs from the third of a kind on.
+    """Forward and backward passes of a model, replayed as graphs from the second of a kind on.
 
     A kind is what decides which kernels run on which memory: the tasks, the routing, the shape of
-    the images, what trains, mixed precision. The first pass of a kind runs as ever, the second is
-    captured with ``torch.cuda.make_graphed_callables``. All graphs share one pool of memory, so a
-    pass ends with its only backward pass before the next begins; anything else is an error. Where
-    gradients of earlier passes wait to be added to, the pass runs as ever: a replay would write
-    over them.
+    the images, what trains, mixed precision. The first pass of a kind runs as ever, before the
+    second it is captured with ``torch.cuda.make_graphed_callables``. All graphs share one pool of
+    memory, so a pass ends with its only backward pass before the next begins; anything else is an
+    error. Where gradients of earlier passes wait to be added to, the pass runs as ever: a replay
+    would write over them.
 
     Args:
         model: Whose ``logits`` are captured; its parameters stay the same objects.
@@ -41,7 +43,7 @@ class CapturedPasses:
         self.model = model
         self._parameters: list[nn.Parameter] = []
         self._buffers: list[Tensor] = []
-        self._seen: set[Hashable] = set()
+        self._seen: set[int] = set()
         self._replays: dict[Hashable, Replay] = {}
         self._pool: Any = None
         self.turn = 0
@@ -76,8 +78,7 @@ class CapturedPasses:
         given = (inputs, *(routing[name] for name in names))
         kind = self._kind(given, tuple(tasks), names, work)
         if kind not in self._replays:
-            if kind not in self._seen or len(self._replays) == MOST:
-                self._seen.add(kind)
+            if not self._seen_before(kind) or len(self._replays) == MOST:
                 return None
             self._replays[kind] = self._capture(_Pass(self.model, tasks, names, work), given)
             if len(self._replays) == MOST:
@@ -88,6 +89,15 @@ class CapturedPasses:
                 )
         self.turn += 1
         return dict(zip(tasks, _OneBackward.apply(self, *self._replays[kind](*given))))
+
+    def _seen_before(self, kind: Hashable) -> bool:
+        """Straight-through samples bring new kinds for ever: few are remembered, by their hash."""
+        number = hash(kind)
+        before = number in self._seen
+        if len(self._seen) == REMEMBERED:
+            self._seen.clear()
+        self._seen.add(number)
+        return before
 
     def _capturable(self, inputs: Tensor) -> bool:
         return inputs.is_cuda and torch.is_grad_enabled()

@@ -162,6 +162,18 @@ def test_kinds_are_limited_and_this_is_said(calls, monkeypatch, caplog):
     assert calls == ['capture', 'replay'] and len(said) == 1 and '1 kinds' in said[0]
 
 
+def test_kinds_that_never_come_again_are_forgotten(calls, monkeypatch):
+    monkeypatch.setattr(cuda_graphs, 'REMEMBERED', 2)
+    model = build(cuda_graphs=True)
+    for task in ('sal', 'depth', 'normals', 'semseg'):
+        train(model, 1, [task])
+        assert len(model.captured._seen) <= 2
+    train(model, 1, ['sal'])
+    assert calls == []
+    train(model, 1, ['sal'])
+    assert calls == ['capture', 'replay']
+
+
 def test_a_copy_captures_its_own(calls):
     model = build(cuda_graphs=True)
     train(model, 2)
