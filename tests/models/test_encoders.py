@@ -310,6 +310,26 @@ def test_same_images_run_the_stem_and_the_first_layer_once(backbone, images):
     assert not torch.equal(again, encoder(images, ['a'], weights=weights)['a'][0])
 
 
+def test_weights_that_change_in_place_are_read_again(backbone, images):
+    encoder = randomise(SupergraphEncoder(backbone, TASKS)).eval()
+    weights = one_hot(draw_routes(0))
+    with torch.no_grad():
+        encoder(images, TASKS, weights=weights)
+        weights.copy_(one_hot(draw_routes(1)))
+        found = encoder(images, TASKS, weights=weights)
+        assert_equal(found, encoder(images, TASKS, weights=weights.clone()))
+
+
+def test_work_is_what_the_named_tasks_run(backbone):
+    encoder = SupergraphEncoder(backbone, TASKS)
+    soft, hard = torch.full((encoder.num_layers, 3, 3), 1 / 3), encoder.warmup_weights()
+    assert encoder.work(['a']) is None
+    ((name, needed),) = encoder.work(['b'], weights=hard)
+    assert name == 'needed' and needed == (((), (1,), ()),) * encoder.num_layers
+    ((_, needed),) = encoder.work(['a', 'c'], weights=soft)
+    assert needed == (((0, 1, 2), (), (0, 1, 2)),) * encoder.num_layers
+
+
 def test_gumbel_softmax_frequencies():
     from bmtas.models.encoders.routing import gumbel_softmax
 
