@@ -79,7 +79,6 @@ class Bench:
         self.args, self.amp, self.graphs = args, amp, graphs
         self.layout = channels_last
         self.tasks = build_tasks(Config.fromfile(BASES / 'datasets' / 'pascal.py').tasks)
-        self.names = [task.name for task in self.tasks]
         batch = random_batch(self.tasks, args.size, args.batch)
         batch['inputs'] = torch.stack(batch['inputs'])
         self.batch = batch
@@ -147,7 +146,7 @@ def measure(args: argparse.Namespace, variant: str) -> tuple[dict[str, float], f
     before = torch.cuda.memory_reserved()
     steps = bench.search()
     torch.cuda.reset_peak_memory_stats()
-    for _ in range(3):  # the third of a kind is the first replay
+    for _ in range(3):  # the second of a kind is captured
         steps['weights, soft']()
     peak = torch.cuda.max_memory_reserved() - before
     steps[SINGLE] = bench.single()

@@ -141,7 +141,7 @@ class CapturedPasses:
                 cause = cause.__context__
             raise RuntimeError(
                 'model.cuda_graphs: a training pass of this model cannot be captured '
-                f'({str(cause).splitlines()[0]}); leave cuda_graphs out'
+                f'({str(cause).strip().partition(chr(10))[0]}); leave cuda_graphs out'
             ) from error
         weights = tuple(trained.values())
         return lambda *given: graph(*given, *weights)
