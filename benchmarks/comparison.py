@@ -3,16 +3,13 @@
     python benchmarks/comparison.py --jobs 2
 
 One folder per seed and method under work_dirs/comparison; what is finished is skipped, so that the
-script can be stopped and started again. BMTAS searches at two values of lambda; the trees of the
-other strategies get the cost of the tree that it found with the same seed, those with the suffix _1
-that of bmtas_1, those with _2 that of bmtas_2. Strategies that draw at random are run several times
-for each seed, in folders named by the seed of the draw.
+script can be stopped and started again. All strategies get the same budget; the permuted tree is
+that of BMTAS. All networks and searches minimise log losses, the scale of Delta_m.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -25,7 +22,9 @@ from bmtas.files import write_json
 
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = Path('configs/comparison')
-LAMBDAS = {'bmtas_1': 60.0, 'bmtas_2': 15.0}
+BUDGET = '0.15G'
+"""Between the shared (0.083) and the separate network (0.198)."""
+ONE_SCALE = 'train_cfg.log_losses=True'
 KEEP_RATIOS = {'routed_50': 0.5, 'routed_75': 0.75}
 
 
@@ -39,9 +38,8 @@ def _train(
     tree: Path | None = None,
 ) -> list[Sequence[str]]:
     """Commands that train one network and test it against the single-task networks' folder."""
-    method = out.parent.name if out.name.startswith('seed') else out.name
-    cfg_options = ['--cfg-options', f'method={method}', f'randomness.seed={seed}']
-    cfg_options.append(f'train_cfg.max_iters={iters}')
+    cfg_options = ['--cfg-options', f'method={out.name}', f'randomness.seed={seed}']
+    cfg_options += [f'train_cfg.max_iters={iters}', ONE_SCALE]
     common = [str(CONFIGS / f'{config}.py'), '--work-dir', str(out)]
     train = ['train', *common, '--resume', *(['--branching', str(tree)] if tree else [])]
     test = ['test', *common, str(out / f'iter_{iters}.pth'), '--losses']
@@ -50,23 +48,22 @@ def _train(
     return [[*train, *cfg_options, *options], [*test, *cfg_options, *options]]
 
 
-def _cost(branching: Path) -> int:
-    return int(json.loads(branching.read_text())['cost'])
-
-
-def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
-    """All jobs of one seed, in an order that a single worker could follow."""
+def jobs_of_seed(root: Path, seed: int, iters: int, budget: str = BUDGET) -> list[Job]:
+    """All jobs of one seed: what others need, the trees, then other ways of sharing."""
     jobs: list[Job] = []
+    here = root / f'seed{seed}'
+    single = here / 'single' / f'iter_{iters}.pth'
+    shared = here / 'shared' / f'iter_{iters}.pth'
 
-    def add(name: str, commands: Callable[[Path], list[Sequence[str]]], after: Sequence[str] = ()):
-        out = root / f'seed{seed}' / name
+    def add(name: str, commands: Callable[[Path], list[Sequence[str]]], *after: str) -> None:
+        out = here / name
         jobs.append(
             Job(
                 f'{seed}/{name}',
                 out,
                 lambda: [[*PROGRAM, *command] for command in commands(out)],
                 (out / 'results.json').is_file,
-                tuple(after),
+                tuple(f'{seed}/{other}' for other in after),
             )
         )
 
@@ -76,68 +73,40 @@ def jobs_of_seed(root: Path, seed: int, iters: int, draws: int) -> list[Job]:
     def found(config: str, out: Path, *options: str) -> list[Sequence[str]]:
         """Search and train."""
         search = ['search', str(CONFIGS / f'{config}.py'), '--work-dir', str(out / 'search')]
-        search += ['--cfg-options', f'randomness.seed={seed}', *options]
+        search += ['--budget', budget, '--resume', '--cfg-options', f'randomness.seed={seed}']
         done = tree(out).is_file()
         train = _train('branched', out, seed, iters, here / 'single', tree=tree(out))
-        return [*([] if done else [search]), *train]
+        return [*([] if done else [[*search, *options]]), *train]
 
     def trained(config: str, out: Path, *options: str) -> list[Sequence[str]]:
         """Train a network that needs no search."""
         return _train(config, out, seed, iters, here / 'single', *options)
 
-    def other_trees(name: str, reference: Path, suffix: str) -> None:
-        """Trees of the other strategies at the cost of the reference's."""
-        after = [f'{seed}/{name}']
+    def searched(name: str, *options: str, after: Sequence[str] = (), config: str = '') -> None:
+        add(name, lambda out: found(config or name, out, *options), 'single', *after)
 
-        def at_cost(method: str, *options: str) -> Callable[[Path], list[Sequence[str]]]:
-            return lambda out: found(method, out, f'budget={_cost(reference)}', *options)
-
-        add(f'vanilla{suffix}', at_cost('vanilla'), after)
-        for index in range(draws):
-            draw = draws * seed + index
-            options = (f'search.branching={reference}', f'search.index={index}')
-            options += (f'search.count={draws}', f'search.seed={seed}')
-            add(
-                f'permutation{suffix}/seed{draw}',
-                lambda out, o=options: found('permutation', out, *o),
-                after,
-            )
-            add(f'random{suffix}/seed{draw}', at_cost('random', f'search.seed={draw}'), after)
-        images = (f'search.checkpoint={shared}', 'search.num_images=300')
-        add(f'fafs{suffix}', at_cost('fafs', *images), [*after, f'{seed}/shared'])
-        images = (f'search.checkpoint={single}', 'search.num_images=150')
-        add(
-            f'bmn{suffix}',
-            lambda out, i=images: found(
-                'bmn', out, f'budget={round(_cost(reference) * 1.001)}', *i
-            ),
-            [*after, f'{seed}/single'],
-        )
-
-    here = root / f'seed{seed}'
-    single = here / 'single' / f'iter_{iters}.pth'
-    shared = here / 'shared' / f'iter_{iters}.pth'
-    need_single = [f'{seed}/single']
     add('single', lambda out: trained('single', out))
-    add('shared', lambda out: trained('shared', out), need_single)
-    for name, weight in LAMBDAS.items():
-        add(
-            name,
-            lambda out, w=weight: found('search', out, f'search.resource_loss.weight={w}'),
-            need_single,
-        )
-    for name in LAMBDAS:
-        other_trees(name, tree(here / name), name.removeprefix('bmtas'))
+    add('shared', lambda out: trained('shared', out), 'single')
+    lam = ('search.resource_loss.follow=True', 'search.resource_loss.weight=1')
+    searched('bmtas', 'search.log_losses=True', *lam, config='search')
+    drawn = f'search.seed={seed}'
+    rows = (drawn, f'train_cfg.max_iters={iters}', ONE_SCALE)
+    searched('surrogate', *rows)
+    searched('best_of_random', *rows)
+    searched('random', drawn)
+    images = (f'search.checkpoint={shared}', 'search.num_images=300')
+    searched('fafs', *images, after=['shared'])
+    searched('bmn', f'search.checkpoint={single}', 'search.num_images=150')
+    searched('vanilla')
+    reference = f'search.branching={tree(here / "bmtas")}'
+    searched('permutation', reference, drawn, 'search.count=1', after=['bmtas'])
+    init = f'model.encoder.init_from={single}'
     for name in ('cross_stitch', 'nddr'):
-        add(
-            name,
-            lambda out, n=name: trained(n, out, f'model.encoder.init_from={single}'),
-            need_single,
-        )
-    add('mtan', lambda out: trained('mtan', out), need_single)
+        add(name, lambda out, n=name: trained(n, out, init), 'single')
+    add('mtan', lambda out: trained('mtan', out), 'single')
     for name, keep in KEEP_RATIOS.items():
         masks = (f'model.encoder.keep_ratio={keep}', f'model.encoder.seed={seed}')
-        add(name, lambda out, m=masks: trained('routed', out, *m), need_single)
+        add(name, lambda out, m=masks: trained('routed', out, *m), 'single')
     return jobs
 
 
@@ -145,18 +114,19 @@ def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--root', type=Path, default=Path('work_dirs/comparison'))
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3])
     parser.add_argument('--iters', type=int, default=600, help='updates of every training')
     parser.add_argument('--jobs', type=int, default=2, help='runs side by side')
-    parser.add_argument(
-        '--draws', type=int, default=2, help='permuted and random trees for each seed'
-    )
+    parser.add_argument('--budget', default=BUDGET, help='of every tree')
     parser.add_argument('--only', nargs='+', help='names of jobs, e.g. 0/single')
+    parser.add_argument('--methods', nargs='+', help='of all seeds, e.g. single shared')
     args = parser.parse_args()
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     os.chdir(REPO)
     root = args.root
-    jobs = [job for seed in args.seeds for job in jobs_of_seed(root, seed, args.iters, args.draws)]
+    jobs = [job for seed in args.seeds for job in jobs_of_seed(root, seed, args.iters, args.budget)]
+    if args.methods:
+        jobs = [job for job in jobs if job.folder.name in args.methods]
     if args.only:
         unknown = sorted(set(args.only) - {job.name for job in jobs})
         if unknown:
