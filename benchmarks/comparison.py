@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bmtas.engine.executors import PROGRAM, Job, Processes
 from bmtas.engine.jobs import run_jobs
-from bmtas.files import write_json
+from bmtas.files import write_json, write_text
 
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = Path('configs/comparison')
@@ -110,6 +110,16 @@ def jobs_of_seed(root: Path, seed: int, iters: int, budget: str = BUDGET) -> lis
     return jobs
 
 
+def keep(root: Path, folder: Path) -> None:
+    """Copy what is small of every finished run: scores, time, tree, without paths of a machine."""
+    for results in sorted(root.glob('seed*/*/results.json')):
+        for name in ('results.json', 'time.json', 'search/branching.json', 'search/search.json'):
+            source = results.parent / name
+            if source.is_file():
+                text = source.read_text().replace(f'{root.absolute()}/', '').replace(f'{root}/', '')
+                write_text(folder / source.relative_to(root), text)
+
+
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -120,7 +130,12 @@ def main() -> None:
     parser.add_argument('--budget', default=BUDGET, help='of every tree')
     parser.add_argument('--only', nargs='+', help='names of jobs, e.g. 0/single')
     parser.add_argument('--methods', nargs='+', help='of all seeds, e.g. single shared')
+    parser.add_argument(
+        '--keep', type=Path, metavar='DIR', help='copy the scores and trees of what is finished'
+    )
     args = parser.parse_args()
+    if args.keep:
+        return keep(args.root, args.keep)
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     os.chdir(REPO)
     root = args.root

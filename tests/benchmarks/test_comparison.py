@@ -1,19 +1,19 @@
-"""benchmarks/comparison.py asks for runs that the tools accept, in an order that works."""
+"""benchmarks/comparison.py asks for runs that the tools accept; the page shows what came out."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from bmtas.apis import compare
 from bmtas.cli import search, test, train
 from bmtas.engine.config import load_config
 from bmtas.engine.executors import PROGRAM
 
 REPO = Path(__file__).resolve().parents[2]
-METHODS = {'single', 'shared', 'cross_stitch', 'nddr', 'mtan', 'routed_50', 'routed_75'}
-TREES = ('bmtas', 'vanilla', 'permutation', 'random', 'fafs', 'bmn')
-METHODS |= {f'{name}_{budget}' for name in TREES for budget in (1, 2)}
-COSTS = {'bmtas_1': 100000000, 'bmtas_2': 123456789}
+RUNS = REPO / 'benchmarks' / 'comparison_runs'
+TREES = {'bmtas', 'surrogate', 'best_of_random', 'random', 'permutation', 'fafs', 'bmn', 'vanilla'}
+METHODS = TREES | {'single', 'shared', 'cross_stitch', 'nddr', 'mtan', 'routed_50', 'routed_75'}
 
 
 @pytest.fixture
@@ -23,24 +23,14 @@ def script(load_script):
 
 @pytest.fixture
 def jobs(script, tmp_path):
-    """Jobs of two seeds whose searches are done."""
-    jobs = [job for seed in (0, 1) for job in script.jobs_of_seed(tmp_path, seed, 10, 2)]
-    for seed in (0, 1):
-        for name, cost in COSTS.items():
-            folder = tmp_path / f'seed{seed}' / name / 'search'
-            folder.mkdir(parents=True)
-            (folder / 'branching.json').write_text(json.dumps(dict(cost=cost)))
-    return jobs
+    """Jobs of two seeds, nothing of them done."""
+    return [job for seed in (0, 1) for job in script.jobs_of_seed(tmp_path, seed, 10)]
 
 
-def test_every_method_once_for_each_seed_and_draw(jobs, script, tmp_path):
+def test_every_method_once_for_each_seed(jobs, tmp_path):
     folders = [job.folder.relative_to(tmp_path).parts for job in jobs]
-    assert len(set(folders)) == len(folders)
-    for seed in ('seed0', 'seed1'):
-        assert {parts[1] for parts in folders if parts[0] == seed} == METHODS
-    for method in ('permutation_1', 'permutation_2', 'random_1', 'random_2'):
-        draws = [parts[2] for parts in folders if parts[1] == method]
-        assert draws == ['seed0', 'seed1', 'seed2', 'seed3']
+    assert len(folders) == 2 * len(METHODS)
+    assert set(folders) == {(seed, name) for seed in ('seed0', 'seed1') for name in METHODS}
 
 
 def test_requirements_stand_before(jobs):
@@ -50,57 +40,54 @@ def test_requirements_stand_before(jobs):
         seen.add(job.name)
 
 
-def test_tools_and_configs_accept_every_command(jobs):
-    tools = dict(search=search, train=train, test=test)
-    read = set()
+def test_tools_and_configs_accept_every_command(jobs, script):
+    tools, strategies = dict(search=search, train=train, test=test), set()
     for job in jobs:
         commands = [command[len(PROGRAM) :] for command in job.commands()]
-        assert [name for name, *_ in commands][-2:] == ['train', 'test']
+        names = [name for name, *_ in commands]
+        assert names == [*(['search'] if job.folder.name in TREES else []), 'train', 'test']
         for name, *argv in commands:
             args = tools[name].parse_args(argv)
             assert Path(args.work_dir).is_relative_to(job.folder)
             assert args.cfg_options['randomness.seed'] == int(job.name[0])
-            if args.config not in read:  # one reading tells whether it knows the options
-                read.add(args.config)
-                load_config(REPO / args.config, args.cfg_options, None, args.work_dir)
+            if job.name.startswith('0/'):  # one seed's reading tells whether it knows the options
+                cfg = load_config(REPO / args.config, args.cfg_options, None, args.work_dir)
+                if name == 'search':
+                    assert args.budget == script.BUDGET
+                    strategies.add(cfg.search.type)
+                else:
+                    assert cfg.train_cfg.log_losses and cfg.train_cfg.max_iters == 10
+    assert len(strategies) == len(TREES)
 
 
-def test_trees_cost_what_the_search_found(jobs):
-    options = {job.name: job.commands()[0] for job in jobs}
-    assert 'budget=123456789' in options['1/vanilla_2']
-    assert 'budget=100000000' in options['1/random_1/seed2']
-    assert 'budget=123456789' in options['0/fafs_2']
-    # a thousandth more: fractions of a unit
-    assert 'budget=123580246' in options['0/bmn_2']
-    (branching,) = (o for o in options['0/permutation_1/seed1'] if 'branching' in o)
-    assert branching.endswith('seed0/bmtas_1/search/branching.json')
-
-
-def test_rows_and_marks_of_the_docs(load_script, tmp_path):
-    """Every method has a row, by rising cost; what is marked is better than all that is cheaper."""
-    script = load_script('comparison_plot')
-    points, front = script.points_of((REPO / 'docs' / 'comparison.md').read_text())
-    assert {point['name'] for point in points} == METHODS
-    costs = [point['cost'] for point in points]
-    assert costs == sorted(costs)
-    expected = [
-        p['name']
-        for p in points
-        if all(q['delta_m'] < p['delta_m'] for q in points if q is not p and q['cost'] <= p['cost'])
-    ]
-    assert front == expected
-    script.main([str(REPO / 'docs' / 'comparison.md'), str(tmp_path / 'x.png')])
-    assert (tmp_path / 'x.png').stat().st_size > 5000
-    with pytest.raises(ValueError, match='no table'):
-        script.points_of('| a | b |')
-
-
-def test_cells_hold_a_mean_and_maybe_a_deviation(load_script):
-    script = load_script('comparison_plot')
-    page = '| method | runs | GMAdds | Delta_m (%) |\n|-|-|-|-|\n'
-    page += '| a | 2 | 0.5 ± 0.1 | -1.5 ± 2.0 * |\n| b | 1 | 0.6 | -2.00 |\n'
-    points, front = script.points_of(page)
-    assert front == ['a'] and points[1]['delta_m_std'] is None
-    assert points[0] == dict(
-        name='a', method='a', cost=0.5, cost_std=0.1, delta_m=-1.5, delta_m_std=2.0
+def test_surrogate_and_best_of_n_train_as_many_trees_for_as_long(script):
+    surrogate, bar = (
+        load_config(REPO / 'configs' / 'comparison' / f'{name}.py').search
+        for name in ('surrogate', 'best_of_random')
     )
+    assert surrogate.count + surrogate.rounds * surrogate.batch == bar.count
+    assert surrogate.length == bar.length
+
+
+def test_what_is_kept_names_no_folder_of_the_machine(script, tmp_path):
+    run = tmp_path / 'runs' / 'seed0' / 'bmtas'
+    (run / 'search').mkdir(parents=True)
+    found = dict(checkpoint=f'{run}/iter_10.pth', scores=dict(depth=0.5))
+    (run / 'results.json').write_text(json.dumps(found))
+    (run / 'search' / 'branching.json').write_text('{}')
+    (run / 'iter_10.pth').write_text('weights')
+    script.keep(tmp_path / 'runs', tmp_path / 'kept')
+    kept = {path.relative_to(tmp_path / 'kept').as_posix() for path in tmp_path.glob('kept/**/*.*')}
+    assert kept == {'seed0/bmtas/results.json', 'seed0/bmtas/search/branching.json'}
+    (results,) = tmp_path.glob('kept/*/*/results.json')
+    assert json.loads(results.read_text()) == dict(
+        checkpoint='seed0/bmtas/iter_10.pth', scores=dict(depth=0.5)
+    )
+
+
+def test_the_page_shows_the_runs():
+    page = (REPO / 'docs' / 'comparison.md').read_text()
+    rows = [[c.strip() for c in line.split('|')] for line in page.splitlines() if line[:1] == '|']
+    for line in compare([str(RUNS)]).splitlines():
+        cells = [cell.strip() for cell in line.split('|')]
+        assert set(line) <= set('|- ') or cells in rows, line
