@@ -125,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--root', type=Path, default=Path('work_dirs/comparison'))
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3])
-    parser.add_argument('--iters', type=int, default=600, help='updates of every training')
+    parser.add_argument('--iters', type=int, default=400, help='updates of every training')
     parser.add_argument('--jobs', type=int, default=2, help='runs side by side')
     parser.add_argument('--budget', default=BUDGET, help='of every tree')
     parser.add_argument('--only', nargs='+', help='names of jobs, e.g. 0/single')
