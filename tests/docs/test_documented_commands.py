@@ -50,6 +50,8 @@ def tiny(cfg):
     search = cfg.get('search') or {}
     if search.get('type') == 'GradientSearch':
         search.update(warmup_updates=1, weight_updates=1, alpha_phase=1, weight_phase=1)
+    elif search.get('type') == 'SurrogateSearch':
+        search.update(count=8, rounds=0)
     if (cfg.get('train_cfg') or {}).get('max_iters'):
         cfg.train_cfg.update(max_iters=2, val_interval=2)
     model = cfg.get('model') or {}
