@@ -87,7 +87,7 @@ def jobs_of_seed(root: Path, seed: int, iters: int, budget: str = BUDGET) -> lis
 
     add('single', lambda out: trained('single', out))
     add('shared', lambda out: trained('shared', out), 'single')
-    lam = ('search.resource_loss.follow=True', 'search.resource_loss.weight=1')
+    lam = ('search.resource_loss.follow=True', 'search.resource_loss.weight=0.2')
     searched('bmtas', 'search.log_losses=True', *lam, config='search')
     drawn = f'search.seed={seed}'
     rows = (drawn, f'train_cfg.max_iters={iters}', ONE_SCALE)
