@@ -1,8 +1,8 @@
 """Ways of sharing computation on one plot: gain against relative cost, each by its own baseline.
 
     python benchmarks/four_ways.py --out docs/images/four_ways.png \\
-        'branching=docs/comparison.md:shared;fafs_1;bmtas_1;fafs_2;bmtas_2' \\
-        'task routing=docs/comparison.md:routed_50;routed_75' \\
+        'branching=docs/earlier_comparison.md:shared;fafs_1;bmtas_1;fafs_2;bmtas_2' \\
+        'task routing=docs/earlier_comparison.md:routed_50;routed_75' \\
         'computation sharing=benchmarks/sharing_results.json:sparse5;rank8;rank8 rows50' \\
         'network codes=docs/ncp.md:joint, mean;joint, worst'
 
