@@ -16,9 +16,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+from scipy import stats
+
 from bmtas.engine.executors import PROGRAM, Job, Processes
 from bmtas.engine.jobs import run_jobs
-from bmtas.files import write_json, write_text
+from bmtas.evaluation import delta_m
+from bmtas.files import read_json, write_json, write_text
+from bmtas.resources import markdown
 
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = Path('configs/comparison')
@@ -120,6 +125,36 @@ def keep(root: Path, folder: Path) -> None:
                 write_text(folder / source.relative_to(root), text)
 
 
+def differences(root: Path, method: str) -> str:
+    """Delta_m of a method less that of each other one, seed by seed: mean, 95 % interval, seeds.
+
+    Delta_m is against the mean of the single-task networks; the interval is Student's.
+    """
+    runs: dict[str, dict[str, dict]] = {}
+    for path in root.glob('seed*/*/results.json'):
+        results = read_json(path, 'results')
+        runs.setdefault(path.parent.name, {})[path.parent.parent.name] = results
+    single = [results['scores'] for results in runs['single'].values()]
+    base = {task: np.mean([scores[task] for scores in single]) for task in single[0]}
+    gains = {
+        name: {
+            seed: delta_m(results['scores'], base, results['higher_is_better'])
+            for seed, results in found.items()
+        }
+        for name, found in runs.items()
+    }
+    rows = []
+    for name in sorted(gains, key=lambda n: float(np.mean(list(gains[n].values())))):
+        seeds = sorted(gains[name].keys() & gains[method].keys())
+        if name == method or len(seeds) < 2:
+            continue
+        less = np.array([gains[method][seed] - gains[name][seed] for seed in seeds])
+        half = stats.t.ppf(0.975, len(less) - 1) * less.std(ddof=1) / np.sqrt(len(less))
+        cells = [f'{less.mean():+.2f}', f'[{less.mean() - half:+.2f}, {less.mean() + half:+.2f}]']
+        rows.append([name, *cells, ' '.join(f'{value:+.1f}' for value in less)])
+    return markdown(['less that of', f'Delta_m of {method}', '95 %', 'seed by seed'], rows)
+
+
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -133,7 +168,12 @@ def main() -> None:
     parser.add_argument(
         '--keep', type=Path, metavar='DIR', help='copy the scores and trees of what is finished'
     )
+    parser.add_argument(
+        '--differences', metavar='METHOD', help='print its Delta_m less that of the others'
+    )
     args = parser.parse_args()
+    if args.differences:
+        return print(differences(args.root, args.differences))
     if args.keep:
         return keep(args.root, args.keep)
     os.environ.setdefault('OMP_NUM_THREADS', '1')

@@ -91,3 +91,18 @@ def test_the_page_shows_the_runs():
     for line in compare([str(RUNS)]).splitlines():
         cells = [cell.strip() for cell in line.split('|')]
         assert set(line) <= set('|- ') or cells in rows, line
+
+
+def test_differences_are_those_of_the_same_seed(script, tmp_path):
+    """+2 and +3 points: 2.5, and Student's 12.706 standard errors of 0.5 to either side."""
+    for seed, (first, second) in enumerate([(61.0, 60.0), (71.5, 70.0)]):
+        for name, value in (('single', 50.0), ('a', first), ('b', second)):
+            folder = tmp_path / f'seed{seed}' / name
+            folder.mkdir(parents=True)
+            found = dict(scores=dict(x=value), higher_is_better=dict(x=True))
+            (folder / 'results.json').write_text(json.dumps(found))
+    rows = {
+        line.split('|')[1].strip(): line for line in script.differences(tmp_path, 'a').split('\n')
+    }
+    assert '+2.50' in rows['b'] and '[-3.85, +8.85]' in rows['b'] and '+2.0 +3.0' in rows['b']
+    assert 'a' not in rows
