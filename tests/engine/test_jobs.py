@@ -141,9 +141,10 @@ def test_an_interrupt_ends_the_running_jobs(make, tmp_path):
 
 
 SCHEDULER = """
-import sys
+import signal, sys
 from pathlib import Path
 from bmtas.engine import Job, make_executor, run_jobs
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, which ignores it
 folder = Path(sys.argv[1])
 job = Job('a', folder, lambda: [[sys.executable, '-c', sys.argv[2]]], lambda: False)
 run_jobs([job], make_executor(2))

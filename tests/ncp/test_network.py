@@ -190,8 +190,8 @@ def test_forward_follows_the_description(size):
         found = network(image)
         expected = Functional(network.code, network.state_dict())(image)
     assert [tuple(b.shape[-2:]) for b in found] == branch_sizes(size)[3:]
-    for ours, theirs in zip(found, expected):
-        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    for ours, theirs in zip(found, expected):  # how sums are ordered depends on the processor
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
 def test_heads_fuse_at_their_resolution():
