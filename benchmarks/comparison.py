@@ -1,10 +1,10 @@
 """Run every method of docs/comparison.md through the tools, on the same data and schedule.
 
-    python benchmarks/comparison.py --jobs 2
+    python benchmarks/comparison.py --jobs 2 [--network mobilenetv2]
 
-One folder per seed and method under work_dirs/comparison; what is finished is skipped, so that the
-script can be stopped and started again. All strategies get the same budget; the permuted tree is
-that of BMTAS. All networks and searches minimise log losses, the scale of Delta_m.
+One folder per seed and method under work_dirs/comparison/NETWORK; what is finished is skipped, so
+that the script can be stopped and started again. All strategies get the same budget; the permuted
+tree is that of BMTAS. All networks and searches minimise log losses, the scale of Delta_m.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,37 +27,65 @@ from bmtas.files import read_json, write_json, write_text
 from bmtas.resources import markdown
 
 REPO = Path(__file__).resolve().parents[1]
-CONFIGS = Path('configs/comparison')
-BUDGET = '0.15G'
-"""Between the shared (0.083) and the separate network (0.198)."""
 ONE_SCALE = 'train_cfg.log_losses=True'
 KEEP_RATIOS = {'routed_50': 0.5, 'routed_75': 0.75}
 
 
+@dataclass(frozen=True)
+class Setting:
+    """One comparison.
+
+    Args:
+        config: Path of the config of a method, for ``format``.
+        budget: Between the shared and the separate network, in the middle.
+        iters: Updates of every training.
+        lam: Where lambda of BMTAS starts before it follows the budget.
+        relu: Activation of the encoders of soft sharing.
+        seeds: What is run where nothing else is asked for.
+    """
+
+    config: str
+    budget: str
+    iters: int
+    lam: float
+    relu: str
+    seeds: Sequence[int]
+
+    def of(self, method: str) -> str:
+        """The config of a method, as the tools take it."""
+        return self.config.format(method)
+
+
+SETTINGS = {
+    'conv4': Setting('configs/{}/conv4_shapescenes.py', '6.5M', 300, 100, 'relu', range(8)),
+    'mobilenetv2': Setting('configs/comparison/{}.py', '0.15G', 400, 0.2, 'relu6', range(4)),
+}
+
+
 def _train(
+    setting: Setting,
     config: str,
     out: Path,
     seed: int,
-    iters: int,
     single: Path,
     *options: str,
     tree: Path | None = None,
 ) -> list[Sequence[str]]:
     """Commands that train one network and test it against the single-task networks' folder."""
     cfg_options = ['--cfg-options', f'method={out.name}', f'randomness.seed={seed}']
-    cfg_options += [f'train_cfg.max_iters={iters}', ONE_SCALE]
-    common = [str(CONFIGS / f'{config}.py'), '--work-dir', str(out)]
+    cfg_options += [f'train_cfg.max_iters={setting.iters}', ONE_SCALE]
+    common = [setting.of(config), '--work-dir', str(out)]
     train = ['train', *common, '--resume', *(['--branching', str(tree)] if tree else [])]
-    test = ['test', *common, str(out / f'iter_{iters}.pth'), '--losses']
-    if config != 'single':
+    test = ['test', *common, str(out / f'iter_{setting.iters}.pth'), '--losses']
+    if out.name != 'single':
         test += ['--baseline', str(single / 'results.json')]
     return [[*train, *cfg_options, *options], [*test, *cfg_options, *options]]
 
 
-def jobs_of_seed(root: Path, seed: int, iters: int, budget: str = BUDGET) -> list[Job]:
+def jobs_of_seed(root: Path, seed: int, setting: Setting) -> list[Job]:
     """All jobs of one seed: what others need, the trees, then other ways of sharing."""
     jobs: list[Job] = []
-    here = root / f'seed{seed}'
+    here, iters = root / f'seed{seed}', setting.iters
     single = here / 'single' / f'iter_{iters}.pth'
     shared = here / 'shared' / f'iter_{iters}.pth'
 
@@ -77,23 +106,27 @@ def jobs_of_seed(root: Path, seed: int, iters: int, budget: str = BUDGET) -> lis
 
     def found(config: str, out: Path, *options: str) -> list[Sequence[str]]:
         """Search and train."""
-        search = ['search', str(CONFIGS / f'{config}.py'), '--work-dir', str(out / 'search')]
-        search += ['--budget', budget, '--resume', '--cfg-options', f'randomness.seed={seed}']
+        search = ['search', setting.of(config), '--work-dir', str(out / 'search'), '--resume']
+        search += ['--budget', setting.budget, '--cfg-options', f'randomness.seed={seed}']
         done = tree(out).is_file()
-        train = _train('branched', out, seed, iters, here / 'single', tree=tree(out))
+        train = _train(setting, 'branched', out, seed, here / 'single', tree=tree(out))
         return [*([] if done else [[*search, *options]]), *train]
 
     def trained(config: str, out: Path, *options: str) -> list[Sequence[str]]:
         """Train a network that needs no search."""
-        return _train(config, out, seed, iters, here / 'single', *options)
+        return _train(setting, config, out, seed, here / 'single', *options)
 
     def searched(name: str, *options: str, after: Sequence[str] = (), config: str = '') -> None:
         add(name, lambda out: found(config or name, out, *options), 'single', *after)
 
+    def soft(name: str, encoder: str, *options: str, after: Sequence[str] = ()) -> None:
+        kind = f'model.encoder.type={encoder}'
+        add(name, lambda out: trained('single', out, kind, *options), 'single', *after)
+
     add('single', lambda out: trained('single', out))
     add('shared', lambda out: trained('shared', out), 'single')
-    lam = ('search.resource_loss.follow=True', 'search.resource_loss.weight=0.2')
-    searched('bmtas', 'search.log_losses=True', *lam, config='search')
+    lam = ('search.resource_loss.follow=True', f'search.resource_loss.weight={setting.lam}')
+    searched('bmtas', 'search.log_losses=True', *lam)
     drawn = f'search.seed={seed}'
     rows = (drawn, f'train_cfg.max_iters={iters}', ONE_SCALE)
     searched('surrogate', *rows)
@@ -105,13 +138,14 @@ def jobs_of_seed(root: Path, seed: int, iters: int, budget: str = BUDGET) -> lis
     searched('vanilla')
     reference = f'search.branching={tree(here / "bmtas")}'
     searched('permutation', reference, drawn, 'search.count=1', after=['bmtas'])
-    init = f'model.encoder.init_from={single}'
-    for name in ('cross_stitch', 'nddr'):
-        add(name, lambda out, n=name: trained(n, out, init), 'single')
-    add('mtan', lambda out: trained('mtan', out), 'single')
+    init, relu = f'model.encoder.init_from={single}', f'model.encoder.activation={setting.relu}'
+    soft('cross_stitch', 'CrossStitchEncoder', init)
+    soft('nddr', 'NDDREncoder', init, relu)
+    soft('mtan', 'MTANEncoder', 'model.encoder.separable=True', relu)
     for name, keep in KEEP_RATIOS.items():
         masks = (f'model.encoder.keep_ratio={keep}', f'model.encoder.seed={seed}')
-        add(name, lambda out, m=masks: trained('routed', out, *m), 'single')
+        plug_in = 'custom_imports.imports=bmtas.task_routing'
+        soft(name, 'RoutedEncoder', plug_in, 'model.encoder.kept_only=True', *masks)
     return jobs
 
 
@@ -158,11 +192,10 @@ def differences(root: Path, method: str) -> str:
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--root', type=Path, default=Path('work_dirs/comparison'))
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2, 3])
-    parser.add_argument('--iters', type=int, default=400, help='updates of every training')
+    parser.add_argument('--network', choices=SETTINGS, default='conv4')
+    parser.add_argument('--root', type=Path, help='work_dirs/comparison/NETWORK by default')
+    parser.add_argument('--seeds', type=int, nargs='+', help='by default those of the page')
     parser.add_argument('--jobs', type=int, default=2, help='runs side by side')
-    parser.add_argument('--budget', default=BUDGET, help='of every tree')
     parser.add_argument('--only', nargs='+', help='names of jobs, e.g. 0/single')
     parser.add_argument('--methods', nargs='+', help='of all seeds, e.g. single shared')
     parser.add_argument(
@@ -172,14 +205,16 @@ def main() -> None:
         '--differences', metavar='METHOD', help='print its Delta_m less that of the others'
     )
     args = parser.parse_args()
+    setting = SETTINGS[args.network]
+    root = args.root or Path('work_dirs/comparison') / args.network
     if args.differences:
-        return print(differences(args.root, args.differences))
+        return print(differences(root, args.differences))
     if args.keep:
-        return keep(args.root, args.keep)
+        return keep(root, args.keep)
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     os.chdir(REPO)
-    root = args.root
-    jobs = [job for seed in args.seeds for job in jobs_of_seed(root, seed, args.iters, args.budget)]
+    seeds = args.seeds or setting.seeds
+    jobs = [job for seed in seeds for job in jobs_of_seed(root, seed, setting)]
     if args.methods:
         jobs = [job for job in jobs if job.folder.name in args.methods]
     if args.only:

@@ -43,8 +43,9 @@ def _environment(
     mp_cfg: Mapping | None = None,
     dist_cfg: Mapping | None = None,
     resource_limit: Count = 4096,
+    num_threads: Count | None = None,
 ) -> None:
-    """The keys of ``env_cfg``."""
+    """The keys of ``env_cfg``: mmengine's, and the threads of torch's operators on a CPU."""
 
 
 def _resources(

@@ -77,10 +77,22 @@ class Executor(Protocol):
         """Start a job."""
 
 
-def job_environment() -> dict[str, str]:
-    """Variables of a command: this copy of the package comes first."""
+def job_environment(beside: int = 1) -> dict[str, str]:
+    """Variables of a command: this copy of the package comes first.
+
+    Args:
+        beside: How many such commands run side by side. Where nobody has said how many threads each
+            of them has, they share the cores; a team of threads that waits for a core spins.
+    """
     path = [str(Path(bmtas.__file__).parents[1]), os.environ.get('PYTHONPATH', '')]
-    return dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, path)))
+    threads = {} if beside == 1 else {'OMP_NUM_THREADS': str(max(1, available_cores() // beside))}
+    return {**threads, **os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, path))}
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    affinity = getattr(os, 'sched_getaffinity', None)  # not on macOS
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def signal_or_code(code: int) -> int:
@@ -93,7 +105,7 @@ class _Process:
 
     handed_over = False
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, beside: int = 1) -> None:
         self.cpu_s: float | None = None
         script = job.script()
         with open(make_folder(job.folder) / job.log, 'a') as log:
@@ -106,7 +118,7 @@ class _Process:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=job_environment(),
+                env=job_environment(beside),
                 start_new_session=True,
             )
 
@@ -160,7 +172,7 @@ class Processes:
     slots: int = 1
 
     def start(self, job: Job) -> Running:
-        return _Process(job)
+        return _Process(job, self.slots)
 
 
 def make_executor(jobs: int = 1, executor: str = 'processes', template: str | None = None) -> Any:

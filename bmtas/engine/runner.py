@@ -89,7 +89,6 @@ class MultiTaskRunner(Runner):
     _loaded_meta: Mapping[str, Any] = {}
 
     set_randomness = _names_key('set_randomness', 'randomness')
-    setup_env = _names_key('setup_env', 'env_cfg')
     build_log_processor = _names_key('build_log_processor', 'log_processor')
     build_visualizer = _names_key('build_visualizer', 'visualizer')
     build_model = _names_key('build_model', 'model')
@@ -98,6 +97,13 @@ class MultiTaskRunner(Runner):
     register_default_hooks = _names_key('register_default_hooks', 'default_hooks')
     register_custom_hooks = _names_key('register_custom_hooks', 'custom_hooks')
     _maybe_compile = _names_key('_maybe_compile', 'compile')
+
+    def setup_env(self, env_cfg: Mapping[str, Any]) -> None:
+        """mmengine's environment, and ``num_threads``."""
+        with building(self.cfg, 'env_cfg'):
+            super().setup_env(env_cfg)
+        if env_cfg.get('num_threads') is not None:
+            torch.set_num_threads(env_cfg['num_threads'])
 
     def build_train_loop(self, loop: Any) -> Any:
         """mmengine's loop, with ``loop_arguments``."""

@@ -21,15 +21,17 @@ def conv_norm_act(
     in_channels: int,
     out_channels: int,
     kernel_size: int,
+    stride: int = 1,
     dilation: int = 1,
     groups: int = 1,
     activation: str = 'relu',
 ) -> nn.Sequential:
-    """Convolution without bias that keeps the size, batch norm, activation."""
+    """Convolution without bias, padded so that stride 1 keeps the size, batch norm, activation."""
     block = Conv2dNormActivation(
         in_channels,
         out_channels,
         kernel_size,
+        stride,
         groups=groups,
         dilation=dilation,
         activation_layer=lambda inplace: activation_layer(activation),

@@ -39,6 +39,19 @@ Side = Annotated[int, Range(32, 1024)]
 LENGTHS = dict(train=2000, val=200, test=400)
 
 
+_KEPT: dict[str, dict[int, dict[str, Any]]] = {}
+KEPT_DATASETS = 4
+"""Data sets whose rendered scenes stay in memory for the next equal one, the oldest goes first."""
+
+
+def _kept(key: str) -> dict[int, dict[str, Any]]:
+    """The rendered scenes of a data set, by index."""
+    scenes = _KEPT[key] = _KEPT.pop(key, {})
+    while len(_KEPT) > KEPT_DATASETS:
+        del _KEPT[next(iter(_KEPT))]
+    return scenes
+
+
 @DATASETS.register_module()
 class ShapeScenes(MultiTaskDataset):
     """Rooms with things and jointed figures, rendered on the fly, every label exact.
@@ -65,7 +78,7 @@ class ShapeScenes(MultiTaskDataset):
         antialias: Rays per pixel side on borders of surfaces, 1 switches it off. Labels are never
             smoothed.
         shadow_samples: Points of the lamp that are tested; 1 gives hard shadows.
-        cache: Keep rendered scenes in memory, per process.
+        cache: Keep rendered scenes in memory, per process; equal data sets share them.
         clip: Frames of each scene, in which camera and the thing in front move; index i is frame
             i % clip of scene i // clip, frame 0 the scene as it is without clips.
         motion: Strength of the movement; 0 gives equal frames.
@@ -116,7 +129,8 @@ class ShapeScenes(MultiTaskDataset):
         self.parts_without_figure = parts_without_figure
         self.antialias, self.shadow_samples = antialias, shadow_samples
         self.clip, self.motion, self.neighbours = clip, motion, tuple(neighbours)
-        self._cache: dict[int, dict[str, Any]] | None = {} if cache else None
+        given.update(labels=tuple(self.labels), length=self.length, size=self.size)
+        self._cache = _kept(repr(given)) if cache else None
 
     def __len__(self) -> int:
         return self.length * self.clip

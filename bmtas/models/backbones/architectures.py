@@ -13,12 +13,13 @@ from torchvision.models import get_model, list_models
 from torchvision.models.vgg import cfgs, make_layers
 
 from bmtas.files import nearest
+from bmtas.models.backbones.conv4 import Conv4
 
 # torchvision's letters for the depths
 _VGG = {'vgg11': 'A', 'vgg13': 'B', 'vgg16': 'D', 'vgg19': 'E'}
 
 
-_OWN: dict[str, Callable[[], nn.Module]] = {}
+_OWN: dict[str, Callable[[], nn.Module]] = {'conv4': Conv4}
 
 
 def register_architecture(name: str, make: Callable[[], nn.Module]) -> None:

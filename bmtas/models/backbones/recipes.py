@@ -128,6 +128,11 @@ def _swin(model: nn.Module) -> Recipe:
     return Recipe(('features.0',), _stages(model), ASPP, pixels_last)
 
 
+def _conv4(model: nn.Module) -> Recipe:
+    blocks = [name for name, _ in model.named_children() if name != 'stem']
+    return Recipe(('stem',), tuple((name,) for name in blocks), RASPP)
+
+
 def _densenet(model: nn.Module) -> Recipe:
     stem, layers, between = [], [], ()
     for name, child in model.features.named_children():
@@ -196,4 +201,5 @@ _FAMILIES = {
     ('efficientnet',): _efficientnet,
     ('regnet',): _regnet,
     ('vgg',): _vgg,
+    ('conv4',): _conv4,
 }

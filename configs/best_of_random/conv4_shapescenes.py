@@ -1,0 +1,4 @@
+# The bar for every search: the best on held-out images of as many random trees.
+_base_ = '../branched/conv4_shapescenes.py'
+search = dict(type='BestOfRandom', count=24)
+budget = '6.5M'
