@@ -17,7 +17,7 @@ $(STAMP): setup.py pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(PY) -m bmtas demo --overwrite
+	$(PY) -m bmtas demo --overwrite
 
 docs: $(STAMP)
 	$(PY) -m pip install -q -e ".[docs]"

@@ -6,3 +6,4 @@ _base_ = [
 ]
 # teams of threads cost more than they bring for operators this small
 env_cfg = dict(num_threads=1)
+default_hooks = dict(checkpoint=dict(interval=300))

@@ -2,3 +2,5 @@
 _base_ = '../branched/conv4_shapescenes.py'
 search = dict(type='SurrogateSearch')
 budget = '6.5M'
+# a line for each training
+default_hooks = dict(logger=dict(interval=300))

@@ -123,6 +123,7 @@ TOGETHER = {
     'evaluation/test_digest.py': 'engine/log_processor engine/results',
     'faults/test_damaged_labels.py': 'kinds/values',
     'kinds/test_category.py': 'evaluation/category',
+    'models/backbones/test_conv4.py': 'models/heads/pixel_shuffle',
     'models/backbones/test_layered.py': 'models/backbones/architectures models/backbones/dilation',
     'models/backbones/test_recipes.py': 'models/blocks',
     'models/backbones/test_vit.py': 'models/backbones/vit_weights models/heads/convnext',

@@ -9,6 +9,7 @@ from bmtas.apis import compare
 from bmtas.cli import search, test, train
 from bmtas.engine.config import load_config
 from bmtas.engine.executors import PROGRAM
+from bmtas.registry import STRATEGIES
 
 REPO = Path(__file__).resolve().parents[2]
 RUNS = REPO / 'benchmarks' / 'comparison_runs'
@@ -21,10 +22,15 @@ def script(load_script):
     return load_script('comparison')
 
 
+@pytest.fixture(params=['conv4', 'mobilenetv2'])
+def setting(script, request):
+    return script.SETTINGS[request.param]
+
+
 @pytest.fixture
-def jobs(script, tmp_path):
+def jobs(script, setting, tmp_path):
     """Jobs of two seeds, nothing of them done."""
-    return [job for seed in (0, 1) for job in script.jobs_of_seed(tmp_path, seed, 10)]
+    return [job for seed in (0, 1) for job in script.jobs_of_seed(tmp_path, seed, setting)]
 
 
 def test_every_method_once_for_each_seed(jobs, tmp_path):
@@ -40,7 +46,7 @@ def test_requirements_stand_before(jobs):
         seen.add(job.name)
 
 
-def test_tools_and_configs_accept_every_command(jobs, script):
+def test_tools_and_configs_accept_every_command(jobs, setting):
     tools, strategies = dict(search=search, train=train, test=test), set()
     for job in jobs:
         commands = [command[len(PROGRAM) :] for command in job.commands()]
@@ -53,16 +59,17 @@ def test_tools_and_configs_accept_every_command(jobs, script):
             if job.name.startswith('0/'):  # one seed's reading tells whether it knows the options
                 cfg = load_config(REPO / args.config, args.cfg_options, None, args.work_dir)
                 if name == 'search':
-                    assert args.budget == script.BUDGET
+                    assert args.budget == setting.budget
                     strategies.add(cfg.search.type)
                 else:
-                    assert cfg.train_cfg.log_losses and cfg.train_cfg.max_iters == 10
+                    assert cfg.train_cfg.log_losses
+                    assert cfg.train_cfg.max_iters == setting.iters
     assert len(strategies) == len(TREES)
 
 
-def test_surrogate_and_best_of_n_train_as_many_trees_for_as_long(script):
+def test_surrogate_and_best_of_n_train_as_many_trees_for_as_long(setting):
     surrogate, bar = (
-        load_config(REPO / 'configs' / 'comparison' / f'{name}.py').search
+        STRATEGIES.build(load_config(REPO / setting.of(name)).search)
         for name in ('surrogate', 'best_of_random')
     )
     assert surrogate.count + surrogate.rounds * surrogate.batch == bar.count
@@ -85,10 +92,11 @@ def test_what_is_kept_names_no_folder_of_the_machine(script, tmp_path):
     )
 
 
-def test_the_page_shows_the_runs():
+@pytest.mark.parametrize('network', ['conv4', 'mobilenetv2'])
+def test_the_page_shows_the_runs(network):
     page = (REPO / 'docs' / 'comparison.md').read_text()
     rows = [[c.strip() for c in line.split('|')] for line in page.splitlines() if line[:1] == '|']
-    for line in compare([str(RUNS)]).splitlines():
+    for line in compare([str(RUNS / network)]).splitlines():
         cells = [cell.strip() for cell in line.split('|')]
         assert set(line) <= set('|- ') or cells in rows, line
 

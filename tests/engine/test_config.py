@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
-from bmtas.engine.build import use_autocast
+from bmtas.engine.build import build_runner, use_autocast
 from bmtas.engine.config import load_config
 from bmtas.engine.train import run_training
 from bmtas.registry import MODELS
@@ -253,6 +254,16 @@ def test_amp_replaces_no_other_wrapper(tmp_path):
         use_autocast(cfg)
 
 
+def test_threads_of_a_run(tmp_path):
+    before = torch.get_num_threads()
+    cfg = load_config('shared/conv4_shapescenes', {'env_cfg.num_threads': 3}, None, tmp_path)
+    try:
+        build_runner(cfg, 'train')
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_training_refuses_the_config_of_a_search():
-    with pytest.raises(ValueError, match='demo/search.py: is the config of a search'):
-        run_training(load_config(ROOT / 'configs/demo/search.py'))
+    with pytest.raises(ValueError, match='conv4_shapescenes.py: is the config of a search'):
+        run_training(load_config(ROOT / 'configs/bmtas/conv4_shapescenes.py'))

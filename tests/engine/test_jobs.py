@@ -38,6 +38,20 @@ def order(tmp_path):
     return path.read_text().split() if path.is_file() else []
 
 
+@pytest.mark.parametrize(
+    'slots, given, expected', [(1, None, None), (2, None, '3'), (7, None, '1'), (2, '5', '5')]
+)
+def test_jobs_side_by_side_share_the_cores(make, tmp_path, monkeypatch, slots, given, expected):
+    monkeypatch.setattr('bmtas.engine.executors.available_cores', lambda: 6)
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    if given:
+        monkeypatch.setenv('OMP_NUM_THREADS', given)
+    said = tmp_path / 'said'
+    code = f'import os; open({str(said)!r}, "w").write(str(os.environ.get("OMP_NUM_THREADS")))'
+    run_jobs([make('a', code=code)], Processes(slots), print, 0.01)
+    assert said.read_text() == str(expected)
+
+
 def test_order_failures_and_what_is_finished(make, tmp_path):
     (tmp_path / 'old.done').touch()
     bad = make('bad', code='import sys; print("error: no luck", file=sys.stderr); sys.exit(2)')

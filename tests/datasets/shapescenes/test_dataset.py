@@ -39,6 +39,21 @@ def test_the_cache_hands_out_copies():
     assert_equal(dataset.load(0), clean)
 
 
+def test_equal_data_sets_render_a_scene_once(monkeypatch):
+    rendered = []
+    render = ShapeScenes._render
+    monkeypatch.setattr(
+        ShapeScenes, '_render', lambda self, i: rendered.append(i) or render(self, i)
+    )
+    options = dict(length=3, seed=77, cache=True)
+    first = ShapeScenes(**options).load(1)
+    assert_equal(ShapeScenes(**options).load(1), first)
+    assert rendered == [1]
+    for other in (dict(seed=78), dict(size=32), dict(split='val'), dict(labels=['depth'])):
+        ShapeScenes(**{**options, **other}).load(1)
+    assert rendered == [1] * 5
+
+
 def test_sizes_show_the_same_view():
     # the centre of a pixel of 64 is the centre of the middle one of 3 x 3 pixels of 192
     for index in range(4):
