@@ -116,12 +116,12 @@ class BMNSearch(Strategy):
         )
         score = 'mean dissimilarity of tasks that share'
         front = Front.of(found, context.table, score, lengths)
-        tree = front.trees[front.best(budget)]
+        result = context.result(front.trees[front.best(budget)], front)
         path = context.work_dir / PICTURES / 'affinity.png'
-        draw_affinity(affinity, context.names, named, path, tree)
+        draw_affinity(affinity, context.names, named, path, result.tree)
         context.log(f'affinities beside the tree in {path}')
-        context.log(f'best tree within {budget:,.0f}: {context.describe(tree)}')
-        return context.result(tree, front)
+        context.log(f'best tree within {budget:,.0f}: {context.describe(result.tree)}')
+        return result
 
     def measure(self, context: SearchContext, layers: Sequence[int]) -> np.ndarray:
         """Affinity of the tasks after the given layers, (D, T, T)."""

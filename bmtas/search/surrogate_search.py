@@ -129,8 +129,6 @@ class SurrogateSearch(Strategy):
             tree = race(place, surrogate, self.race, weights)
         names = [context.table.layer_names[end] for end in ends]
         share = pair_certainty(surrogate, costs, budget, seed=self.seed)
-        path = context.work_dir / PICTURES / 'pairs.png'
-        draw_affinity(share, context.names, names, path, tree, 'share of draws that share')
         report = dict(
             spent=spent(rows.known(), rows.length),
             left_out_rank=rank,
@@ -146,6 +144,8 @@ class SurrogateSearch(Strategy):
             _deviations(surrogate, found, index),
         )
         result = context.result(tree, front)
+        path = context.work_dir / PICTURES / 'pairs.png'
+        draw_affinity(share, context.names, names, path, result.tree, 'share of draws that share')
         return SearchResult(result.tree, result.cost, front, report)
 
     def _check_number(self, design: Sequence[Row], rows: Rows) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from bmtas.branching import BranchingTree, tree_front
 from bmtas.branching.clustering import canonical
 from bmtas.branching.partitions import all_partitions
 from bmtas.registry import STRATEGIES
-from bmtas.search import SearchContext
+from bmtas.search import SearchContext, bmn_search
 from bmtas.search.bmn import (
     GroupScores,
     dissimilarity,
@@ -207,7 +208,9 @@ def test_strategy_groups_identical_networks(make_context, make_checkpoint, with_
     separate = BranchingTree.separate(18, context.names).cost(context.table)
     options = dict(type='BMNSearch', num_images=6, block=4)
     strategy = STRATEGIES.build(dict(options, checkpoint=checkpoint))
-    result = strategy.run(with_budget(context, separate))
+    with mock.patch.object(bmn_search, 'draw_affinity', wraps=bmn_search.draw_affinity) as draw:
+        result = strategy.run(with_budget(context, separate))
+    assert draw.call_args.args[-1].layers == tuple(context.table.layer_names)
     tree, front = result.tree, result.front
     content = json.loads((context.work_dir / 'affinity.json').read_text())
     affinity = np.array(content['affinity'])
