@@ -57,7 +57,7 @@ class Setting:
 
 
 SETTINGS = {
-    'conv4': Setting('configs/{}/conv4_shapescenes.py', '6.5M', 300, 100, 'relu', range(8)),
+    'conv4': Setting('configs/{}/conv4_shapescenes.py', '6.5M', 300, 0.2, 'relu', range(8)),
     'mobilenetv2': Setting('configs/comparison/{}.py', '0.15G', 400, 0.2, 'relu6', range(4)),
 }
 

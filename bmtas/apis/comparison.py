@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -54,8 +55,9 @@ def comparison_table(entries: Sequence[Entry], cost: str = 'madds') -> str:
     if cost == 'madds_effective':
         more.append('latency_ms')  # what is effective on paper stands beside what was measured
     titles = [_title(line) for line in lines]
-    costs = [COSTS[key][0] for key in ('madds', 'params', *more)]
-    header = ['method', 'runs', *costs, *titles, 'Delta_m (%)']
+    keys = ('madds', 'params', *more)
+    header = ['method', 'runs', *(COSTS[key][0] for key in keys), *titles, 'Delta_m (%)']
+    digits = {key: _digits(entries, key) for key in keys}
     rows = []
     for entry in entries:
         scores = [Value.of([line.value(run['scores']) for run in entry.runs]) for line in lines]
@@ -65,7 +67,7 @@ def comparison_table(entries: Sequence[Entry], cost: str = 'madds') -> str:
             [
                 entry.name,
                 str(len(entry.runs)),
-                *(_cell(entry, key) for key in ('madds', 'params', *more)),
+                *(_cell(entry, key, digits[key]) for key in keys),
                 *('-' if s is None else s.text(4 if abs(s.mean) < 1 else 2) for s in scores),
                 '-' if gain is None else gain.text() + mark,
             ]
@@ -80,10 +82,19 @@ def _title(line: Line) -> str:
     return f'{line.label} {arrow}' if extreme else f'{line.label} {line.score} {arrow}'
 
 
-def _cell(entry: Entry, key: str) -> str:
-    if key == 'latency_ms' and not all(key in run for run in entry.runs):
-        return '-'
-    return entry.value(key).text(3, COSTS[key][1])
+def _known(entry: Entry, key: str) -> bool:
+    return key != 'latency_ms' or all(key in run for run in entry.runs)
+
+
+def _digits(entries: Sequence[Entry], key: str) -> int:
+    """Decimals of a column: three, and two significant digits of its smallest value."""
+    means = [entry.value(key).mean / COSTS[key][1] for entry in entries if _known(entry, key)]
+    least = min((mean for mean in means if mean > 0), default=1.0)
+    return max(3, 1 - math.floor(math.log10(least)))
+
+
+def _cell(entry: Entry, key: str, digits: int) -> str:
+    return entry.value(key).text(digits, COSTS[key][1]) if _known(entry, key) else '-'
 
 
 def compare(work_dirs: Iterable[str], baseline: str | Path | None = None) -> str:

@@ -76,6 +76,15 @@ def test_table_and_csv(runs):
     assert rows[0]['delta_m_std'] == '' and float(rows[0]['delta_m_mean']) == -5
 
 
+def test_costs_of_small_networks_keep_two_digits(runs, tmp_path):
+    """10,000 MAdds are 0.00001 GMAdds, 3,000 are 0.000003, whose second digit is the seventh."""
+    table = comparison_table(read_entries([str(runs)])[0])
+    assert '| 0.0000030 ' in table and '| 0.0000050 ± 0.0000014 ' in table
+    write(tmp_path / 'large' / 'seed0', 'single', 50.0, 20.0, 83 * 10**6)
+    table = comparison_table(read_entries([str(tmp_path / 'large')])[0])
+    assert '| 0.083 ' in table
+
+
 def test_named_folders_and_given_baseline(runs):
     arguments = [f'ours={runs}/bmtas', f'{runs}/shared']
     entries, _ = read_entries(arguments, baseline=runs / 'shared' / 'seed0' / 'results.json')
