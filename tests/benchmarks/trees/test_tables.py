@@ -11,7 +11,14 @@ RESULTS = ROOT / 'benchmarks' / 'trees' / 'results'
 
 @pytest.mark.parametrize(
     'names',
-    [('others_easy', 'others_hard'), ('noisy',), ('five',), ('planted_all',), ('shapescenes',)],
+    [
+        ('others_easy', 'others_hard'),
+        ('others_noisy', 'others_five'),
+        ('noisy',),
+        ('five',),
+        ('planted_all',),
+        ('shapescenes',),
+    ],
 )
 def test_the_page_shows_the_committed_results(names):
     from tables import markdown
