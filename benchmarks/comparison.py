@@ -4,7 +4,7 @@
 
 One folder per seed and method under work_dirs/comparison/NETWORK; what is finished is skipped, so
 that the script can be stopped and started again. All strategies get the same budget; the permuted
-tree is that of BMTAS. All networks and searches minimise log losses, the scale of Delta_m.
+tree is that of the surrogate. All networks and searches minimise log losses, the scale of Delta_m.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Setting:
 
 
 SETTINGS = {
-    'conv4': Setting('configs/{}/conv4_shapescenes.py', '6.5M', 300, 0.2, 'relu', range(8)),
+    'conv4': Setting('configs/{}/conv4_shapescenes.py', '6.5M', 300, 0.2, 'relu', range(5)),
     'mobilenetv2': Setting('configs/comparison/{}.py', '0.15G', 400, 0.2, 'relu6', range(4)),
 }
 
@@ -136,8 +136,8 @@ def jobs_of_seed(root: Path, seed: int, setting: Setting) -> list[Job]:
     searched('fafs', *images, after=['shared'])
     searched('bmn', f'search.checkpoint={single}', 'search.num_images=150')
     searched('vanilla')
-    reference = f'search.branching={tree(here / "bmtas")}'
-    searched('permutation', reference, drawn, 'search.count=1', after=['bmtas'])
+    reference = f'search.branching={tree(here / "surrogate")}'
+    searched('permutation', reference, drawn, 'search.count=1', after=['surrogate'])
     init, relu = f'model.encoder.init_from={single}', f'model.encoder.activation={setting.relu}'
     soft('cross_stitch', 'CrossStitchEncoder', init)
     soft('nddr', 'NDDREncoder', init, relu)
