@@ -133,9 +133,10 @@ def jobs_of_seed(root: Path, seed: int, setting: Setting) -> list[Job]:
     searched('best_of_random', *rows)
     searched('random', drawn)
     images = (f'search.checkpoint={shared}', 'search.num_images=300')
-    searched('fafs', *images, after=['shared'])
+    within = 'search.rule=at_most'
+    searched('fafs', *images, within, after=['shared'])
     searched('bmn', f'search.checkpoint={single}', 'search.num_images=150')
-    searched('vanilla')
+    searched('vanilla', within)
     reference = f'search.branching={tree(here / "surrogate")}'
     searched('permutation', reference, drawn, 'search.count=1', after=['surrogate'])
     init, relu = f'model.encoder.init_from={single}', f'model.encoder.activation={setting.relu}'

@@ -29,7 +29,7 @@ class FAFSSearch(Strategy):
 
     Reads a trained Shared network (the config's encoder with all layers shared), lists the
     distinct trees of a sweep over alpha with their costs (``sweep.json``), keeps the affinity
-    (``affinity.json``) and returns the tree whose cost is nearest to the budget.
+    (``affinity.json``) and returns one of them by its cost.
 
     Args:
         checkpoint: Checkpoint of the Shared network; or
@@ -42,6 +42,7 @@ class FAFSSearch(Strategy):
         split: Images to look at, without augmentation; never the test split.
         num_images: How many of them, all by default.
         seed: Of the choice of images.
+        rule: The cost is 'nearest' to the budget, which may be above it, or the nearest 'at_most'.
     """
 
     def __init__(
@@ -54,12 +55,13 @@ class FAFSSearch(Strategy):
         split: Literal['train', 'val'] = 'train',
         num_images: Count | None = None,
         seed: Natural = 0,
+        rule: Literal['nearest', 'at_most'] = 'nearest',
     ) -> None:
         if (checkpoint is None) == (affinity is None):
             raise ValueError('search: FAFSSearch needs either checkpoint or affinity')
         self.checkpoint, self.affinity = checkpoint, affinity
         self.alphas, self.branch_cost, self.difficulty = alphas, branch_cost, difficulty
-        self.split, self.num_images, self.seed = split, num_images, seed
+        self.split, self.num_images, self.seed, self.rule = split, num_images, seed, rule
 
     def run(self, context: SearchContext) -> SearchResult:
         """Measure the affinity, sweep alpha, choose a tree; few costs can be reached."""
@@ -80,7 +82,9 @@ class FAFSSearch(Strategy):
         context.log(f'{len(found)} distinct trees between alpha 0 and {last:g}:')
         for alpha, tree in found:
             context.log(f'  alpha {alpha:<10.4g} {context.describe(tree)}')
-        alpha, tree = min(found, key=lambda item: abs(item[1].cost(context.table) - budget))
+        # of alpha 0, the Shared network, which every budget allows, is always there
+        allowed = [i for i in found if self.rule == 'nearest' or i[1].cost(context.table) <= budget]
+        alpha, tree = min(allowed, key=lambda item: abs(item[1].cost(context.table) - budget))
         context.log(
             f'nearest to the budget of {budget:,.0f}: alpha {alpha:.4g}, {context.describe(tree)}'
         )

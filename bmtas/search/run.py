@@ -166,6 +166,9 @@ def _write(context: SearchContext, result: SearchResult) -> None:
     report = {'own': own, **result.report}  # of the search itself, whatever is decoded later
     write_json(folder / SUMMARY, dict(content, budget=context.budget, report=report))
     context.log(f'the tree that was found:\n{describe(result.tree, table)}')
+    if context.budget is not None and result.cost > context.budget:
+        over = 100 * (result.cost / context.budget - 1)
+        context.log(f'warning: it costs {over:.1f} % more than the budget')
     context.log(f'written: {", ".join(map(str, written))}')
 
 

@@ -5,5 +5,6 @@ search = dict(
     checkpoint='work_dirs/shared/conv4_shapescenes/iter_300.pth',
     # a thresholded edge map says little about one image
     difficulty=dict(edge='loss'),
+    rule='at_most',
 )
 budget = '6.5M'

@@ -204,6 +204,13 @@ def test_strategy(make_context, make_checkpoint, with_budget):
     affinity = str(context.work_dir / 'affinity.json')
     again = STRATEGIES.build(dict(type='FAFSSearch', affinity=affinity, branch_cost='resource'))
     assert again.run(with_budget(context, shared)).tree == BranchingTree.shared(18, context.names)
+    # a budget just below a tree: the nearest costs more, the one within is the next cheaper
+    below = with_budget(context, sorted(costs)[2] - 1)
+    chosen = {}
+    for rule in ('nearest', 'at_most'):
+        strategy = STRATEGIES.build(dict(type='FAFSSearch', affinity=affinity, rule=rule))
+        chosen[rule] = strategy.run(below).tree.cost(context.table)
+    assert chosen == dict(nearest=sorted(costs)[2], at_most=sorted(costs)[1])
 
 
 def test_faulty_options(make_context, make_checkpoint, tmp_path, with_budget):

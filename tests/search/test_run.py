@@ -18,8 +18,8 @@ class CountedSearch(Strategy):
 
     runs = 0
 
-    def __init__(self, noise: float = 0.0, cautious: bool = False) -> None:
-        self.noise, self.cautious = noise, cautious
+    def __init__(self, noise: float = 0.0, taste: str | None = None) -> None:
+        self.noise, self.taste = noise, taste
 
     def run(self, context):
         import torch
@@ -27,7 +27,8 @@ class CountedSearch(Strategy):
         type(self).runs += 1
         alpha = torch.randn(18, 3, 3, generator=torch.Generator().manual_seed(0))
         front = risk_front(sharing_probability(alpha).numpy(), context.table)
-        tree = front.trees[0 if self.cautious else front.best(context.budget)]
+        place = dict(cautious=0, greedy=-1).get(self.taste)
+        tree = front.trees[front.best(context.budget) if place is None else place]
         return context.result(tree, front)
 
 
@@ -64,12 +65,19 @@ def test_another_budget_needs_no_other_search(search, tmp_path):
 
 def test_a_search_that_took_another_tree_than_the_front_s_keeps_it(search, tmp_path):
     """As after a race: asked again for its own budget it says the same, for others the front's."""
-    first = search('20M', cautious=True)
+    first = search('20M', taste='cautious')
     assert first.tree == first.front.trees[0] != first.front.trees[first.front.best(20e6)]
-    assert search('20M', cautious=True).tree == first.tree
-    other = search('22M', cautious=True)
+    assert search('20M', taste='cautious').tree == first.tree
+    other = search('22M', taste='cautious')
     assert other.tree == first.front.trees[first.front.best(22e6)]
-    assert search('20M', cautious=True).tree == first.tree and CountedSearch.runs == 1
+    assert search('20M', taste='cautious').tree == first.tree and CountedSearch.runs == 1
+
+
+def test_a_tree_above_the_budget_is_said_to_be(search, capsys):
+    cost = search('20M', taste='greedy').cost
+    assert (
+        f'it costs {100 * (cost / 20e6 - 1):.1f} % more than the budget' in capsys.readouterr().out
+    )
 
 
 def test_a_search_with_other_options_is_not_decoded(search):
