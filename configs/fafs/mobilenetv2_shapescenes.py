@@ -5,5 +5,6 @@ search = dict(
     checkpoint='work_dirs/shared/mobilenetv2_shapescenes/iter_600.pth',
     # a thresholded edge map says little about one image
     difficulty=dict(edge='loss'),
+    rule='at_most',
 )
 budget = '0.17G'

@@ -66,7 +66,9 @@ def trees_at_locations(table):
         yield BranchingTree.from_routes(np.repeat(tree.routes, (1, 2, 1), 0), TASKS, table)
 
 
-@pytest.mark.parametrize('source', ['train', 'probe', 'pairs', 'supergraph'])
+@pytest.mark.parametrize(
+    'source', ['train', 'probe', 'pairs', pytest.param('supergraph', marks=pytest.mark.slow)]
+)
 def test_the_best_tree_for_every_budget(trees_config, fake, source):
     cfg = trees_config()
     cfg.search.update(source=source, count=16)

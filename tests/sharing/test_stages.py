@@ -143,6 +143,7 @@ def check_delta_of_a_new_task(cfg, folder):
         add_delta(model, folder / 'deltas' / 'normals.delta')
 
 
+@pytest.mark.slow
 def test_deltas_of_another_run_are_added(tmp_path, capsys):
     config, theirs, ours = write_config(tmp_path), tmp_path / 'theirs', tmp_path / 'ours'
     assert share(config, theirs, '--tasks', 'normals', 'depth', '--half') == 0

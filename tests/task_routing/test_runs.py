@@ -180,7 +180,7 @@ def test_a_resume_with_other_masks_is_refused(config, trained, tmp_path, capsys,
     assert capsys.readouterr().err.strip().count('\n') == 0
 
 
-@pytest.mark.parametrize('draw', ['batch', 'sample'])
+@pytest.mark.parametrize('draw', [pytest.param('batch', marks=pytest.mark.slow), 'sample'])
 def test_two_processes_equal_one(config, tmp_path, draw):
     """Tasks drawn, losses and weights; with statistics that do not depend on the batch."""
     options = [
