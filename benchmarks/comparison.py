@@ -28,7 +28,6 @@ from bmtas.resources import markdown
 
 REPO = Path(__file__).resolve().parents[1]
 ONE_SCALE = 'train_cfg.log_losses=True'
-KEEP_RATIOS = {'routed_50': 0.5, 'routed_75': 0.75}
 
 
 @dataclass(frozen=True)
@@ -39,16 +38,16 @@ class Setting:
         config: Path of the config of a method, for ``format``.
         budget: Between the shared and the separate network, in the middle.
         iters: Updates of every training.
-        lam: Where lambda of BMTAS starts before it follows the budget.
         relu: Activation of the encoders of soft sharing.
+        routed: Parts of the channels that task routing keeps; it cannot follow a pixel shuffle.
         seeds: What is run where nothing else is asked for.
     """
 
     config: str
     budget: str
     iters: int
-    lam: float
     relu: str
+    routed: Sequence[float]
     seeds: Sequence[int]
 
     def of(self, method: str) -> str:
@@ -57,8 +56,10 @@ class Setting:
 
 
 SETTINGS = {
-    'conv4': Setting('configs/{}/conv4_shapescenes.py', '6.5M', 300, 0.2, 'relu', range(5)),
-    'mobilenetv2': Setting('configs/comparison/{}.py', '0.15G', 400, 0.2, 'relu6', range(4)),
+    'conv4': Setting('configs/{}/conv4_shapescenes.py', '6.5M', 300, 'relu', (), range(5)),
+    'mobilenetv2': Setting(
+        'configs/comparison/{}.py', '0.15G', 400, 'relu6', (0.5, 0.75), range(4)
+    ),
 }
 
 
@@ -116,16 +117,16 @@ def jobs_of_seed(root: Path, seed: int, setting: Setting) -> list[Job]:
         """Train a network that needs no search."""
         return _train(setting, config, out, seed, here / 'single', *options)
 
-    def searched(name: str, *options: str, after: Sequence[str] = (), config: str = '') -> None:
-        add(name, lambda out: found(config or name, out, *options), 'single', *after)
+    def searched(name: str, *options: str, after: Sequence[str] = ()) -> None:
+        add(name, lambda out: found(name, out, *options), 'single', *after)
 
-    def soft(name: str, encoder: str, *options: str, after: Sequence[str] = ()) -> None:
+    def soft(name: str, encoder: str, *options: str) -> None:
         kind = f'model.encoder.type={encoder}'
-        add(name, lambda out: trained('single', out, kind, *options), 'single', *after)
+        add(name, lambda out: trained('single', out, kind, *options), 'single')
 
     add('single', lambda out: trained('single', out))
     add('shared', lambda out: trained('shared', out), 'single')
-    lam = ('search.resource_loss.follow=True', f'search.resource_loss.weight={setting.lam}')
+    lam = ('search.resource_loss.follow=True', 'search.resource_loss.weight=0.2')
     searched('bmtas', 'search.log_losses=True', *lam)
     drawn = f'search.seed={seed}'
     rows = (drawn, f'train_cfg.max_iters={iters}', ONE_SCALE)
@@ -143,10 +144,16 @@ def jobs_of_seed(root: Path, seed: int, setting: Setting) -> list[Job]:
     soft('cross_stitch', 'CrossStitchEncoder', init)
     soft('nddr', 'NDDREncoder', init, relu)
     soft('mtan', 'MTANEncoder', 'model.encoder.separable=True', relu)
-    for name, keep in KEEP_RATIOS.items():
+    for keep in setting.routed:
         masks = (f'model.encoder.keep_ratio={keep}', f'model.encoder.seed={seed}')
         plug_in = 'custom_imports.imports=bmtas.task_routing'
-        soft(name, 'RoutedEncoder', plug_in, 'model.encoder.kept_only=True', *masks)
+        soft(
+            f'routed_{100 * keep:.0f}',
+            'RoutedEncoder',
+            plug_in,
+            'model.encoder.kept_only=True',
+            *masks,
+        )
     return jobs
 
 

@@ -5,6 +5,7 @@ from bmtas.branching.at_cost import TreesAtCost, trees_at_cost, uniform_tree_at_
 from bmtas.branching.enumeration import (
     count_trees,
     enumerate_trees,
+    index_at_cost,
     num_permutations,
     permutations,
     uniform_tree,
@@ -47,5 +48,6 @@ __all__ = [
     'uniform_tree',
     'uniform_tree_at_cost',
     'vanilla_tree',
+    'index_at_cost',
     'vanilla_tree_at_cost',
 ]

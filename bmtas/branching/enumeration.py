@@ -119,6 +119,27 @@ def vanilla_tree(num_layers: int, tasks: Sequence[str], num_shared: int) -> Bran
     return BranchingTree.from_routes(routes, tasks)
 
 
+def index_at_cost(costs: Sequence[float], target: float, rule: str = 'nearest') -> int | None:
+    """Index of the cost that is nearest to ``target`` among those that the rule allows.
+
+    Args:
+        costs: Costs in any order.
+        target: In their unit.
+        rule: 'nearest' (the first of two equally near), or the nearest 'at_most' or 'at_least'.
+
+    Returns:
+        None where the rule allows none.
+
+    Raises:
+        ValueError: Unknown rule.
+    """
+    if rule not in RULES:
+        raise ValueError(f'unknown rule {rule!r}, choose from {RULES}')
+    sign = {'nearest': 0, 'at_most': 1, 'at_least': -1}[rule]
+    allowed = [index for index, cost in enumerate(costs) if sign * (cost - target) <= 0]
+    return min(allowed, key=lambda index: abs(costs[index] - target), default=None)
+
+
 def vanilla_tree_at_cost(
     table, tasks: Sequence[str], target: float, rule: str = 'nearest'
 ) -> BranchingTree:
@@ -134,19 +155,16 @@ def vanilla_tree_at_cost(
     Raises:
         ValueError: Unknown rule, or no vanilla tree meets it.
     """
-    if rule not in RULES:
-        raise ValueError(f'unknown rule {rule!r}, choose from {RULES}')
     num_layers = len(table.layers)
     trees = [vanilla_tree(num_layers, tasks, num) for num in range(num_layers, -1, -1)]
     costs = [tree.cost(table) for tree in trees]
-    sign = {'nearest': 0, 'at_most': 1, 'at_least': -1}[rule]
-    allowed = [index for index, cost in enumerate(costs) if sign * (cost - target) <= 0]
-    if not allowed:
+    index = index_at_cost(costs, target, rule)
+    if index is None:
         raise ValueError(
             f'no vanilla tree costs {rule.replace("_", " ")} {target:,.0f}: '
             f'they cost {costs[0]:,} (shared) to {costs[-1]:,} (separate)'
         )
-    return trees[min(allowed, key=lambda index: abs(costs[index] - target))]
+    return trees[index]
 
 
 def num_permutations(tree: BranchingTree) -> int:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from bmtas.branching import index_at_cost
 from bmtas.files import atomic_path, nearest
 from bmtas.models.encoders import encoder_class
 from bmtas.progress import progress
@@ -82,11 +83,11 @@ class FAFSSearch(Strategy):
         context.log(f'{len(found)} distinct trees between alpha 0 and {last:g}:')
         for alpha, tree in found:
             context.log(f'  alpha {alpha:<10.4g} {context.describe(tree)}')
-        # of alpha 0, the Shared network, which every budget allows, is always there
-        allowed = [i for i in found if self.rule == 'nearest' or i[1].cost(context.table) <= budget]
-        alpha, tree = min(allowed, key=lambda item: abs(item[1].cost(context.table) - budget))
+        # the Shared network, of alpha 0, is among them, and every budget allows it
+        alpha, tree = found[index_at_cost([row['cost'] for row in rows], budget, self.rule)]
+        place = 'nearest to' if self.rule == 'nearest' else 'nearest within'
         context.log(
-            f'nearest to the budget of {budget:,.0f}: alpha {alpha:.4g}, {context.describe(tree)}'
+            f'{place} the budget of {budget:,.0f}: alpha {alpha:.4g}, {context.describe(tree)}'
         )
         return context.result(tree)
 

@@ -13,6 +13,7 @@ from bmtas.branching import (
     TreesAtCost,
     count_trees,
     enumerate_trees,
+    index_at_cost,
     num_permutations,
     permutations,
     uniform_tree,
@@ -168,6 +169,15 @@ def test_vanilla_at_a_cost(mobilenet_pascal):
         shared(1e9, 'at_most')
     with pytest.raises(ValueError, match="unknown rule 'near'"):
         shared(1e9, 'near')
+
+
+@pytest.mark.parametrize('rule, index', [('nearest', 1), ('at_most', 0), ('at_least', 1)])
+def test_index_at_a_cost(rule, index):
+    assert index_at_cost([2, 5, 9], 4.5, rule) == index
+    nothing = index_at_cost([2, 5, 9], dict(at_most=1).get(rule, 10), rule)
+    assert nothing == (2 if rule == 'nearest' else None)
+    with pytest.raises(ValueError, match="unknown rule 'near'"):
+        index_at_cost([1], 1, 'near')
 
 
 def test_permutations_are_distinct_and_of_equal_cost(mobilenet_pascal):

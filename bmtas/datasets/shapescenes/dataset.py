@@ -130,7 +130,7 @@ class ShapeScenes(MultiTaskDataset):
         self.antialias, self.shadow_samples = antialias, shadow_samples
         self.clip, self.motion, self.neighbours = clip, motion, tuple(neighbours)
         given.update(labels=tuple(self.labels), length=self.length, size=self.size)
-        self._cache = _kept(repr(given)) if cache else None
+        self._cache = _kept(f'{type(self)} {given}') if cache else None
 
     def __len__(self) -> int:
         return self.length * self.clip

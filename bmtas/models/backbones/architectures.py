@@ -42,8 +42,6 @@ def build_model(arch: str, width: float = 1.0) -> nn.Module:
     Raises:
         ValueError: Unknown name, the width is not positive, or the family has one width.
     """
-    if arch in _OWN:
-        return _OWN[arch]()
     # of the one module, as building a detector would download its backbone
     known = [*_OWN, *list_models(module=torchvision.models)]
     if arch not in known:
@@ -52,12 +50,15 @@ def build_model(arch: str, width: float = 1.0) -> nn.Module:
         )
     if width <= 0:
         raise ValueError(f'backbone: width must be positive, got {width}')
-    if arch.startswith('vgg'):
+    own = arch in _OWN
+    if arch.startswith('vgg') and not own:
         return _vgg(arch, width)
-    if arch == 'mobilenet_v2':
+    if arch == 'mobilenet_v2' and not own:
         return get_model(arch, weights=None, width_mult=width)
     if width != 1:
         raise ValueError(f'backbone: width exists for vgg* and mobilenet_v2, not for {arch!r}')
+    if own:
+        return _OWN[arch]()
     # RegNet computes its sizes with tensors, which the meta device cannot
     with torch.device('cpu') if arch.startswith('regnet') else nullcontext():
         model = get_model(arch, weights=None)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+import torchvision
 from torch import Tensor, nn
-from torchvision.models import get_model_weights
+from torchvision.models import get_model_weights, list_models
 
 from bmtas.files import make_folder
 from bmtas.sealed import load_state
@@ -38,9 +39,15 @@ def load_weights(model: nn.Module, arch: str, weights: str) -> None:
         FileNotFoundError: The file, the package or the network is missing.
         ValueError: Not a state dict of this architecture.
     """
+    named = arch in list_models(module=torchvision.models)
+    if weights == 'imagenet' and not named:
+        raise ValueError(
+            f'backbone: torchvision has no weights of {arch!r}; set weights=None, or give the path '
+            'of a state dict'
+        )
     if weights == 'offline':
         state, source = load_file(_packaged_file(arch)), 'offline'
-    elif weights == 'imagenet' or weights in _names(arch):
+    elif weights == 'imagenet' or named and weights in _names(arch):
         state, source = _named_weights(arch, weights), weights
     else:
         state, source = load_file(Path(weights)), weights

@@ -53,6 +53,12 @@ def test_equal_data_sets_render_a_scene_once(monkeypatch):
         ShapeScenes(**{**options, **other}).load(1)
     assert rendered == [1] * 5
 
+    class Other(ShapeScenes):
+        pass
+
+    Other(**options).load(1)
+    assert rendered == [1] * 6
+
 
 def test_sizes_show_the_same_view():
     # the centre of a pixel of 64 is the centre of the middle one of 3 x 3 pixels of 192

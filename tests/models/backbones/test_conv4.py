@@ -8,6 +8,7 @@ import torch
 
 from bmtas.branching import BranchingTree
 from bmtas.engine import load_config
+from bmtas.models.backbones import LayeredBackbone
 from bmtas.models.heads import PixelShuffleHead
 from bmtas.registry import MODELS
 from bmtas.resources import count_model
@@ -59,6 +60,12 @@ def test_it_costs_what_the_table_says(scenes, model):
 def test_sizes_that_no_stride_divides(model):
     logits = model(torch.rand(2, 3, 37, 30), mode='tensor')
     assert {tuple(x.shape[-2:]) for x in logits.values()} == {(37, 30)}
+
+
+@pytest.mark.parametrize('weights', ['imagenet', 'IMAGENET1K_V1'])
+def test_there_are_no_weights_of_it(weights):
+    with pytest.raises((ValueError, FileNotFoundError), match='backbone: .*weights'):
+        LayeredBackbone('conv4', output_stride=4, aspp=False, weights=weights)
 
 
 def test_cells_against_the_strides_are_one_line():

@@ -136,7 +136,7 @@ def test_width_scales_the_channels(arch, channels):
     assert backbone.out_channels[-1] == channels
 
 
-@pytest.mark.parametrize('arch, width', [('resnet18', 0.5), ('vgg11', 0.0)])
+@pytest.mark.parametrize('arch, width', [('resnet18', 0.5), ('vgg11', 0.0), ('conv4', 0.5)])
 def test_other_widths_are_refused(arch, width):
     with pytest.raises(ValueError, match='width'):
         LayeredBackbone(arch, width=width)
