@@ -49,14 +49,14 @@ def test_equal_data_sets_render_a_scene_once(monkeypatch):
     first = ShapeScenes(**options).load(1)
     assert_equal(ShapeScenes(**options).load(1), first)
     assert rendered == [1]
-    for other in (dict(seed=78), dict(size=32), dict(split='val'), dict(labels=['depth'])):
-        ShapeScenes(**{**options, **other}).load(1)
-    assert rendered == [1] * 5
 
     class Other(ShapeScenes):
         pass
 
     Other(**options).load(1)
+    assert rendered == [1] * 2
+    for other in (dict(seed=78), dict(size=32), dict(split='val'), dict(labels=['depth'])):
+        ShapeScenes(**{**options, **other}).load(1)
     assert rendered == [1] * 6
 
 
