@@ -1,12 +1,12 @@
 """What does skipping candidates of small weight save, and does it change what a search finds?
 
-    python benchmarks/search_skip.py [--floors 0 0.05 0.1] [--seeds 0 1] [--updates 150]
+    python benchmarks/search_skip.py [--skip 0 0.05 0.1 top_k=2] [--seeds 0 1] [--updates 150]
 
-Short searches on ShapeScenes with soft mixing weights, for each value of ``search.skip_below`` and
-each seed; the encoder is the first six blocks of MobileNetV2, so that it takes minutes. Shown for
-each value: processor time relative to 0 (same seed), the share of candidates skipped over the whole
-search, and how far the probabilities that two tasks share a layer lie from those of 0 with the same
-seed, beside the distance between seeds: mean absolute difference.
+Short searches on ShapeScenes with soft mixing weights, for each value of ``search.skip_below``, or
+of ``search.top_k``, and each seed; the encoder is the first six blocks of MobileNetV2, so that it
+takes minutes. Shown for each value: processor time relative to 0 (same seed), the share of
+candidates skipped over the whole search, and how far the probabilities that two tasks share a layer
+lie from those of 0 with the same seed, beside the distance between seeds: mean absolute difference.
 
 ``--shares`` trains nothing and prints what share would be skipped with equal logits while the
 temperature falls from 5 to 0.1.
@@ -35,7 +35,13 @@ from bmtas.search.gradient import HISTORY, read_history
 CONFIG = Path(__file__).resolve().parent.parent / 'configs' / 'bmtas' / 'mobilenetv2_shapescenes.py'
 
 
-def search(floor: float, seed: int, args: argparse.Namespace, work: Path) -> dict:
+def options_of(skip: str) -> dict:
+    """Of the config: a number is a ``skip_below``."""
+    key, _, value = skip.rpartition('=')
+    return {'search.top_k': int(value)} if key == 'top_k' else {'search.skip_below': float(value)}
+
+
+def search(skip: str, seed: int, args: argparse.Namespace, work: Path) -> dict:
     """Processor seconds, share skipped, mean loss of the last updates, sharing (L, T, T)."""
     warm = args.updates // 10
     options = {
@@ -45,7 +51,7 @@ def search(floor: float, seed: int, args: argparse.Namespace, work: Path) -> dic
         'model.encoder.backbone.aspp': dict(type='RASPP', channels=16),
         'model.head.low_proj': 8,
         'model.head.width': 16,
-        'search.skip_below': floor,
+        **options_of(skip),
         'search.warmup_updates': warm,
         'search.weight_updates': args.updates,
         'search.alpha_phase': 10,
@@ -92,7 +98,7 @@ def expected_share(floor: float, candidates: int, steps: int = 50) -> float:
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Searches that skip candidates of small weight.')
-    parser.add_argument('--floors', type=float, nargs='+', default=[0.0, 0.05, 0.1])
+    parser.add_argument('--skip', nargs='+', default=['0', '0.05', '0.1', 'top_k=2'])
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1])
     parser.add_argument('--updates', type=int, default=150, help='weight updates of a search')
     parser.add_argument('--shares', action='store_true', help='only expected shares, 5 candidates')
@@ -104,25 +110,25 @@ def parse_args() -> argparse.Namespace:
 def main() -> int:
     args = parse_args()
     if args.shares:
-        for floor in args.floors:
-            print(f'{floor:g}: {expected_share(floor, 5):.1%}')
+        for floor in args.skip:
+            print(f'{floor}: {expected_share(float(floor), 5):.1%}')
         return 0
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        for floor in args.floors:
+        for skip in args.skip:
             for seed in args.seeds:
-                found[floor, seed] = search(floor, seed, args, Path(folder) / f'{floor}_{seed}')
-    first = args.floors[0]
-    table = Table('skip_below', 'time', 'skipped', 'expected cost', 'distance to 0')
-    for floor in args.floors:
-        runs = [found[floor, seed] for seed in args.seeds]
+                found[skip, seed] = search(skip, seed, args, Path(folder) / f'{skip}_{seed}')
+    first = args.skip[0]
+    table = Table('skipped below', 'time', 'skipped', 'expected cost', 'distance to 0')
+    for skip in args.skip:
+        runs = [found[skip, seed] for seed in args.seeds]
         base = [found[first, seed] for seed in args.seeds]
         ratio = np.mean([run['seconds'] / b['seconds'] for run, b in zip(runs, base)])
         cost = np.mean([run['cost'] for run in runs])
         shift = np.mean([distance(run, b) for run, b in zip(runs, base)])
         skipped = np.mean([run['skipped'] for run in runs])
         row = (f'{ratio:.2f}', f'{skipped:.0%}', f'{cost:.4f}', f'{shift:.4f}')
-        table.add_row(f'{floor:g}', *row)
+        table.add_row(skip, *row)
     between = [distance(found[first, a], found[first, b]) for a, b in combinations(args.seeds, 2)]
     console = Console(width=90)
     console.print(table)

@@ -28,6 +28,7 @@ SEARCHES = (
     'no warm-up',
     'log losses',
     'log losses, twice as long',
+    'two candidates',
 )
 STRATEGIES: dict[str, play.Strategy] = {
     DEFAULT: fit.default(),

@@ -36,20 +36,23 @@ LAMBDAS = tuple(np.geomspace(0.01, 1.28, 8).tolist())
 
 @dataclass(frozen=True)
 class Variant:
-    """What differs from the paper: its cost, its warm-up, the losses of the alpha updates."""
+    """What differs from the paper: its cost, its warm-up, the losses of the alpha updates, how many
+    candidates of a layer run in a soft update (0: all)."""
 
     cost: str = 'exact'
     warmup: int = WARMUP
     logs: bool = False
     cycles: int = CYCLES
+    top_k: int = 0
 
     def units(self, num_tasks: int) -> float:
         """Price of one search in trainings of Shared: node evaluations, 800 updates of one each.
 
-        A soft update runs each task through all candidates of every layer, a warm-up update
-        through its own.
+        A soft update runs each task through all or ``top_k`` candidates of every layer, a warm-up
+        update through its own.
         """
-        soft = self.cycles * (ALPHA_PHASE + WEIGHT_PHASE) * num_tasks**2
+        runs = num_tasks * (self.top_k or num_tasks)
+        soft = self.cycles * (ALPHA_PHASE + WEIGHT_PHASE) * runs
         return (soft + self.warmup * num_tasks) / 800
 
 
@@ -59,7 +62,13 @@ VARIANTS = {
     'no warm-up': Variant(warmup=0),
     'log losses': Variant(logs=True),
     'log losses, twice as long': Variant(logs=True, cycles=2 * CYCLES),
+    'two candidates': Variant(top_k=2),
 }
+
+
+def largest(scores: Tensor, k: int) -> Tensor:
+    """Scores (..., K), all but the k largest minus infinity."""
+    return scores.where(scores >= scores.topk(k or scores.shape[-1]).values[..., -1:], -torch.inf)
 
 
 class Supergraphs:
@@ -149,7 +158,9 @@ class Supergraphs:
         """Gumbel-softmax weights (S, L, T, K)."""
         noise = torch.empty_like(self.alpha[: self.num]).exponential_(generator=self.generator)
         noise = noise.clamp_min(1e-20).log().repeat(len(self.variants), 1, 1, 1)
-        return ((self.alpha - noise) / temperature).softmax(-1)
+        parts = ((self.alpha - noise) / temperature).split(self.num)
+        parts = [largest(part, one.top_k) for part, one in zip(parts, self.variants)]
+        return torch.cat(parts).softmax(-1)
 
     def search(self) -> tuple[np.ndarray, np.ndarray]:
         """The whole search.

@@ -26,6 +26,7 @@ from shapescenes_table import (
 from torch import Tensor
 
 from bmtas.branching import BranchingTree, expected_cost
+from bmtas.models.encoders.routing import gumbel_softmax
 from bmtas.search.gradient.decoding import sharing_probability
 from bmtas.search.gradient.hooks import batch_norms
 from bmtas.search.surrogate import probe_trees
@@ -60,7 +61,8 @@ class Supergraph:
         stages = []
         x = self.net.stem(images)
         for candidates, weights in zip(self.net.stages, mixing[:, task]):
-            x = sum(weight * stage(x) for stage, weight in zip(candidates, weights))
+            used = [pair for pair in zip(candidates, weights) if pair[1] != 0]
+            x = sum(weight * stage(x) for stage, weight in used)
             stages.append(x)
         return self.net.heads[NAMES[task]](x, stages[0])
 
@@ -76,10 +78,9 @@ class Supergraph:
             low = low or before
         return {task: self.net.heads[task](f, g) for task, f, g in zip(NAMES, before, low)}
 
-    def sample(self, temperature: float) -> Tensor:
-        """Gumbel-softmax weights (L, T, K)."""
-        noise = torch.empty_like(self.alpha).exponential_(generator=self.generator)
-        return ((self.alpha - noise.clamp_min(1e-20).log()) / temperature).softmax(-1)
+    def sample(self, temperature: float, top_k: int = 0) -> Tensor:
+        """Gumbel-softmax weights (L, T, K), the largest ones of a row or all."""
+        return gumbel_softmax(self.alpha, temperature, self.generator, top_k=top_k)
 
     def search(self, train: Split, variant: Variant, price: float) -> tuple[list, np.ndarray]:
         """A whole search.
@@ -109,7 +110,7 @@ class Supergraph:
             for _ in range(ALPHA_PHASE):
                 self._alpha_update(alpha, next(batch['alpha']), temperature, variant, price)
             for _ in range(WEIGHT_PHASE):
-                mixing = self.sample(temperature).detach()
+                mixing = self.sample(temperature, variant.top_k).detach()
                 self._weight_update(weights, next(batch['weights']), mixing)
             if 3 * (cycle + 1) > 2 * cycles:
                 seen.append(sharing_probability(self.alpha).numpy())
@@ -145,7 +146,7 @@ class Supergraph:
         price: float,
     ) -> None:
         """One step on the tasks' losses and the price of the expected cost."""
-        mixing = self.sample(temperature)
+        mixing = self.sample(temperature, variant.top_k)
         parts = [
             task_loss(name, self.mixed(batch['image'], mixing, task), batch)
             for task, name in enumerate(NAMES)

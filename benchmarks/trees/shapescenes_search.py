@@ -6,7 +6,8 @@ does what DIR/searches.jsonl does not hold yet, one line for each, so that it ca
 started at any time; then it writes the searches to the file of searches beside the table, the
 supergraphs' scores to its file of signals, and the probes' losses into the table itself.
 
-Variants of which all seeds and prices are there are written. The searches follow
+Variants of which all seeds and prices are there are written, beside those that the file has. The
+searches follow
 ``planted_search.py`` with the data, batches, rate and length of the table's
 trainings: as many weight updates, a quarter as many of alpha. A supergraph of random trees is
 trained for three times as long; probes start from a half-trained Shared network, weights and
@@ -47,6 +48,7 @@ VARIANTS = {
     "the paper's cost": Variant(cost='paper', warmup=WARMUP),
     'no warm-up': Variant(warmup=0),
     'log losses, twice as long': Variant(warmup=WARMUP, logs=True),
+    'two candidates': Variant(warmup=WARMUP, top_k=2),
 }
 KINDS = ('search', 'supergraph', 'probes')
 LONGER = {'log losses, twice as long': 2}
@@ -60,8 +62,10 @@ def length_of(variant: str, updates: int) -> int:
 def units_of(variant: str, updates: int = UPDATES) -> float:
     """Price of one search in trainings of Shared, see ``planted_search.Variant.units``."""
     length = length_of(variant, updates)
-    soft = length * (1 + ALPHA_PHASE / WEIGHT_PHASE) * len(NAMES) ** 2
-    return (soft + VARIANTS[variant].warmup * len(NAMES)) / updates
+    one = VARIANTS[variant]
+    runs = len(NAMES) * (one.top_k or len(NAMES))
+    soft = length * (1 + ALPHA_PHASE / WEIGHT_PHASE) * runs
+    return (soft + one.warmup * len(NAMES)) / updates
 
 
 def missing(path: Path, args: argparse.Namespace) -> list[dict]:
@@ -139,10 +143,34 @@ class Found:
         return np.array([self.rows[kind, None, None, seed][key] for seed in self.seeds], np.float32)
 
 
+def with_earlier(searches: Mapping, earlier: Mapping) -> dict[str, np.ndarray]:
+    """Searches, and those of variants that only an earlier file has.
+
+    Raises:
+        SystemExit: The earlier file has other seeds or prices.
+    """
+    found = {key: np.array(value) for key, value in searches.items()}
+    if not earlier:
+        return found
+    for key in ('lambdas', 'seeds'):
+        if found[key].tolist() != earlier[key].tolist():
+            raise SystemExit(
+                f'the file of searches has the {key} {earlier[key].tolist()}; give the same'
+            )
+    old = [v not in found['variants'] for v in earlier['variants']]
+    joined = {
+        key: np.concatenate([earlier[key][old], found[key]])
+        for key in ('variants', 'units', 'routes', 'shared')
+    }
+    return {**found, **joined}
+
+
 def write_beside(found: Found, table: Path, kinds: Sequence[str]) -> None:
     """The searches and the supergraphs' scores beside a table, and the probes into it."""
     if 'search' in kinds:
-        save_arrays(table.with_suffix('.searches.npz'), **found.searches())
+        path = table.with_suffix('.searches.npz')
+        earlier = dict(np.load(path)) if path.is_file() else {}
+        save_arrays(path, **with_earlier(found.searches(), earlier))
     if 'supergraph' in kinds:
         path = table.with_suffix('.signals.npz')
         known = dict(np.load(path)) if path.is_file() else dict(seeds=np.array(found.seeds))

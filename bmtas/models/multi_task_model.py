@@ -82,7 +82,7 @@ class MultiTaskModel(BaseModel):
         if cuda_graphs and type(self.encoder).work is Encoder.work:
             raise ValueError(
                 f'model.cuda_graphs: {type(self.encoder).__name__} does not say what a pass runs '
-                '(Encoder.work); leave it out'
+                '(Encoder.work); remove it'
             )
         self.captured = CapturedPasses(self) if cuda_graphs else None
 

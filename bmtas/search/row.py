@@ -36,6 +36,7 @@ from bmtas.files import read_json, write_json
 from bmtas.models.encoders import encoder_class
 from bmtas.registry import DATASETS, MODELS
 from bmtas.sealed import load_state, save_state
+from bmtas.search.elapsed import ElapsedHook
 from bmtas.search.gradient.loop import split_indices
 from bmtas.search.row_start import StartHook, end_state
 from bmtas.search.task_affinity import TaskAffinityHook
@@ -130,12 +131,11 @@ def _trained(cfg: Config, row: Row, folder: Path, held: np.ndarray) -> dict[str,
         set_routes(cfg, tree, folder)
         start = load_state(folder.parent / row.start / START) if row.start else dict(state=shared)
         hooks = [StartHook(start), *([TaskAffinityHook(row.measure)] if row.measure else [])]
-    runner = build_runner(cfg, 'train')
-    for hook in hooks:
+    runner, clock = build_runner(cfg, 'train'), ElapsedHook()
+    for hook in [clock, *hooks]:
         runner.register_hook(hook)
-    begin = time.perf_counter()
     runner.train()
-    content: dict[str, Any] = dict(seconds=time.perf_counter() - begin, losses={})
+    content: dict[str, Any] = dict(seconds=clock.seconds, losses={})
     model = unwrap(runner.model)
     if row.source != 'supernet':
         content['losses'] = held_out_losses(model, _plain_images(cfg), held)

@@ -5,6 +5,7 @@ import torch
 
 from bmtas.models.backbones import LayeredBackbone
 from bmtas.models.encoders import SupergraphEncoder
+from bmtas.search.gradient import HISTORY, read_history
 
 
 @pytest.mark.parametrize(
@@ -16,9 +17,9 @@ def test_hard_can_be_limited_to_weight_updates(
     seen = []
     sample = SupergraphEncoder.sample_weights
 
-    def spy(self, temperature, generator=None, hard=False, floor=0.0):
+    def spy(self, temperature, generator, hard, *skips):
         seen.append((torch.is_grad_enabled(), hard))
-        return sample(self, temperature, generator, hard, floor)
+        return sample(self, temperature, generator, hard, *skips)
 
     monkeypatch.setattr(SupergraphEncoder, 'sample_weights', spy)
     run(search_config, 'run', options={'search.hard': hard})
@@ -26,6 +27,35 @@ def test_hard_can_be_limited_to_weight_updates(
     assert {flag for alpha, flag in seen if alpha} == {hard is True}
     assert {flag for alpha, flag in seen if not alpha} == {bool(hard)}
     assert {flag for _, flag in seen} == expected
+
+
+def test_the_share_of_candidates_that_top_k_skips_is_logged(search_config, run, tmp_path):
+    run(search_config, 'run', options={'search.top_k': 2})
+    rows = read_history(tmp_path / 'run' / HISTORY)
+    shares = {
+        phase: {row['losses'].get('skipped') for row in rows if row['phase'] == phase}
+        for phase in ('warmup', 'alpha', 'weights')
+    }
+    third = next(iter(shares['alpha']))
+    assert third == pytest.approx(1 / 3)
+    assert shares == {'warmup': {None}, 'alpha': {third}, 'weights': {third}}
+
+
+AT_LEAST_TWO = 'must be at least 2 and at most 3, the number of candidates'
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'top_k': 1}, f'search.top_k: 1 {AT_LEAST_TWO}'),
+        ({'top_k': 4}, f'search.top_k: 4 {AT_LEAST_TWO}'),
+        ({'top_k': 2, 'hard': True}, 'search.top_k: is for soft updates, search.hard=True has no'),
+        ({'skip_below': 0.1, 'hard': True}, 'search.skip_below: is for soft updates'),
+    ],
+)
+def test_nothing_to_skip_is_one_line(search_config, run, options, message):
+    with pytest.raises(ValueError, match=message):
+        run(search_config, 'run', options={f'search.{key}': v for key, v in options.items()})
 
 
 def test_unknown_hard_is_one_line(search_config, run):

@@ -276,10 +276,32 @@ def test_floor_leaves_the_softmax_of_the_rest():
         gumbel_softmax(logits, 0.5, floor=0.25)
 
 
-def test_skipped_candidates_do_not_run(backbone, images):
+def test_top_k_draws_candidates_without_replacement():
+    from bmtas.models.encoders.routing import gumbel_softmax
+
+    logits = torch.tensor([1.0, 0.0, -0.5, 0.3]).requires_grad_()
+    rows = gumbel_softmax(
+        logits.expand(40_000, 4), 0.7, torch.Generator().manual_seed(0), floor=0.01, top_k=2
+    )
+    assert set((rows > 0).sum(-1).tolist()) == {1, 2}  # the floor still acts
+    rows = gumbel_softmax(logits.expand(40_000, 4), 0.7, torch.Generator().manual_seed(0), top_k=2)
+    assert torch.equal((rows > 0).sum(-1), torch.full((40_000,), 2))
+    torch.testing.assert_close(rows.sum(-1), torch.ones(40_000))
+    # Plackett-Luce: i first with p_i, then j with p_j / (1 - p_i), in either order
+    p = logits.detach().softmax(-1)
+    for i, j in itertools.combinations(range(4), 2):
+        share = ((rows[:, i] > 0) & (rows[:, j] > 0)).float().mean()
+        expected = p[i] * p[j] * (1 / (1 - p[i]) + 1 / (1 - p[j]))
+        assert share.item() == pytest.approx(expected.item(), abs=0.01)  # four deviations
+    equal = gumbel_softmax(torch.zeros(9, 4), 1e9, torch.Generator().manual_seed(0), top_k=3)
+    assert torch.equal((equal > 0).sum(-1), torch.full((9,), 3))  # ties are broken
+
+
+@pytest.mark.parametrize('skip', [dict(floor=0.1), dict(top_k=1)])
+def test_skipped_candidates_do_not_run(backbone, images, skip):
     encoder = SupergraphEncoder(backbone, TASKS)
     runs = count_runs(encoder)
-    weights = encoder.sample_weights(0.3, torch.Generator().manual_seed(0), floor=0.1)
+    weights = encoder.sample_weights(0.3, torch.Generator().manual_seed(0), **skip)
     encoder(images, ['b'], weights=weights)
     wanted = {f'layers.{n}.{k}' for n, k in (weights[:, 1] > 0).nonzero().tolist()}
     assert set(runs) == wanted and len(wanted) < weights[:, 1].numel()

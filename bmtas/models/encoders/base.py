@@ -182,6 +182,7 @@ class SearchableEncoder(Encoder):
         generator: torch.Generator | None = None,
         hard: bool = False,
         floor: float = 0.0,
+        top_k: int | None = None,
     ) -> Tensor:
         """Draw mixing weights (L, T, K), differentiable in alpha; see ``gumbel_softmax``."""
 

@@ -15,6 +15,7 @@ def gumbel_softmax(
     generator: torch.Generator | None = None,
     hard: bool = False,
     floor: float = 0.0,
+    top_k: int | None = None,
 ) -> Tensor:
     """Sample from the Gumbel-softmax distribution over the last dimension.
 
@@ -28,6 +29,8 @@ def gumbel_softmax(
         hard: Return exact one-hot rows whose gradient is the soft sample's (straight-through).
         floor: Weights below it become exact zeros and the others are scaled to the sum 1: the
             softmax over those that remain. Its gradient for the logits that it drops is zero.
+        top_k: Only the largest k weights of a row stay, in the same way: k draws without
+            replacement (Kool et al., "Stochastic Beams and Where to Find Them", ICML 2019).
 
     Returns:
         (..., K) weights, each row summing to 1.
@@ -44,8 +47,11 @@ def gumbel_softmax(
     noise = -noise.exponential_(generator=generator).clamp_min_(1e-20).log_()
     scores = (logits + noise.to(logits)) / temperature
     soft = scores.softmax(dim=-1)
-    if floor and not hard:
-        soft = scores.masked_fill(soft.detach() < floor, -torch.inf).softmax(dim=-1)
+    if not hard and (floor or top_k):
+        dropped = soft.detach() < floor
+        if top_k:
+            dropped.scatter_(-1, scores.detach().argsort(-1)[..., :-top_k], True)
+        soft = scores.masked_fill(dropped, -torch.inf).softmax(dim=-1)
     return StraightThrough.apply(soft) if hard else soft
 
 

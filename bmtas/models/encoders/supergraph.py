@@ -197,14 +197,16 @@ class SupergraphEncoder(SearchableEncoder):
         generator: torch.Generator | None = None,
         hard: bool = False,
         floor: float = 0.0,
+        top_k: int | None = None,
     ) -> Tensor:
         """Draw mixing weights (L, T, K) by Gumbel-softmax, one independent row per layer and task.
 
         With ``hard`` the rows are one-hot and a single candidate runs; the gradient of the
         chosen weight is passed to the logits straight through, the weights of the candidates
-        that did not run get none. Candidates with a weight below ``floor`` do not run either.
+        that did not run get none. Soft, candidates with a weight below ``floor`` or beyond the
+        largest ``top_k`` do not run either.
         """
-        return gumbel_softmax(self.alpha, temperature, generator, hard, floor)
+        return gumbel_softmax(self.alpha, temperature, generator, hard, floor, top_k)
 
     def warmup_weights(self) -> Tensor:
         """One-hot weights (L, T, K): task t on candidate t (modulo K)."""

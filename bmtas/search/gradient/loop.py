@@ -71,6 +71,8 @@ class BranchingSearchLoop(UpdateLoop):
             layers that no identity connection bridges; there only the resource term does.
         skip_below: Soft mixing weights below it become zero and their candidates do not run;
             ``skipped`` in the log is the share of (task, layer, candidate) without a run.
+        top_k: Only so many candidates of a layer, those with the largest weights, run for a task
+            in a soft update; at least two, as in Cai et al., "ProxylessNAS", ICLR 2019, Sec. 3.2.
         alpha_init_std: Standard deviation of alpha at the start. At alpha = 0 the gradient of the
             resource term is exactly zero, so a little noise lets it act from the first update.
         resource_loss: Arguments of ResourceLoss.
@@ -97,6 +99,7 @@ class BranchingSearchLoop(UpdateLoop):
         joint: bool = False,
         hard: bool | str = False,
         skip_below: float = 0.0,
+        top_k: int | None = None,
         alpha_init_std: float = 1e-3,
         resource_loss: Mapping[str, Any] | None = None,
         log_losses: LogLosses = False,
@@ -120,13 +123,23 @@ class BranchingSearchLoop(UpdateLoop):
         self._max_iters = self.schedule.total
         self.joint = joint
         self.hard = hard
-        most = 1 / runner.model.encoder.alpha.shape[-1]
-        if not 0 <= skip_below < most:
+        candidates = runner.model.encoder.alpha.shape[-1]
+        if not 0 <= skip_below < 1 / candidates:
             raise ValueError(
-                f'search.skip_below: {skip_below} must lie between 0 and 1 / {round(1 / most)} '
+                f'search.skip_below: {skip_below} must lie between 0 and 1 / {candidates} '
                 'candidates'
             )
-        self.skip_below = skip_below
+        if top_k is not None and not 2 <= top_k <= candidates:
+            raise ValueError(
+                f'search.top_k: {top_k} must be at least 2 and at most {candidates}, '
+                'the number of candidates'
+            )
+        if hard is True and (skip_below or top_k):
+            name = 'top_k' if top_k else 'skip_below'
+            raise ValueError(
+                f"search.{name}: is for soft updates, search.hard=True has none; 'weights' has"
+            )
+        self.skip_below, self.top_k = skip_below, top_k
         self.temperature = 1.0
         self.memory: dict[str, torch.Tensor] = {}
         layers = len(runner.model.encoder.alpha)
@@ -210,11 +223,13 @@ class BranchingSearchLoop(UpdateLoop):
 
     def _sample(self, generator: torch.Generator, hard: bool) -> Tensor:
         encoder = self.runner.model.encoder
-        return encoder.sample_weights(self.temperature, generator, hard, self.skip_below)
+        floor, top_k = self.skip_below, self.top_k
+        return encoder.sample_weights(self.temperature, generator, hard, floor, top_k)
 
     def _skipped(self, weights: Tensor) -> dict[str, Tensor]:
-        """To be logged: the share of candidates that do not run because of ``skip_below``."""
-        return dict(skipped=(weights == 0).float().mean()) if self.skip_below else {}
+        """To be logged, where some are to be skipped: the share of candidates that do not run."""
+        wanted = self.skip_below or self.top_k
+        return dict(skipped=(weights == 0).float().mean()) if wanted else {}
 
 
 def _part(loader: DataLoader, indices: Sequence[int], seed: int, stream: int) -> DataLoader:

@@ -43,7 +43,8 @@ class GradientSearch(Strategy):
     Args:
         warmup_updates, weight_updates, alpha_phase, weight_phase: See ``SearchSchedule``; phases
             are one pass over their part of the data by default.
-        alpha_fraction, joint, hard, skip_below, alpha_init_std: See ``BranchingSearchLoop``.
+        alpha_fraction, joint, hard, skip_below, top_k, alpha_init_std: See
+            ``BranchingSearchLoop``.
         resource_loss: Arguments of ``ResourceLoss``: ``weight`` is lambda, which with ``follow``
             follows the budget.
         temperature: Arguments of ``GumbelTemperatureHook``.
@@ -77,6 +78,7 @@ class GradientSearch(Strategy):
         joint: bool = False,
         hard: Literal[False, True, 'weights'] = False,
         skip_below: Fraction = 0.0,
+        top_k: Count | None = None,
         alpha_init_std: NonNegative = 1e-3,
         resource_loss: Annotated[Options, ArgumentsOf(ResourceLoss)] = None,
         temperature: Annotated[Options, ArgumentsOf(GumbelTemperatureHook)] = None,
@@ -102,6 +104,7 @@ class GradientSearch(Strategy):
             joint=joint,
             hard=hard,
             skip_below=skip_below,
+            top_k=top_k,
             alpha_init_std=alpha_init_std,
             resource_loss=dict(resource_loss or {}),
             log_losses=log_losses,

@@ -152,3 +152,49 @@ def test_everything_is_done_once_and_the_strategies_play_with_it(script, tmp_pat
     probes = TreeTable.load(table).probes
     table_script.pack(tmp_path, table, updates=8)  # once more, e.g. with more rows
     np.testing.assert_array_equal(TreeTable.load(table).probes, probes)
+
+
+def test_variants_of_an_earlier_file_stay(script):
+    def file(variants, first):
+        values = np.arange(first, first + len(variants))
+        names = dict(lambdas=np.array([0.1, 1.0]), seeds=np.array([0, 1]))
+        return dict(
+            variants=np.array(variants), units=values, routes=values, shared=values, **names
+        )
+
+    joined = script.with_earlier(file(['b', 'c'], 10), file(['a', 'b'], 0))
+    assert dict(zip(joined['variants'].tolist(), joined['routes'])) == dict(a=0, b=10, c=11)
+    assert joined['units'].tolist() == joined['shared'].tolist() == joined['routes'].tolist()
+    with pytest.raises(SystemExit, match=r'has the seeds \[0, 1\]; give the same'):
+        script.with_earlier(dict(file(['b'], 0), seeds=np.array([0])), file(['a'], 0))
+
+
+def test_two_candidates_run_for_a_task(script):
+    graph = different(script.Supergraph(0, 4))
+    mixing = graph.sample(1.0, 2).detach()
+    assert torch.equal((mixing > 0).sum(-1), torch.full((4, 4), 2))
+    runs = []
+    for stage in graph.net.stages:
+        for candidate in stage:
+            candidate.register_forward_hook(lambda *_: runs.append(1))
+    images = torch.randn(2, 3, 32, 32)
+    found = graph.mixed(images, mixing, 1)
+    assert len(runs) == 8
+    # the weighted sum of all, the others' weights being zero
+    x, low = graph.net.stem(images), None
+    for candidates, weights in zip(graph.net.stages, mixing[:, 1]):
+        x = sum(weight * stage(x) for stage, weight in zip(candidates, weights))
+        low = x if low is None else low
+    torch.testing.assert_close(found, graph.net.heads[script.NAMES[1]](x, low))
+
+
+def test_planted_variants_keep_their_largest_scores():
+    from planted_search import Variant, largest
+
+    scores = torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(largest(scores, 0), scores)
+    kept, ordered = largest(scores, 2), scores.sort(-1).values
+    assert torch.equal(kept.isfinite(), scores >= ordered[..., 2:3])
+    assert torch.equal(kept[kept.isfinite()], scores[kept.isfinite()])
+    # 4 tasks: 20 cycles of 50 soft updates of 4 x 2 nodes, 100 warm-up updates of 4, of 800
+    assert Variant(top_k=2).units(4) == (20 * 50 * 8 + 400) / 800
