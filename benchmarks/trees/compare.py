@@ -22,12 +22,13 @@ from protocol import Outcome, Trial
 from bmtas.search.tree_table import TreeTable
 
 DEFAULT = 'default of SurrogateSearch'
+LONG = 'log losses, twice as long'
 SEARCHES = (
     'as it is',
     "the paper's cost",
     'no warm-up',
     'log losses',
-    'log losses, twice as long',
+    LONG,
     'two candidates',
 )
 STRATEGIES: dict[str, play.Strategy] = {
@@ -60,11 +61,9 @@ STRATEGIES: dict[str, play.Strategy] = {
     'BMN': play.bmn,
     **{f'BMTAS, argmax, {name}': play.bmtas_argmax(name) for name in SEARCHES},
     **{f'BMTAS, decoded, {name}': play.bmtas_decoded(name) for name in SEARCHES},
-    'BMTAS, argmax, log losses, twice as long, half the lambdas': play.bmtas_argmax(
-        SEARCHES[-1], every=2
-    ),
+    'BMTAS, argmax, log losses, twice as long, half the lambdas': play.bmtas_argmax(LONG, every=2),
     'BMTAS, decoded, log losses, twice as long, half the lambdas': play.bmtas_decoded(
-        SEARCHES[-1], every=2
+        LONG, every=2
     ),
     'BMTAS, one search decoded': play.bmtas_decoded('as it is', which=3),
     'split probes': fit.probes,
