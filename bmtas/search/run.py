@@ -96,7 +96,12 @@ def _run(strategy: Strategy, context: SearchContext) -> SearchResult:
 def _identity(cfg: Config) -> dict[str, Any]:
     """What two searches must have in common to have found the same."""
     search = {key: value for key, value in cfg.search.to_dict().items() if key != 'decode'}
-    return dict(search=search, seed=(cfg.get('randomness') or {}).get('seed'))
+    return _plain(dict(search=search, seed=(cfg.get('randomness') or {}).get('seed')))
+
+
+def _options(identity: Mapping[str, Any]) -> dict[str, Any]:
+    search = {f'search.{key}': value for key, value in identity['search'].items()}
+    return {**search, 'randomness.seed': identity['seed']}
 
 
 def decoded_again(context: SearchContext) -> SearchResult | None:
@@ -110,13 +115,13 @@ def decoded_again(context: SearchContext) -> SearchResult | None:
         return None
     summary = read_json(files[0], 'summary of a search')
     with meant_as('summary of a search', files[0]):
-        before, now = summary['identity'], _identity(context.cfg)
+        other = first_difference(_options(summary['identity']), _options(_identity(context.cfg)))
         report = dict(summary['report'])
         own = dict(report.get('own', {}))
-    if before != _plain(now):
+    if other:
         raise ValueError(
-            f'{files[0]}: a finished search with other options ({before}, now {now}); give '
-            'another --work-dir'
+            f'{files[0]}: a finished search with other options ({other}); give those that it was '
+            'started with, or another --work-dir'
         )
     difference = _difference(context)
     if difference:

@@ -82,7 +82,8 @@ def test_a_tree_above_the_budget_is_said_to_be(search, capsys):
 
 def test_a_search_with_other_options_is_not_decoded(search):
     search('20M')
-    with pytest.raises(ValueError, match='a finished search with other options.*--work-dir'):
+    other = r'other options \(search.noise was .*, now it is 1.0\); give those .*--work-dir'
+    with pytest.raises(ValueError, match=f'a finished search with {other}'):
         search('20M', noise=1.0)
 
 
