@@ -77,13 +77,19 @@ COLUMNS = ('units', 'normalised', 'equal', 'regret', 'percentile', 'rank', 'corr
 
 
 def play_all(
-    trials: list[Trial], groups: list[int], repetitions: int, only: tuple[str, ...] = ('',)
+    trials: list[Trial],
+    groups: list[int],
+    repetitions: int,
+    only: tuple[str, ...] = ('',),
+    against: str = DEFAULT,
 ) -> dict[str, dict]:
     """Figures over all trials of the strategies whose names begin with one of ``only``.
 
-    The first is compared with each of the others on the trials that both can play.
+    That which is named ``against`` is compared with each of those after it on the trials that both
+    can play.
     """
     result, first = {}, None
+    minus = 'default_minus' if against == DEFAULT else 'reference_minus'
     chosen = {name: strategy for name, strategy in STRATEGIES.items() if name.startswith(only)}
     for name, strategy in chosen.items():
         repeats = repetitions if name.startswith(DRAWN) else 1
@@ -93,10 +99,10 @@ def play_all(
             continue
         places = [group for row, group in zip(rows, groups) if row is not None]
         result[name] = _summary([rows[number] for number in played], places)
-        if name == DEFAULT:
+        if name == against:
             first = rows
         elif first is not None:
-            result[name]['default_minus'] = _difference(first, rows, groups)
+            result[name][minus] = _difference(first, rows, groups)
         print(_line(name, result[name]), flush=True)
     return result
 
@@ -162,7 +168,8 @@ def _mean(values: np.ndarray) -> float | None:
 
 def _line(name: str, summary: dict) -> str:
     cells = ['' if summary[key] is None else f'{summary[key]:.2f}' for key in COLUMNS]
-    versus = [summary.get(key) for key in ('against_best_of_n', 'default_minus')]
+    minus = summary.get('default_minus', summary.get('reference_minus'))
+    versus = [summary.get('against_best_of_n'), minus]
     texts = ['' if found is None else _range(*found) for found in versus]
     line = f'{name:44s}' + ''.join(f'{cell:>12s}' for cell in cells)
     return line + ''.join(f'{text:>24s}' for text in texts)
@@ -248,6 +255,7 @@ def main() -> None:
     parser.add_argument('--budgets', type=int, help='quantiles of the cost; every cost by default')
     parser.add_argument('--complete', type=int, metavar='SEEDS', help='that a tree must have')
     parser.add_argument('--only', nargs='+', default=[''], help='beginnings of their names')
+    parser.add_argument('--against', choices=list(STRATEGIES), default=DEFAULT, metavar='NAME')
     parser.add_argument('--out', type=Path)
     parser.add_argument('--picture', type=Path)
     args = parser.parse_args()
@@ -262,8 +270,9 @@ def main() -> None:
     num_trees = len(trials[-1].table.routes)
     print(f'{len(args.tables)} tables, {len(trials)} searches, {num_trees} trees')
     titles = ''.join(f'{key:>12s}' for key in COLUMNS)
-    print(f'{"":44s}{titles}{"minus best of n":>24s}{"default minus it":>24s}')
-    result = play_all(trials, groups, args.repetitions, tuple(args.only))
+    title = f'{"default" if args.against == DEFAULT else "reference"} minus it'
+    print(f'{"":44s}{titles}{"minus best of n":>24s}{title:>24s}')
+    result = play_all(trials, groups, args.repetitions, tuple(args.only), args.against)
     if args.out:
         args.out.write_text(json.dumps(result, indent=1) + '\n')
     if args.picture:

@@ -114,6 +114,10 @@ def test_the_file_stands_beside_the_table_and_its_strategies_play(short, monkeyp
         assert compare.STRATEGIES[name](Trial(table, 0, signals=None), rng) is None
         assert compare.STRATEGIES[name](Trial(table, 1, signals=found), rng) is None
     result = compare.play_all([Trial(table, 0, signals=found)], [0], 1, names)
+    against = compare.play_all([Trial(table, 0, signals=found)], [0], 1, names, against='FAFS')
+    difference = result['FAFS']['normalised'] - result['BMN']['normalised']
+    assert against['BMN']['reference_minus'][0] == pytest.approx(difference)
+    assert 'reference_minus' not in against['FAFS'] and 'default_minus' not in against['BMN']
     assert list(result) == list(names)
     assert [result[name]['units'] for name in names[3:]] == [1, 4]
     assert result['FAFS']['default_minus'][0] == pytest.approx(
