@@ -4,7 +4,7 @@ from bmtas.search.best_of_random import BestOfRandom
 from bmtas.search.bmn_search import BMNSearch
 from bmtas.search.context import BRANCHING, PICTURES, SearchContext, SearchResult, Strategy
 from bmtas.search.fafs_search import FAFSSearch
-from bmtas.search.front import FRONT
+from bmtas.search.front import FRONT, as_shown
 from bmtas.search.gradient import GradientSearch
 from bmtas.search.rules import PermutationSearch, RandomSearch, VanillaSearch
 from bmtas.search.run import run_search
@@ -25,5 +25,6 @@ __all__ = [
     'Strategy',
     'SurrogateSearch',
     'VanillaSearch',
+    'as_shown',
     'run_search',
 ]

@@ -17,6 +17,13 @@ from bmtas.typed import check_value
 FRONT = 'front.json'
 
 
+def as_shown(score: str, scores: Sequence[float]) -> tuple[str, list[float]]:
+    """Name and values of a score for pictures: a loss of gain is a gain there."""
+    if 'loss of gain' not in score:
+        return score, list(scores)
+    return score.replace('loss of gain', 'gain'), [-value for value in scores]
+
+
 @dataclass(frozen=True)
 class Front:
     """Trees that are not dominated: none is both as cheap and of as low a score.

@@ -26,7 +26,7 @@ from bmtas.files import meant_as, read_json, write_json
 from bmtas.registry import STRATEGIES
 from bmtas.resources import ResourceTable, unit_named
 from bmtas.search.context import BRANCHING, PICTURES, SearchContext, SearchResult, Strategy
-from bmtas.search.front import FRONT, Front
+from bmtas.search.front import FRONT, Front, as_shown
 from bmtas.visualization import draw_front, draw_tree
 
 SUMMARY = 'search.json'
@@ -179,11 +179,12 @@ def _write(context: SearchContext, result: SearchResult) -> None:
 
 def _draw_front(result: SearchResult, table: ResourceTable, path: Path) -> Path:
     front, unit = result.front, unit_named(table.unit)
+    score, scores = as_shown(front.score, front.scores)
     return draw_front(
         [cost / unit.scale for cost in front.costs],
-        front.scores,
+        scores,
         path,
-        front.score,
+        score,
         unit.label,
         result.cost / unit.scale,
         front.deviations,

@@ -28,7 +28,7 @@ def draw_front(
         costs: (P,) rising, in ``unit``.
         scores: (P,).
         path: PNG to write.
-        score: What the scores are; lower is better.
+        score: What the scores are.
         unit: Unit of the costs.
         chosen: Cost of the chosen tree.
         deviations: (P,) of the scores.

@@ -7,7 +7,7 @@ import pytest
 from bmtas.branching import BranchingTree
 from bmtas.registry import STRATEGIES
 from bmtas.resources import ResourceTable
-from bmtas.search import Strategy, run_search
+from bmtas.search import Strategy, as_shown, run_search
 from bmtas.search.front import Front
 from bmtas.search.gradient.decoding import risk_front, sharing_probability
 
@@ -78,6 +78,23 @@ def test_a_tree_above_the_budget_is_said_to_be(search, capsys):
     assert (
         f'it costs {100 * (cost / 20e6 - 1):.1f} % more than the budget' in capsys.readouterr().out
     )
+
+
+def test_pictures_show_gains_where_the_front_has_their_loss(search, tmp_path, monkeypatch):
+    from bmtas.search import run
+
+    drawn = []
+    draw = run.draw_front
+    monkeypatch.setattr(
+        run, 'draw_front', lambda *args: drawn.append(args[1::2][:2]) or draw(*args)
+    )
+    front = search('20M').front
+    monkeypatch.setattr(
+        run, 'as_shown', lambda _, scores: as_shown('a loss of gain (points)', scores)
+    )
+    search('21M')
+    assert drawn[0] == (list(front.scores), front.score)
+    assert drawn[1] == ([-score for score in front.scores], 'a gain (points)')
 
 
 def test_a_search_with_other_options_is_not_decoded(search):

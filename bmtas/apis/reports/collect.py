@@ -16,7 +16,7 @@ from bmtas.engine import COMMANDS, read_lines
 from bmtas.evaluation import MANY, extremes
 from bmtas.files import meant_as, read_json, read_text
 from bmtas.resources import ResourceTable, unit_named
-from bmtas.search import BRANCHING, FRONT, PICTURES
+from bmtas.search import BRANCHING, FRONT, PICTURES, as_shown
 from bmtas.search.gradient import ALPHA_FILE, HISTORY
 from bmtas.typed import check_value
 from bmtas.visualization import task_colours
@@ -150,15 +150,15 @@ def _front(folder: Path, tree: BranchingTree) -> dict[str, Any] | None:
         check_value(content['score'], str, 'score')
         rows = sorted(content['trees'], key=lambda row: row['cost'])
         costs = [row['cost'] / unit.scale for row in rows]
-        scores = [float(row['score']) for row in rows]
+        score, scores = as_shown(content['score'], [float(row['score']) for row in rows])
         unsure = [float(row.get('deviation', 0)) for row in rows]
         found = [i for i, r in enumerate(rows) if r['config'] == tree.routes.tolist()]
     lines = [series('trees', '#4477aa', list(zip(costs, scores)))]
     if any(unsure):
         for sign, name in ((1, 'one deviation above'), (-1, 'below')):
-            edge = [score + sign * spread for score, spread in zip(scores, unsure)]
+            edge = [value + sign * spread for value, spread in zip(scores, unsure)]
             lines.append(series(name, '#b4c6da', list(zip(costs, edge))))
-    drawn = chart('Front: the best tree for every budget', lines, content['score'], unit.label)
+    drawn = chart('Front: the best tree for every budget', lines, score, unit.label)
     if drawn and found:
         drawn['series'].append(series('found', '#cc3311', [(costs[found[0]], scores[found[0]])]))
     return drawn
