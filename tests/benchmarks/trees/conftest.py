@@ -12,6 +12,7 @@ MODULES = (
     'scenes_trainings',
     'strategies',
     'compare',
+    'headroom',
     'planted',
     'planted_search',
     'planted_signals',
