@@ -119,7 +119,7 @@ def main() -> int:
             for seed in args.seeds:
                 found[skip, seed] = search(skip, seed, args, Path(folder) / f'{skip}_{seed}')
     first = args.skip[0]
-    table = Table('skipped below', 'time', 'skipped', 'expected cost', 'distance to 0')
+    table = Table('skip', 'time', 'skipped', 'expected cost', 'distance to 0')
     for skip in args.skip:
         runs = [found[skip, seed] for seed in args.seeds]
         base = [found[first, seed] for seed in args.seeds]
